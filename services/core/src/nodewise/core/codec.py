@@ -1,0 +1,27 @@
+"""Values to JSON and back, through pydantic: for rows, messages and files."""
+
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def encode(value: object) -> Any:
+    """The value as plain JSON types (enums as text, durations as ISO 8601, times as RFC 3339)."""
+    return _adapter(type(value)).dump_python(value, mode="json")
+
+
+def decode(kind: type[T], raw: object) -> T:
+    """The value that `encode` wrote.
+
+    Raises:
+        pydantic.ValidationError: `raw` does not describe a `kind`.
+    """
+    return _adapter(kind).validate_python(raw)  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""Every error that Nodewise raises on purpose.
+
+NodewiseError
+├── IllegalTransition       a life was asked to go where its table does not lead
+├── InvalidPipeline         the IR breaks a rule; carries the path in the IR
+│   └── UnsupportedFeature  the IR is legal, but this is not supported (yet)
+├── InvalidParameters       a run's parameters do not fit its pipeline
+├── UnknownName             no policy, strategy, run, node ... of that name; carries the known ones
+├── Conflict                the request contradicts what is stored
+├── StoreError              the artifact store
+│   ├── ArtifactMissing
+│   └── StoreFull
+└── Unavailable             Postgres, Redis or the store does not answer now; trying again may help
+"""
+
+from collections.abc import Sequence
+
+
+class NodewiseError(Exception):
+    """Root of the tree. `str()` of any of these is one clear line for a person."""
+
+
+class IllegalTransition(NodewiseError):
+    """A (state, event) pair that the lifecycle table does not have."""
+
+    def __init__(self, *, subject: str, state: str, event: str) -> None:
+        self.subject = subject
+        self.state = state
+        self.event = event
+        super().__init__(f"a {subject} that is {state} cannot {event}")
+
+
+class InvalidPipeline(NodewiseError):
+    """A rule that the IR breaks. `path` is dotted, from the root of the IR."""
+
+    def __init__(self, path: str, rule: str) -> None:
+        self.path = path
+        self.rule = rule
+        super().__init__(f"{path}: {rule}")
+
+
+class UnsupportedFeature(InvalidPipeline):
+    """Legal IR that Nodewise does not run yet. `advice` says what to do instead."""
+
+    def __init__(self, path: str, feature: str, advice: str) -> None:
+        self.feature = feature
+        self.advice = advice
+        super().__init__(path, f"{feature} is not supported yet; {advice}")
+
+
+class InvalidParameters(NodewiseError):
+    """A run parameter that is missing, unknown or of the wrong type."""
+
+    def __init__(self, parameter: str, rule: str) -> None:
+        self.parameter = parameter
+        self.rule = rule
+        super().__init__(f"parameter {parameter!r}: {rule}")
+
+
+class UnknownName(NodewiseError):
+    """Nothing of that kind has that name."""
+
+    def __init__(self, kind: str, name: str, known: Sequence[str] = ()) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = tuple(known)
+        hint = f"; known: {', '.join(known)}" if known else ""
+        super().__init__(f"no {kind} named {name!r}{hint}")
+
+
+class Conflict(NodewiseError):
+    """The request contradicts what is stored (a key used twice, a run already ended)."""
+
+
+class StoreError(NodewiseError):
+    """The artifact store refused or failed."""
+
+
+class ArtifactMissing(StoreError):
+    """Nothing is stored at that address."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        super().__init__(f"nothing is stored at {uri}")
+
+
+class StoreFull(StoreError):
+    """No space is left where the artifacts live."""
+
+
+class Unavailable(NodewiseError):
+    """A server that we need does not answer now."""

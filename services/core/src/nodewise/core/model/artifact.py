@@ -1,0 +1,26 @@
+"""What travels between tasks: parameter values and references to artifacts in the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRef:
+    """An artifact in the content-addressed store.
+
+    `uri` is `store://file/<sha256>` or `store://tree/<sha256>` (a directory). `metadata` is what the task's code set.
+    """
+
+    name: str
+    uri: str
+    schema_title: str = "system.Artifact"
+    size_bytes: int = 0
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOutputs:
+    """What a finished task left: parameter values and artifacts, by output name."""
+
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    artifacts: Mapping[str, ArtifactRef] = field(default_factory=dict)

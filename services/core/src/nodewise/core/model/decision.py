@@ -1,0 +1,116 @@
+"""Decisions and their reasons (rule 7): what is stored beside every choice and every refusal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nodewise.core.model.ids import NodeName, TaskRef
+
+
+class ReasonCode(StrEnum):
+    """Why a task is where it is. One vocabulary for the scheduler, the placer and the recorder."""
+
+    # waiting
+    UPSTREAM_NOT_FINISHED = "upstream_not_finished"
+    QUEUED = "queued"
+    NO_NODES = "no_nodes"
+    NO_ROOM = "no_room"
+    UNSATISFIABLE = "unsatisfiable"
+    RETRY_BACKOFF = "retry_backoff"
+    UNKNOWN_POLICY = "unknown_policy"
+    UNKNOWN_STRATEGY = "unknown_strategy"
+    # a node is excluded
+    NODE_NOT_ALLOWED = "node_not_allowed"
+    ARCHITECTURE = "architecture"
+    WORKER_TYPE = "worker_type"
+    ACCELERATOR = "accelerator"
+    LABEL = "label"
+    CPU_BOOKED = "cpu_booked"
+    MEMORY_BOOKED = "memory_booked"
+    GPU_BOOKED = "gpu_booked"
+    CPU_TOO_SMALL = "cpu_too_small"
+    MEMORY_TOO_SMALL = "memory_too_small"
+    GPU_TOO_FEW = "gpu_too_few"
+    MEMORY_IN_USE = "memory_in_use"
+    STRATEGY_RULE = "strategy_rule"
+    # moving on
+    ADMITTED = "admitted"
+    PLACED = "placed"
+    LOST_RACE = "lost_race"
+    # endings
+    FINISHED = "finished"
+    EXIT_CODE = "exit_code"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    AGENT_ERROR = "agent_error"
+    LEASE_ENDED = "lease_ended"
+    AGENT_FORGOT = "agent_forgot"
+    UPSTREAM_FAILED = "upstream_failed"
+    RUN_CANCELED = "run_canceled"
+
+
+PERMANENT_EXCLUSIONS = frozenset(
+    {
+        ReasonCode.NODE_NOT_ALLOWED,
+        ReasonCode.ARCHITECTURE,
+        ReasonCode.WORKER_TYPE,
+        ReasonCode.ACCELERATOR,
+        ReasonCode.LABEL,
+        ReasonCode.CPU_TOO_SMALL,
+        ReasonCode.MEMORY_TOO_SMALL,
+        ReasonCode.GPU_TOO_FEW,
+    }
+)
+"""Exclusions that waiting does not cure: only another node or another task would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A typed reason and the sentence that a person reads."""
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """Why one node cannot take one task now: what is needed, what is there."""
+
+    node: NodeName
+    code: ReasonCode
+    text: str
+
+    @property
+    def permanent(self) -> bool:
+        return self.code in PERMANENT_EXCLUSIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What one node scored, or why it was out. `scores` are named figures, in the order they counted."""
+
+    node: NodeName
+    scores: Mapping[str, float | str | None] = field(default_factory=dict)
+    exclusion: Exclusion | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A task and the node chosen for it."""
+
+    ref: TaskRef
+    node: NodeName
+    reason: Reason
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferral:
+    """A task that gets no node now, and why."""
+
+    ref: TaskRef
+    reason: Reason
+    candidates: tuple[Candidate, ...] = ()
+
+
+Decision = Placement | Deferral

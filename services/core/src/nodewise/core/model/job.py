@@ -1,0 +1,32 @@
+"""A job: all that an agent needs to run one attempt. It travels through the artifact store, not through the broker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from nodewise.core.model.artifact import ArtifactRef
+from nodewise.core.model.ids import AttemptKey
+from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, PythonComponent
+from nodewise.core.model.resources import Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt, resolved: every input has its value or its artifact.
+
+    `resources` is what is booked; `memory_limit_mib` (None: the node's) is what the process may use. `dataset_uri`
+    is the registered data set that the task named, staged for it as `NODEWISE_DATASET`.
+    """
+
+    key: AttemptKey
+    run_name: str
+    component: str
+    code: PythonComponent
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    artifacts: Mapping[str, ArtifactRef] = field(default_factory=dict)
+    output_parameters: Mapping[str, ParameterSpec] = field(default_factory=dict)
+    output_artifacts: Mapping[str, ArtifactSpec] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    memory_limit_mib: int | None = None
+    timeout: timedelta | None = None
+    dataset_uri: str | None = None

@@ -1,0 +1,80 @@
+"""What a plug-in implements. Found by entry point (see `plugins.py`); each has a contract suite in tests/contracts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Protocol, runtime_checkable
+
+from nodewise.core.model.decision import Decision
+from nodewise.core.model.ids import NodeName, TaskRef
+from nodewise.core.model.node import Cluster
+from nodewise.core.model.task import WaitingTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyContext:
+    """What a policy may know besides the tasks. `rng` is the only source of chance."""
+
+    now: datetime
+    rng: Random
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """The order in which waiting tasks are considered. Pure."""
+
+    name: str
+    summary: str
+    """One line for `nodewise policies`."""
+
+    def order(self, waiting: Sequence[WaitingTask], context: PolicyContext) -> Sequence[TaskRef]:
+        """All of `waiting`, each once, first to be considered first.
+
+        Equal inputs (and an `rng` in equal state) give equal orders, whatever the order of `waiting`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementContext:
+    """What a strategy may know besides tasks and cluster.
+
+    `previous_node` is the node of the latest placement of all (None: there was none). `options` are the user's
+    settings for this strategy. `predicted_seconds` maps (task class, node class) to a learned run time, where known.
+    """
+
+    now: datetime
+    rng: Random
+    previous_node: NodeName | None = None
+    predicted_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """The mapping from tasks to nodes. Pure."""
+
+    name: str
+    summary: str
+    """One line for `nodewise strategies`."""
+
+    def place(
+        self, tasks: Sequence[WaitingTask], cluster: Cluster, context: PlacementContext
+    ) -> Sequence[Decision]:
+        """One decision per task, in the order of `tasks`, each seeing the bookings of those before it.
+
+        Never books a node beyond its free capacity, and never against a hard requirement
+        (`nodewise.core.feasibility.exclusion`); a task that fits nowhere gets a `Deferral` that says why.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A policy and a strategy that are known together by one name."""
+
+    name: str
+    policy: str
+    strategy: str
+    summary: str = ""
