@@ -1,0 +1,43 @@
+"""Connections and transactions. No commit outside `transaction` (house style 8)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine
+
+from nodewise.core.settings import Settings
+
+
+def normalised_url(url: str) -> str:
+    """Accept the `postgres://` and `postgresql://` that people have, and name our driver."""
+    for prefix in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def plain_url(url: str) -> str:
+    """The same address as psql and other tools take it."""
+    return "postgresql://" + normalised_url(url).removeprefix("postgresql+psycopg://")
+
+
+def create_database(settings: Settings, *, pool_size: int = 5, name: str = "nodewise") -> Engine:
+    """An engine whose sessions run in UTC and give up on a lock after 10 s instead of hanging."""
+    return create_engine(
+        normalised_url(settings.database_url),
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={
+            "application_name": name,
+            "connect_timeout": 5,
+            "options": "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        },
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction: commits at the end, rolls back on any error."""
+    with engine.begin() as connection:
+        yield connection

@@ -1,0 +1,287 @@
+"""The tables, their constraints, and who writes what.
+
+Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
+value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
+through `queries.moves`. The order of locks is: runs, tasks, attempts, bookings, node_loads (by node name).
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+from nodewise.core.lifecycle import AttemptState, RunState, TaskState
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s",
+    }
+)
+
+_TIME = DateTime(timezone=True)
+_RUN_ID = UUID(as_uuid=False)
+
+
+def _one_of(column: str, states: type[RunState] | type[TaskState] | type[AttemptState]) -> CheckConstraint:
+    values = ", ".join(f"'{state.value}'" for state in states)
+    return CheckConstraint(f"{column} IN ({values})", name=f"{column}_is_known")
+
+
+pipeline_specs = Table(
+    "pipeline_specs",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("ir", JSONB, nullable=False),
+    Column("platforms", JSONB, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=func.clock_timestamp()),
+    comment="Compiled pipelines by content (SHA-256 of the canonical JSON). Writer: api. Never changed.",
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _RUN_ID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("pipeline_name", Text, nullable=False),
+    Column("spec_digest", Text, ForeignKey("pipeline_specs.digest"), nullable=False),
+    Column("parameters", JSONB, nullable=False),
+    Column("labels", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("team", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("deadline", _TIME),
+    Column("policy", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("request_digest", Text, nullable=False),
+    Column("submitted_at", _TIME, nullable=False),
+    Column("cancel_requested_at", _TIME),
+    Column("state", Text, nullable=False),
+    Column("scheduled_at", _TIME),
+    Column("started_at", _TIME),
+    Column("finished_at", _TIME),
+    Column("error", Text),
+    UniqueConstraint("team", "idempotency_key", name="runs_team_idempotency_key_key"),
+    _one_of("state", RunState),
+    CheckConstraint(
+        "(finished_at IS NOT NULL) = (state IN ('SUCCEEDED', 'FAILED', 'CANCELED'))",
+        name="finished_when_final",
+    ),
+    Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
+    Index("runs_open_idx", "id", postgresql_where=text("state IN ('PENDING', 'RUNNING', 'CANCELING')")),
+    comment="Submissions. Writer: api inserts and sets cancel_requested_at; recorder moves state, *_at and error.",
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("run_id", _RUN_ID, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("ordinal", Integer, nullable=False, comment="Place in the pipeline's topological order, from 0."),
+    Column("component", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("task_class", Text, nullable=False),
+    Column("spec", JSONB, nullable=False, comment="nodewise.core.model.task.TaskSpec"),
+    Column("effort_flops", Float, comment="Estimated work; null: unknown."),
+    Column("upstream", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0", comment="Number of the latest attempt."),
+    Column(
+        "failures",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="FAILED attempts; LOST ones do not count.",
+    ),
+    Column("ready_at", _TIME),
+    Column("not_before", _TIME, comment="Retry back-off: not considered before."),
+    Column("admitted_at", _TIME),
+    Column("position", BigInteger, comment="Order of admission; smaller is placed first."),
+    Column("started_at", _TIME, comment="Of the latest attempt."),
+    Column("finished_at", _TIME),
+    Column("reason_code", Text),
+    Column("reason", Text, comment="Why it is in this state, for a person."),
+    Column("outputs", JSONB, comment="nodewise.core.model.artifact.TaskOutputs"),
+    PrimaryKeyConstraint("run_id", "path"),
+    ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
+    _one_of("state", TaskState),
+    CheckConstraint("attempt >= 0 AND failures >= 0 AND failures <= attempt", name="attempts_count"),
+    Index("tasks_ready_idx", "ready_at", postgresql_where=text("state = 'READY'")),
+    Index("tasks_admitted_idx", "position", postgresql_where=text("state = 'ADMITTED'")),
+    comment="Leaf tasks. Writer: api inserts; scheduler, placer and recorder move state, each its own transitions.",
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("node_class", Text, nullable=False),
+    Column("architecture", Text, nullable=False),
+    Column("worker_type", Text, nullable=False),
+    Column("accelerator", Text),
+    Column("labels", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("metrics_url", Text),
+    Column("first_seen_at", _TIME, nullable=False),
+    Column("last_seen_at", _TIME, nullable=False),
+    CheckConstraint("state IN ('READY', 'GONE')", name="state_is_known"),
+    comment="Nodes as their agents describe them. Writer: recorder.",
+)
+
+node_loads = Table(
+    "node_loads",
+    metadata,
+    Column("node", Text, ForeignKey("nodes.name", ondelete="CASCADE"), primary_key=True),
+    Column("capacity_millicores", Integer, nullable=False),
+    Column("capacity_memory_mib", Integer, nullable=False),
+    Column("capacity_gpus", Integer, nullable=False),
+    Column("booked_millicores", Integer, nullable=False, server_default="0"),
+    Column("booked_memory_mib", Integer, nullable=False, server_default="0"),
+    Column("booked_gpus", Integer, nullable=False, server_default="0"),
+    Column("running_tasks", Integer, nullable=False, server_default="0"),
+    CheckConstraint("booked_millicores BETWEEN 0 AND capacity_millicores", name="cpu_within_capacity"),
+    CheckConstraint("booked_memory_mib BETWEEN 0 AND capacity_memory_mib", name="memory_within_capacity"),
+    CheckConstraint("booked_gpus BETWEEN 0 AND capacity_gpus", name="gpus_within_capacity"),
+    CheckConstraint("running_tasks >= 0", name="running_tasks_not_negative"),
+    comment="Room and bookings of each node. Writer: queries.bookings only (placer books, recorder releases, recorder sets capacity).",
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", _RUN_ID, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("node", Text, ForeignKey("nodes.name"), nullable=False),
+    Column("node_class", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("reason_code", Text, nullable=False, comment="Why this node."),
+    Column("reason", Text, nullable=False),
+    Column("candidates", JSONB, nullable=False, comment="What every node scored, or why it was out."),
+    Column("predicted_seconds", Float, comment="Expected run time; null: nothing known."),
+    Column("job_uri", Text, comment="The job in the store."),
+    Column("placer", Text, nullable=False, comment="Which placer decided."),
+    Column("placed_at", _TIME, nullable=False),
+    Column("dispatched_at", _TIME),
+    Column("accepted_at", _TIME, comment="First heard of from the agent."),
+    Column("started_at", _TIME),
+    Column("finished_at", _TIME),
+    Column("lease_until", _TIME, nullable=False),
+    Column("exit_code", Integer),
+    Column("end_code", Text),
+    Column("end_message", Text),
+    Column("peak_memory_mib", Integer),
+    Column("cpu_seconds", Float),
+    Column("log_key", Text),
+    PrimaryKeyConstraint("run_id", "path", "attempt"),
+    ForeignKeyConstraint(["run_id", "path"], ["tasks.run_id", "tasks.path"], ondelete="CASCADE"),
+    _one_of("state", AttemptState),
+    Index(
+        "attempts_one_live_per_task",
+        "run_id",
+        "path",
+        unique=True,
+        postgresql_where=text("state IN ('PLACED', 'RUNNING')"),
+    ),
+    Index("attempts_live_by_node_idx", "node", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
+    Index("attempts_lease_idx", "lease_until", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
+    Index("attempts_placed_at_idx", text("placed_at DESC")),
+    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest.",
+)
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("run_id", _RUN_ID, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("node", Text, ForeignKey("nodes.name"), nullable=False),
+    Column("millicores", Integer, nullable=False),
+    Column("memory_mib", Integer, nullable=False),
+    Column("gpus", Integer, nullable=False),
+    Column("booked_at", _TIME, nullable=False, server_default=func.clock_timestamp()),
+    Column("released_at", _TIME),
+    PrimaryKeyConstraint("run_id", "path", "attempt"),
+    ForeignKeyConstraint(
+        ["run_id", "path", "attempt"],
+        ["attempts.run_id", "attempts.path", "attempts.attempt"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("millicores >= 0 AND memory_mib >= 0 AND gpus >= 0", name="amounts_not_negative"),
+    CheckConstraint("released_at IS NULL OR released_at >= booked_at", name="released_after_booked"),
+    Index("bookings_open_idx", "node", postgresql_where=text("released_at IS NULL")),
+    comment="The history of booked capacity. Writer: queries.bookings only (placer books, recorder releases).",
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _TIME, nullable=False, server_default=func.clock_timestamp()),
+    Column("run_id", _RUN_ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("path", Text, comment="Null: an event of the run itself."),
+    Column("attempt", Integer),
+    Column("event", Text, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("node", Text),
+    Column("reason_code", Text),
+    Column("reason", Text),
+    Index("events_run_idx", "run_id", "id"),
+    comment="Every change of state, append-only. Writer: whoever fires the transition, through queries.moves.",
+)
+
+runtime_estimates = Table(
+    "runtime_estimates",
+    metadata,
+    Column("task_class", Text, nullable=False),
+    Column("node_class", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("mean_log_seconds", Float, nullable=False),
+    Column("m2_log_seconds", Float, nullable=False, comment="Sum of squared deviations (Welford)."),
+    Column("updated_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("task_class", "node_class"),
+    comment="Learned run times per task class and node class. Writer: recorder.",
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("samples", BigInteger),
+    Column("features", Integer),
+    Column("classes", Integer),
+    Column("types", JSONB, nullable=False),
+    Column("normalised", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+    comment="The registry of named data sets. Writer: api.",
+)

@@ -1,0 +1,44 @@
+"""The Celery application that every service builds for itself, and the names of the queues."""
+
+from celery import Celery
+
+from nodewise.core.settings import Settings
+
+
+def agent_queue(node: str) -> str:
+    """The queue of one node's agent."""
+    return f"agent.{node}"
+
+
+def create_app(name: str, settings: Settings) -> Celery:
+    """A Celery app on the configured broker: JSON only, no results, early acknowledgement (rule 6)."""
+    app = Celery(name, broker=settings.redis_url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=4,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "max_retries": 1,
+        },
+        task_publish_retry=False,
+    )
+    return app
+
+
+def worker_arguments(queue: str, *, name: str, threads: int = 1) -> list[str]:
+    """Arguments for `app.worker_main`: one queue, a pool of threads, none of the chatter between workers."""
+    return [
+        "worker", f"--queues={queue}", f"--hostname={name}@%h", "--pool=threads", f"--concurrency={threads}",
+        "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",
+    ]  # fmt: skip

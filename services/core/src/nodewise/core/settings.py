@@ -1,0 +1,83 @@
+"""Settings of every process, from the environment. Names follow the twelve-factor custom: DATABASE_URL and REDIS_URL
+are the ones that people already have; all others start with NODEWISE_.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One object for all services; each reads what it needs.
+
+    Raises:
+        pydantic.ValidationError: A variable does not parse; names it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NODEWISE_", extra="ignore", populate_by_name=True)
+
+    database_url: str = Field(
+        default="postgresql+psycopg://nodewise@127.0.0.1:5432/nodewise",
+        validation_alias=AliasChoices("DATABASE_URL", "NODEWISE_DATABASE_URL"),
+    )
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("REDIS_URL", "NODEWISE_REDIS_URL"),
+    )
+    prometheus_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("PROMETHEUS_URL", "NODEWISE_PROMETHEUS_URL")
+    )
+    store_url: str = "file:///tmp/nodewise-store"
+    """Where artifacts live: any fsspec URL of a directory."""
+
+    host: str = "127.0.0.1"
+    """Address that the HTTP servers of this process bind to."""
+    port: int = 0
+    """Port of this process's HTTP server (api, monitor)."""
+    metrics_port: int = 0
+    """Port of this process's /metrics, where it has no HTTP server of its own; 0: none."""
+
+    policy: str = "fifo"
+    strategy: str = "greedy"
+    strategy_options: str | None = None
+    """Path of a JSON file: {strategy name: {option: value}}."""
+    seed: int | None = None
+    """Seed of every random choice; None: from the system."""
+
+    tick_seconds: float = Field(default=1.0, gt=0)
+    """How long a service sleeps at most before it looks at the rows again."""
+    heartbeat_seconds: float = Field(default=1.0, gt=0)
+    lease_seconds: float = Field(default=10.0, gt=0)
+    """An attempt whose agent was not heard for so long is LOST."""
+    staleness_seconds: float = Field(default=60.0, gt=0)
+    """A figure older than this is unknown."""
+    placement_batch: int = Field(default=100, ge=1)
+    max_body_mib: int = Field(default=8, ge=1)
+    max_dataset_mib: int = Field(default=2048, ge=1)
+    max_log_mib: int = Field(default=5, ge=1)
+    max_tasks_per_run: int = Field(default=2000, ge=1)
+
+    log_level: str = "INFO"
+    log_format: str = "json"
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def staleness(self) -> timedelta:
+        return timedelta(seconds=self.staleness_seconds)
+
+    @property
+    def tick(self) -> timedelta:
+        return timedelta(seconds=self.tick_seconds)
+
+
+def home_from(start: Path) -> Path:
+    """The `.nodewise` folder that belongs to `start`: in it or in the nearest parent that has one, else in `start`."""
+    for folder in (start, *start.parents):
+        if (folder / ".nodewise" / "stack.json").is_file():
+            return folder / ".nodewise"
+    return start / ".nodewise"
