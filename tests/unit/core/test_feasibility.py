@@ -1,0 +1,90 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nodewise.core.feasibility import exclusion
+from nodewise.core.model.decision import ReasonCode
+from nodewise.core.model.ids import NodeName, TaskPath
+from nodewise.core.model.node import Cluster, Figure, Node, NodeView, Observation
+from nodewise.core.model.resources import Resources
+from nodewise.core.model.task import DatasetFacts, Requirements, TaskSpec
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SIZE = Resources(millicores=2000, memory_mib=4096, gpus=1)
+
+
+def view(**changes: object) -> NodeView:
+    node = Node(name=NodeName("n1"), capacity=SIZE, accelerator="a100", labels={"zone": "a"})
+    return NodeView(**{"node": node, **changes})  # type: ignore[arg-type]
+
+
+def spec(**changes: object) -> TaskSpec:
+    small = Resources(millicores=1000, memory_mib=1024)
+    return TaskSpec(**{"path": TaskPath("t"), "component": "t", "resources": small, **changes})  # type: ignore[arg-type]
+
+
+def cluster(node: NodeView) -> Cluster:
+    return Cluster(nodes=(node,), taken_at=NOW, staleness_limit=timedelta(seconds=60))
+
+
+def available(mib: float, age: timedelta) -> Observation:
+    return Observation(available_memory_mib=Figure(value=mib, measured_at=NOW - age))
+
+
+def test_a_node_with_room_takes_the_task() -> None:
+    node = view()
+    assert exclusion(spec(), node, cluster(node)) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "code"),
+    [
+        (spec(requirements=Requirements(nodes=(NodeName("n2"),))), ReasonCode.NODE_NOT_ALLOWED),
+        (spec(requirements=Requirements(architectures=("arm64",))), ReasonCode.ARCHITECTURE),
+        (spec(requirements=Requirements(worker_types=("low-cpu",))), ReasonCode.WORKER_TYPE),
+        (spec(requirements=Requirements(accelerator="tpu")), ReasonCode.ACCELERATOR),
+        (spec(requirements=Requirements(labels={"zone": "b"})), ReasonCode.LABEL),
+        (spec(resources=Resources(millicores=2001)), ReasonCode.CPU_TOO_SMALL),
+        (spec(resources=Resources(memory_mib=4097)), ReasonCode.MEMORY_TOO_SMALL),
+        (spec(resources=Resources(gpus=2)), ReasonCode.GPU_TOO_FEW),
+    ],
+)
+def test_what_waiting_cannot_cure_is_permanent(task: TaskSpec, code: ReasonCode) -> None:
+    node = view()
+    found = exclusion(task, node, cluster(node))
+    assert found is not None
+    assert (found.code, found.permanent) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("booked", "task", "code"),
+    [
+        (Resources(millicores=1500), spec(), ReasonCode.CPU_BOOKED),
+        (Resources(memory_mib=4000), spec(), ReasonCode.MEMORY_BOOKED),
+        (Resources(gpus=1), spec(resources=Resources(gpus=1)), ReasonCode.GPU_BOOKED),
+    ],
+)
+def test_what_is_booked_comes_back(booked: Resources, task: TaskSpec, code: ReasonCode) -> None:
+    node = view(booked=booked)
+    found = exclusion(task, node, cluster(node))
+    assert found is not None
+    assert (found.code, found.permanent) == (code, False)
+
+
+def test_room_for_twice_the_data_set_is_needed() -> None:
+    node = view()
+    fits = spec(dataset=DatasetFacts(samples=2048 * 1024, features=128))  # 2 GiB, twice is 4 GiB
+    too_large = spec(dataset=DatasetFacts(samples=2049 * 1024, features=128))
+    assert exclusion(fits, node, cluster(node)) is None
+    found = exclusion(too_large, node, cluster(node))
+    assert found is not None
+    assert found.code is ReasonCode.MEMORY_TOO_SMALL
+
+
+def test_measured_memory_counts_while_it_is_fresh_and_is_unknown_after() -> None:
+    fresh = view(observation=available(512, timedelta(seconds=59)))
+    stale = view(observation=available(512, timedelta(seconds=61)))
+    found = exclusion(spec(), fresh, cluster(fresh))
+    assert found is not None
+    assert found.code is ReasonCode.MEMORY_IN_USE
+    assert exclusion(spec(), stale, cluster(stale)) is None
