@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PORTIONS = sorted(path.parent for path in ROOT.glob("services/*/pyproject.toml")) + [ROOT / "sdk"]
+PORTIONS = [*sorted(path.parent for path in ROOT.glob("services/*/pyproject.toml")), ROOT / "sdk"]
 SOURCES = sorted(file for portion in PORTIONS for file in portion.glob("src/**/*.py"))
 MODULE_LINES = 400
 FUNCTION_LINES = 40

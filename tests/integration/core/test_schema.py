@@ -1,0 +1,97 @@
+"""The schema refuses what must not be, and the migrations make the schema that the code believes in."""
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, insert, inspect, update
+from sqlalchemy.exc import IntegrityError
+
+from nodewise.core.db import schema
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.migrate import alembic_config
+from nodewise.core.lifecycle import RunState
+from nodewise.core.model.resources import Resources
+from tests.support.rows import NOW, insert_attempt, insert_node, insert_run, insert_task
+
+
+def test_the_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
+    assert not differences
+
+
+def test_all_migrations_go_down_and_up_again(engine: Engine, database_url: str) -> None:
+    config = alembic_config(database_url)
+    command.downgrade(config, "base")
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    command.upgrade(config, "head")
+    assert set(schema.metadata.tables) <= set(inspect(engine).get_table_names())
+
+
+def test_every_table_names_its_writer() -> None:
+    silent = [t.name for t in schema.metadata.sorted_tables if "writer" not in (t.comment or "").lower()]
+    assert not silent
+
+
+def test_a_node_cannot_be_booked_above_its_capacity(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        insert_node(connection, "n1", Resources(millicores=1000, memory_mib=100))
+    with pytest.raises(IntegrityError, match="cpu_within_capacity"), transaction(engine) as connection:
+        connection.execute(update(schema.node_loads).values(booked_millicores=1001))
+    with pytest.raises(IntegrityError, match="memory_within_capacity"), transaction(engine) as connection:
+        connection.execute(update(schema.node_loads).values(booked_memory_mib=-1))
+
+
+def test_a_task_has_one_live_attempt(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        run_id = insert_run(connection)
+        insert_task(connection, run_id, "a")
+        insert_node(connection, "n1", Resources(millicores=1000))
+        insert_attempt(connection, run_id, "a", "n1", attempt=1, state="LOST")
+        insert_attempt(connection, run_id, "a", "n1", attempt=2, state="RUNNING")
+    with pytest.raises(IntegrityError, match="attempts_one_live_per_task"), transaction(engine) as connection:
+        insert_attempt(connection, run_id, "a", "n1", attempt=3)
+
+
+def test_unknown_states_are_refused(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        run_id = insert_run(connection)
+    with pytest.raises(IntegrityError, match="state_is_known"), transaction(engine) as connection:
+        connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(state="DONE"))
+
+
+def test_a_run_has_an_end_time_exactly_when_it_ended(engine: Engine) -> None:
+    with pytest.raises(IntegrityError, match="finished_when_final"), transaction(engine) as connection:
+        insert_run(connection, state=RunState.SUCCEEDED)
+    with pytest.raises(IntegrityError, match="finished_when_final"), transaction(engine) as connection:
+        insert_run(connection, state=RunState.RUNNING, finished_at=NOW)
+
+
+def test_an_idempotency_key_is_used_once_per_team(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        insert_run(connection, team="a", idempotency_key="k")
+        insert_run(connection, team="b", idempotency_key="k")
+    with (
+        pytest.raises(IntegrityError, match="runs_team_idempotency_key_key"),
+        transaction(engine) as connection,
+    ):
+        insert_run(connection, team="a", idempotency_key="k")
+
+
+def test_a_booking_needs_its_attempt(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        run_id = insert_run(connection)
+        insert_task(connection, run_id, "a")
+        insert_node(connection, "n1", Resources(millicores=1000))
+    row = {
+        "run_id": run_id,
+        "path": "a",
+        "attempt": 1,
+        "node": "n1",
+        "millicores": 1,
+        "memory_mib": 1,
+        "gpus": 0,
+    }
+    with pytest.raises(IntegrityError), transaction(engine) as connection:
+        connection.execute(insert(schema.bookings).values(row))
