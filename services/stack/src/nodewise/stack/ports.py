@@ -1,0 +1,76 @@
+"""TCP ports on loopback: free ones, and the ones that a home used before."""
+
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+
+import psutil
+
+from nodewise.stack.errors import StackError
+
+LOOPBACK = "127.0.0.1"
+
+
+def bind(port: int) -> socket.socket:
+    """A socket bound to `port` (0: any free one); OSError when it is taken."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it the port of a server that has just ended looks taken for a minute (TIME_WAIT).
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((LOOPBACK, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` now."""
+    try:
+        bind(port).close()
+    except OSError:
+        return False
+    return True
+
+
+def choose_ports(names: Iterable[str], remembered: Mapping[str, int]) -> dict[str, int]:
+    """A free port for each name, its remembered one wherever that is free; no two alike.
+
+    The sockets stay bound until all are chosen: otherwise the system may hand out one port twice.
+    """
+    chosen: dict[str, int] = {}
+    with ExitStack() as held:
+        for name in names:
+            sock = held.enter_context(_bind_preferring(remembered.get(name, 0)))
+            chosen[name] = sock.getsockname()[1]
+    return chosen
+
+
+def _bind_preferring(port: int) -> socket.socket:
+    try:
+        return bind(port)
+    except OSError:
+        return bind(0)
+
+
+def require_free(port: int) -> None:
+    """Raise StackError that names who holds `port`, if somebody does."""
+    if not is_free(port):
+        raise StackError(
+            f"port {port} on {LOOPBACK} is taken{_holder(port)}",
+            "choose another with --port, or leave --port out to get a free one",
+        )
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = (
+                connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
+            )
+            if listens and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        # Only root may see the sockets of others everywhere; the port is taken all the same.
+        return ""
+    return ""
