@@ -5,10 +5,12 @@ NodewiseError
 ├── InvalidPipeline         the IR breaks a rule; carries the path in the IR
 │   └── UnsupportedFeature  the IR is legal, but this is not supported (yet)
 ├── InvalidParameters       a run's parameters do not fit its pipeline
+├── InvalidOptions          a plug-in's options break a rule; carries the place in them
 ├── UnknownName             no policy, strategy, run, node ... of that name; carries the known ones
 ├── Conflict                the request contradicts what is stored
 ├── StoreError              the artifact store
 │   ├── ArtifactMissing
+│   ├── ArtifactTooLarge
 │   └── StoreFull
 └── Unavailable             Postgres, Redis or the store does not answer now; trying again may help
 """
@@ -57,6 +59,16 @@ class InvalidParameters(NodewiseError):
         super().__init__(f"parameter {parameter!r}: {rule}")
 
 
+class InvalidOptions(NodewiseError):
+    """Options of a policy or strategy that do not say what they should. `path` is dotted, from their root."""
+
+    def __init__(self, subject: str, path: str, rule: str) -> None:
+        self.subject = subject
+        self.path = path
+        self.rule = rule
+        super().__init__(f"options of {subject}: {path}: {rule}")
+
+
 class UnknownName(NodewiseError):
     """Nothing of that kind has that name."""
 
@@ -82,6 +94,14 @@ class ArtifactMissing(StoreError):
     def __init__(self, uri: str) -> None:
         self.uri = uri
         super().__init__(f"nothing is stored at {uri}")
+
+
+class ArtifactTooLarge(StoreError):
+    """More bytes were offered than allowed."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(f"larger than the limit of {limit_bytes} bytes")
 
 
 class StoreFull(StoreError):

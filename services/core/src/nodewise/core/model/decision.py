@@ -19,6 +19,7 @@ class ReasonCode(StrEnum):
     RETRY_BACKOFF = "retry_backoff"
     UNKNOWN_POLICY = "unknown_policy"
     UNKNOWN_STRATEGY = "unknown_strategy"
+    JOB_NOT_BUILT = "job_not_built"
     # a node is excluded
     NODE_NOT_ALLOWED = "node_not_allowed"
     ARCHITECTURE = "architecture"

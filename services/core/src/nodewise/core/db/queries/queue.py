@@ -1,0 +1,139 @@
+"""The queue of READY tasks, as the scheduler reads it and answers it."""
+
+import json
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from nodewise.core.codec import decode
+from nodewise.core.model.decision import Reason, ReasonCode
+from nodewise.core.model.ids import RunId, TaskPath, TaskRef
+from nodewise.core.model.task import TaskSpec, WaitingTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedTask:
+    """A READY task with its back-off, if any, and the reason that it shows."""
+
+    task: WaitingTask
+    not_before: datetime | None
+    reason: Reason | None
+
+
+_SCHEDULER_LOCK = 0x6E6F6465
+"""Key of the advisory lock that makes one cycle active at a time, whichever process it runs in."""
+
+_READY = text("""
+SELECT t.run_id, t.path, t.spec, t.effort_flops, t.ready_at, t.not_before, t.reason_code, t.reason,
+       r.submitted_at, r.priority, r.deadline, r.team, r.policy, r.strategy
+FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
+""")
+
+_ADMITTED = text("""
+SELECT t.run_id, t.path, t.spec, t."position"
+FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+WHERE t.state = 'ADMITTED' AND r.cancel_requested_at IS NULL
+ORDER BY t."position"
+""")
+
+_LAST_POSITION = text("""SELECT coalesce(max("position"), 0) FROM tasks WHERE state = 'ADMITTED'""")
+
+# Never waits for a lock, so it cannot be part of a deadlock: who is being moved by somebody else is left out.
+_LOCK_READY = text("""
+SELECT t.run_id, t.path
+FROM tasks AS t
+JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text) USING (run_id, path)
+JOIN runs AS r ON r.id = t.run_id
+WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
+ORDER BY t.run_id, t.path
+FOR NO KEY UPDATE OF t SKIP LOCKED
+""")
+
+_UPDATE_REASONS = text("""
+WITH wanted AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, code text, reason text)
+), free AS (
+    SELECT t.run_id, t.path, w.code, w.reason
+    FROM tasks AS t JOIN wanted AS w USING (run_id, path)
+    WHERE t.state = 'READY' AND (t.reason_code, t.reason) IS DISTINCT FROM (w.code, w.reason)
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+)
+UPDATE tasks AS t SET reason_code = free.code, reason = free.reason
+FROM free WHERE t.run_id = free.run_id AND t.path = free.path
+RETURNING t.run_id
+""")
+
+
+def try_lock_cycle(connection: Connection) -> bool:
+    """Become the one active scheduler until this transaction ends; False: another one is."""
+    return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SCHEDULER_LOCK}))
+
+
+def load_ready(connection: Connection, specs: MutableMapping[TaskRef, TaskSpec]) -> Sequence[QueuedTask]:
+    """All READY tasks of runs that are not being cancelled, in no order.
+
+    Args:
+        connection: Of the cycle's transaction.
+        specs: Specs decoded in earlier calls (a spec never changes); kept in step with the queue.
+    """
+    rows = connection.execute(_READY).all()
+    known = dict(specs)
+    specs.clear()
+    return [_queued(row, known, specs) for row in rows]
+
+
+def _queued(
+    row: Row[Any], known: Mapping[TaskRef, TaskSpec], specs: MutableMapping[TaskRef, TaskSpec]
+) -> QueuedTask:
+    ref = TaskRef(run_id=RunId(row.run_id), path=TaskPath(row.path))
+    specs[ref] = known.get(ref) or decode(TaskSpec, row.spec)
+    reason = Reason(code=ReasonCode(row.reason_code), text=row.reason or "") if row.reason_code else None
+    return QueuedTask(task=waiting_task(row, specs[ref]), not_before=row.not_before, reason=reason)
+
+
+def waiting_task(row: Row[Any], spec: TaskSpec) -> WaitingTask:
+    """The task of a row that has the columns of `tasks` and of its run."""
+    return WaitingTask(
+        ref=TaskRef(run_id=RunId(row.run_id), path=TaskPath(row.path)),
+        spec=spec,
+        submitted_at=row.submitted_at,
+        ready_at=row.ready_at or row.submitted_at,
+        priority=row.priority,
+        deadline=row.deadline,
+        team=row.team,
+        policy=row.policy,
+        strategy=row.strategy,
+        effort_flops=row.effort_flops,
+    )
+
+
+def load_admitted(connection: Connection) -> Sequence[TaskSpec]:
+    """The specs of what was admitted and not yet placed, first to be placed first."""
+    return [decode(TaskSpec, row.spec) for row in connection.execute(_ADMITTED)]
+
+
+def last_position(connection: Connection) -> int:
+    """The highest position among the ADMITTED; 0: there are none."""
+    return int(connection.scalar(_LAST_POSITION) or 0)
+
+
+def lock_ready(connection: Connection, refs: Iterable[TaskRef]) -> set[TaskRef]:
+    """Lock those that still are READY, whose run is not being cancelled, and that nobody else moves just now."""
+    rows = json.dumps([{"run_id": ref.run_id, "path": ref.path} for ref in refs])
+    found = connection.execute(_LOCK_READY, {"rows": rows})
+    return {TaskRef(run_id=RunId(row.run_id), path=TaskPath(row.path)) for row in found}
+
+
+def update_reasons(connection: Connection, reasons: Mapping[TaskRef, Reason]) -> int:
+    """Say why these READY tasks wait, where it differs from what the row says; return how many changed. One statement."""
+    if not reasons:
+        return 0
+    rows = [
+        {"run_id": ref.run_id, "path": ref.path, "code": reason.code.value, "reason": reason.text}
+        for ref, reason in sorted(reasons.items())
+    ]
+    return len(connection.execute(_UPDATE_REASONS, {"rows": json.dumps(rows)}).all())

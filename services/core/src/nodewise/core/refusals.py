@@ -1,0 +1,56 @@
+"""The sentence for a task that no node can take. Shared by scheduler and placer, so that both say the same."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.model.decision import Exclusion, Reason, ReasonCode
+from nodewise.core.model.task import Requirements, TaskSpec
+
+_NAMED_NODES: Final = 6
+"""So many nodes are named in a sentence; the rest are counted."""
+
+NO_NODES: Final = Reason(code=ReasonCode.NO_NODES, text="the cluster has no node that is ready")
+
+
+def refusal(spec: TaskSpec, exclusions: Sequence[Exclusion]) -> Reason:
+    """Why `spec` gets no node, given what keeps it off every node of the cluster (in node-name order).
+
+    UNSATISFIABLE when waiting cures none of the exclusions, NO_NODES when there is no node at all, else NO_ROOM.
+    """
+    if not exclusions:
+        return NO_NODES
+    listed = _listed(exclusions)
+    if all(found.permanent for found in exclusions):
+        return Reason(
+            code=ReasonCode.UNSATISFIABLE, text=f"no node can ever take it; it needs {needs(spec)}. {listed}"
+        )
+    return Reason(code=ReasonCode.NO_ROOM, text=f"no node has room now. {listed}")
+
+
+def needs(spec: TaskSpec) -> str:
+    """What a task must have, for a person: `2 cores, 512 MiB, worker type high-cpu`."""
+    need = effective_resources(spec)
+    parts = [f"{need.millicores / 1000:g} cores", f"{need.memory_mib} MiB"]
+    if need.gpus:
+        parts.append(f"{need.gpus} GPUs")
+    return ", ".join(parts + _hard(spec.requirements))
+
+
+def _hard(wanted: Requirements) -> list[str]:
+    parts = []
+    if wanted.nodes:
+        parts.append(f"node {' or '.join(wanted.nodes)}")
+    if wanted.architectures:
+        parts.append(f"architecture {' or '.join(wanted.architectures)}")
+    if wanted.worker_types:
+        parts.append(f"worker type {' or '.join(wanted.worker_types)}")
+    if wanted.accelerator:
+        parts.append(f"accelerator {wanted.accelerator}")
+    return parts + [f"label {key}={value}" for key, value in sorted(wanted.labels.items())]
+
+
+def _listed(exclusions: Sequence[Exclusion]) -> str:
+    named = [f"{found.node}: {found.text}" for found in exclusions[:_NAMED_NODES]]
+    more = len(exclusions) - len(named)
+    return "; ".join([*named, f"and {more} more"] if more else named)
