@@ -5,6 +5,7 @@ NodewiseError
 ├── InvalidPipeline         the IR breaks a rule; carries the path in the IR
 │   └── UnsupportedFeature  the IR is legal, but this is not supported (yet)
 ├── InvalidParameters       a run's parameters do not fit its pipeline
+├── UnresolvedInput         a finished task did not leave what the next one needs
 ├── InvalidOptions          a plug-in's options break a rule; carries the place in them
 ├── UnknownName             no policy, strategy, run, node ... of that name; carries the known ones
 ├── Conflict                the request contradicts what is stored
@@ -67,6 +68,16 @@ class InvalidOptions(NodewiseError):
         self.path = path
         self.rule = rule
         super().__init__(f"options of {subject}: {path}: {rule}")
+
+
+class UnresolvedInput(NodewiseError):
+    """A finished task did not leave what another one needs, or left another type."""
+
+    def __init__(self, task: str, input_name: str, rule: str) -> None:
+        self.task = task
+        self.input_name = input_name
+        self.rule = rule
+        super().__init__(f"task {task!r}, input {input_name!r}: {rule}")
 
 
 class UnknownName(NodewiseError):

@@ -1,0 +1,6 @@
+"""The artifact store: content-addressed files and trees, and a few mutable keys such as logs."""
+
+from nodewise.core.store.addresses import Address, AddressKind, log_key, parse_uri
+from nodewise.core.store.store import ArtifactStore
+
+__all__ = ["Address", "AddressKind", "ArtifactStore", "log_key", "parse_uri"]
