@@ -76,7 +76,10 @@ class PythonComponent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineTask:
-    """A leaf task with its code and the source of every input."""
+    """A leaf task with its code and the source of every input.
+
+    `memory_limit_mib` (None: the node's) is what its process may use; what is booked stands in `spec`.
+    """
 
     spec: TaskSpec
     code: PythonComponent
@@ -86,6 +89,7 @@ class PipelineTask:
     output_artifacts: Mapping[str, ArtifactSpec] = field(default_factory=dict)
     parameter_sources: Mapping[str, ParameterSource] = field(default_factory=dict)
     artifact_sources: Mapping[str, FromTask] = field(default_factory=dict)
+    memory_limit_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
