@@ -1,0 +1,153 @@
+"""What every strategy shares: who can take a task, the bookings of the decisions before it, and how a decision is told.
+
+A strategy is then one function, `Chooser`: from the nodes that can take a task (never empty) to the one it takes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.feasibility import exclusion
+from nodewise.core.model.decision import (
+    Candidate,
+    Decision,
+    Deferral,
+    Exclusion,
+    Placement,
+    Reason,
+    ReasonCode,
+)
+from nodewise.core.model.ids import NodeName
+from nodewise.core.model.node import Cluster, NodeView
+from nodewise.core.model.resources import Resources
+from nodewise.core.model.task import WaitingTask
+from nodewise.core.refusals import refusal
+from nodewise.placer.scores import unmeasured, wishes_met
+
+Score = float | str | None
+
+_NAMED: Final = 3
+"""So many other nodes are named in a sentence; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The node taken, why ("least loaded: 0.25 of its cores booked; n2 0.5"), and what each node scored."""
+
+    node: NodeName
+    text: str
+    scores: Mapping[NodeName, Mapping[str, Score]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """The strategy's own reason to take none of the nodes that could."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Who can take one task now, sorted by name (`feasible`), and what keeps the others out."""
+
+    feasible: tuple[NodeView, ...]
+    exclusions: tuple[Exclusion, ...]
+
+
+Chooser = Callable[[WaitingTask, Sequence[NodeView]], Choice | Wait]
+
+
+class WorkingCluster:
+    """A snapshot that is booked on while decisions are made. Mutable within one call of a strategy only."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._views = {view.name: view for view in cluster.nodes}
+
+    def survey(self, task: WaitingTask) -> Survey:
+        """Ask every node, in name order. O(nodes)."""
+        found = [(view, exclusion(task.spec, view, self.cluster)) for view in self._views.values()]
+        return Survey(
+            feasible=tuple(view for view, excluded in found if excluded is None),
+            exclusions=tuple(excluded for _, excluded in found if excluded is not None),
+        )
+
+    def book(self, name: NodeName, resources: Resources) -> None:
+        self._views[name] = self._views[name].with_booking(resources)
+
+    def snapshot(self) -> Cluster:
+        """The cluster as it would be after these bookings."""
+        return Cluster(
+            nodes=tuple(self._views.values()),
+            taken_at=self.cluster.taken_at,
+            staleness_limit=self.cluster.staleness_limit,
+        )
+
+
+def place_each(tasks: Sequence[WaitingTask], cluster: Cluster, choose: Chooser) -> tuple[Decision, ...]:
+    """One decision per task, in order, each seeing the bookings of those before it. O(tasks x nodes).
+
+    A task's preferences come first: where feasible nodes fulfil some, `choose` sees only those that fulfil most.
+    """
+    working = WorkingCluster(cluster)
+    return tuple(_decide(task, working, choose) for task in tasks)
+
+
+def _decide(task: WaitingTask, working: WorkingCluster, choose: Chooser) -> Decision:
+    survey = working.survey(task)
+    if not survey.feasible:
+        return _deferral(task, survey, refusal(task.spec, survey.exclusions), {})
+    preferred = most_preferred(task, survey.feasible)
+    choice = choose(task, preferred)
+    if isinstance(choice, Wait):
+        return _deferral(task, survey, Reason(code=ReasonCode.STRATEGY_RULE, text=choice.text), {})
+    working.book(choice.node, effective_resources(task.spec))
+    wish = "preferred by the task; " if len(preferred) < len(survey.feasible) else ""
+    return Placement(
+        ref=task.ref,
+        node=choice.node,
+        reason=Reason(
+            code=ReasonCode.PLACED, text=wish + choice.text + _ignored(survey.feasible, working.cluster)
+        ),
+        candidates=_candidates(survey, choice.scores),
+    )
+
+
+def most_preferred(task: WaitingTask, feasible: Sequence[NodeView]) -> Sequence[NodeView]:
+    """Those that fulfil most of the task's preferences; all, when it has none or nobody fulfils any."""
+    met = [wishes_met(task.spec.preferences, view) for view in feasible]
+    best = max(met)
+    return [view for view, count in zip(feasible, met, strict=True) if count == best]
+
+
+def _deferral(
+    task: WaitingTask, survey: Survey, reason: Reason, scores: Mapping[NodeName, Mapping[str, Score]]
+) -> Deferral:
+    return Deferral(ref=task.ref, reason=reason, candidates=_candidates(survey, scores))
+
+
+def _candidates(survey: Survey, scores: Mapping[NodeName, Mapping[str, Score]]) -> tuple[Candidate, ...]:
+    feasible = [Candidate(node=view.name, scores=scores.get(view.name, {})) for view in survey.feasible]
+    excluded = [Candidate(node=found.node, exclusion=found) for found in survey.exclusions]
+    return tuple(sorted(feasible + excluded, key=lambda candidate: candidate.node))
+
+
+def _ignored(feasible: Sequence[NodeView], cluster: Cluster) -> str:
+    unknown = [view.name for view in feasible if unmeasured(view, cluster)]
+    if not unknown:
+        return ""
+    limit = f"{cluster.staleness_limit.total_seconds():g} s"
+    return f" (metrics of {named(unknown)} unknown or older than {limit})"
+
+
+def named(names: Sequence[str]) -> str:
+    """A list for a sentence that stays short: `n1, n2, n3 and 4 more`."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def others(figures: Mapping[NodeName, str], chosen: NodeName) -> str:
+    """What the other candidates scored, for the end of a sentence: `; n2 0.5, n3 0.75 and 2 more`."""
+    told = [f"{name} {figure}" for name, figure in figures.items() if name != chosen]
+    return f"; {named(told)}" if told else "; the only node that can take it"

@@ -1,0 +1,52 @@
+"""The scheduler's process: a Celery worker whose one task pokes the loop."""
+
+from datetime import UTC, datetime
+from random import Random
+
+import redis
+from celery import Celery
+
+from nodewise.core import plugins
+from nodewise.core.db.engine import create_database
+from nodewise.core.messages import WAKE_SCHEDULER
+from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.loop import WakeLoop, accept_wake
+from nodewise.core.messaging.wake import Waker
+from nodewise.core.settings import Settings
+from nodewise.core.telemetry import configure_logging, serve_metrics
+from nodewise.scheduler.service import Scheduler
+
+
+def create_scheduler(settings: Settings, app: Celery, client: "redis.Redis") -> Scheduler:
+    """Wire the scheduler to the servers that the settings name; connects to none of them yet."""
+    return Scheduler(
+        engine=create_database(settings, pool_size=2, name="nodewise-scheduler"),
+        redis=client,
+        waker=Waker(app, client),
+        settings=settings,
+        policies=plugins.policies(),
+        rng=Random(settings.seed),  # noqa: S311 - chance for a policy, not a secret
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = Settings()
+    configure_logging(settings, "scheduler")
+    serve_metrics(settings)
+    app = create_app("scheduler", settings)
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    scheduler = create_scheduler(settings, app, client)
+    loop = WakeLoop("scheduler", scheduler.look, settings.tick)
+
+    @app.task(name=WAKE_SCHEDULER)
+    def wake() -> None:
+        accept_wake(loop, client, WAKE_SCHEDULER)
+
+    loop.start()
+    try:
+        app.worker_main(worker_arguments("scheduler", name="scheduler"))
+    finally:
+        loop.stop(timeout=3.0)
+        scheduler.engine.dispose()
