@@ -1,0 +1,94 @@
+"""Nodes as their agents describe them, and their capacity. Writer: recorder."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from nodewise.core.messages import Heartbeat
+from nodewise.core.model.ids import NodeName
+
+# A heartbeat that is not newer than the last one of the same boot leaves the row as it is: no row comes back.
+_SEE = text("""
+INSERT INTO nodes AS n (name, node_class, architecture, worker_type, accelerator, labels, state, boot_id, sequence,
+                        metrics_url, first_seen_at, last_seen_at)
+VALUES (:name, :node_class, :architecture, :worker_type, :accelerator, CAST(:labels AS jsonb), :state, :boot_id,
+        :sequence, :metrics_url, :now, :now)
+ON CONFLICT (name) DO UPDATE SET
+    node_class = excluded.node_class, architecture = excluded.architecture, worker_type = excluded.worker_type,
+    accelerator = excluded.accelerator, labels = excluded.labels, state = excluded.state,
+    boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
+    last_seen_at = greatest(n.last_seen_at, excluded.last_seen_at)
+WHERE n.boot_id <> excluded.boot_id OR n.sequence < excluded.sequence
+RETURNING name
+""")
+
+_STATE = text("SELECT state FROM nodes WHERE name = :name")
+
+# What is booked stays booked when a node shrinks; the next heartbeat after the release brings the rest.
+_SET_CAPACITY = text("""
+INSERT INTO node_loads AS l (node, capacity_millicores, capacity_memory_mib, capacity_gpus)
+VALUES (:node, :millicores, :memory_mib, :gpus)
+ON CONFLICT (node) DO UPDATE SET
+    capacity_millicores = greatest(excluded.capacity_millicores, l.booked_millicores),
+    capacity_memory_mib = greatest(excluded.capacity_memory_mib, l.booked_memory_mib),
+    capacity_gpus = greatest(excluded.capacity_gpus, l.booked_gpus)
+WHERE (l.capacity_millicores, l.capacity_memory_mib, l.capacity_gpus)
+    <> (excluded.capacity_millicores, excluded.capacity_memory_mib, excluded.capacity_gpus)
+RETURNING node
+""")
+
+_MARK_GONE = text("""
+UPDATE nodes SET state = 'GONE' WHERE state = 'READY' AND last_seen_at < :before RETURNING name
+""")
+
+
+def record_heartbeat(connection: Connection, heartbeat: Heartbeat, *, now: datetime) -> bool:
+    """Take over what the agent says of its node; False when a later heartbeat was recorded before (nothing changes)."""
+    node = heartbeat.node
+    seen = connection.execute(
+        _SEE,
+        {
+            "name": node.name,
+            "node_class": node.node_class,
+            "architecture": node.architecture,
+            "worker_type": node.worker_type,
+            "accelerator": node.accelerator,
+            "labels": json.dumps(dict(node.labels)),
+            "state": "GONE" if heartbeat.leaving else "READY",
+            "boot_id": heartbeat.boot_id,
+            "sequence": heartbeat.sequence,
+            "metrics_url": heartbeat.metrics_url,
+            "now": now,
+        },
+    )
+    return seen.first() is not None
+
+
+def node_state(connection: Connection, name: NodeName) -> str | None:
+    """READY or GONE; None: never seen."""
+    return connection.execute(_STATE, {"name": name}).scalar()
+
+
+def set_capacity(connection: Connection, heartbeat: Heartbeat) -> bool:
+    """Give the node the capacity that its agent reports, never below what is booked; True when it changed.
+
+    Locks the row of node_loads: call it last (order of locks).
+    """
+    room = heartbeat.node.capacity
+    changed = connection.execute(
+        _SET_CAPACITY,
+        {
+            "node": heartbeat.node.name,
+            "millicores": room.millicores,
+            "memory_mib": room.memory_mib,
+            "gpus": room.gpus,
+        },
+    )
+    return changed.first() is not None
+
+
+def mark_silent_nodes_gone(connection: Connection, *, before: datetime) -> Sequence[NodeName]:
+    """Nodes that were last seen before that time are not used any more; returns those that were until now."""
+    return [NodeName(name) for (name,) in connection.execute(_MARK_GONE, {"before": before})]

@@ -1,0 +1,164 @@
+"""Writes what the journal decided: per batch of runs one transaction, locks in the order of the schema's docstring."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Row
+
+from nodewise.core.codec import decode
+from nodewise.core.db.queries import attempts, estimates, lives
+from nodewise.core.db.queries.attempts import AttemptUpdate
+from nodewise.core.db.queries.bookings import release
+from nodewise.core.db.queries.estimates import RunTime
+from nodewise.core.db.queries.moves import TaskMove, move_tasks
+from nodewise.core.lifecycle import FINAL_TASK_STATES, AttemptState, TaskEvent, TaskState, next_task_state
+from nodewise.core.model.ids import AttemptKey, NodeName, RunId
+from nodewise.core.model.task import RetryPolicy
+from nodewise.recorder.journal import Change, LiveAttempt
+from nodewise.recorder.settle import SERVICE, PipelineShapes, settle
+from nodewise.recorder.storable import storable_text
+
+Judge = Callable[[Connection, Sequence[RunId]], Sequence[Change]]
+"""Reads the live attempts of locked runs and says what becomes of them."""
+
+_LARGEST_INT = 2**31 - 1
+_NEW_WORK = frozenset({TaskEvent.INPUTS_READY, TaskEvent.RETRY, TaskEvent.LOSE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What was written, for those who act on it: the ended attempts, the events fired, the runs that ended."""
+
+    ended_attempts: frozenset[AttemptKey] = frozenset()
+    events: tuple[TaskEvent, ...] = ()
+    ended_runs: tuple[RunId, ...] = ()
+
+    @property
+    def worth_a_look(self) -> bool:
+        """Whether the scheduler has something new to decide: room became free, or tasks became ready."""
+        return bool(self.ended_attempts) or not _NEW_WORK.isdisjoint(self.events)
+
+    def __add__(self, other: "Effects") -> "Effects":
+        return Effects(
+            ended_attempts=self.ended_attempts | other.ended_attempts,
+            events=self.events + other.events,
+            ended_runs=self.ended_runs + other.ended_runs,
+        )
+
+
+def live_attempt(row: "Row[tuple[object, ...]]") -> LiveAttempt:
+    """A row of `queries.attempts` as the journal reads it."""
+    return LiveAttempt(
+        key=attempts.attempt_key(row),
+        state=AttemptState(row.state),
+        task_state=TaskState(row.task_state),
+        node=NodeName(row.node),
+        node_class=row.node_class,
+        task_class=row.task_class,
+        placed_at=row.placed_at,
+        lease_until=row.lease_until,
+        accepted_at=row.accepted_at,
+        started_at=row.started_at,
+        failures=row.failures,
+        retry=decode(RetryPolicy, row.retry or {}),
+        cancel_requested=row.cancel_requested,
+    )
+
+
+def apply_to_runs(
+    connection: Connection, run_ids: Sequence[RunId], judge: Judge, shapes: PipelineShapes, *, now: datetime
+) -> Effects:
+    """Lock the runs, judge their live attempts, write all that follows. Doing it again changes nothing.
+
+    1. Lock the runs that are open; their attempts cannot change under us from here on.
+    2. Judge, move the tasks, move the runs on (tasks come before node_loads in the order of locks).
+    3. Close the attempts, release their bookings, learn their run times.
+    """
+    runs = lives.lock_open_runs(connection, run_ids)
+    changes = judge(connection, [run.id for run in runs])
+    moved = move_tasks(connection, [_task_move(change, now) for change in changes], service=SERVICE)
+    changes = [change for change in changes if change.key.task in moved]
+    lives.mark_scheduled(connection, sorted({change.key.run_id for change in changes}))
+    settled = settle(connection, runs, shapes, starts=_first_starts(changes), now=now)
+    attempts.save_updates(connection, [_attempt_update(change, now) for change in changes])
+    ended = [change.key for change in changes if change.ended]
+    if ended:
+        release(connection, ended, at=now)
+    estimates.record_run_times(connection, _samples(changes), at=now)
+    return Effects(
+        ended_attempts=frozenset(ended),
+        events=tuple(change.event for change in changes) + settled.events,
+        ended_runs=settled.ended,
+    )
+
+
+def _task_move(change: Change, now: datetime) -> TaskMove:
+    final = next_task_state(change.attempt.task_state, change.event) in FINAL_TASK_STATES
+    return TaskMove(
+        ref=change.key.task,
+        state=change.attempt.task_state,
+        event=change.event,
+        at=now,
+        reason=change.reason,
+        failures=change.failures,
+        node=change.attempt.node,
+        not_before=change.not_before,
+        started_at=change.started_at,
+        finished_at=change.finished_at if final else None,
+        outputs=change.outputs,
+    )
+
+
+def _attempt_update(change: Change, now: datetime) -> AttemptUpdate:
+    report = change.report
+    update = AttemptUpdate(
+        key=change.key,
+        state=change.state,
+        accepted_at=now if report else None,
+        started_at=change.started_at,
+        finished_at=change.finished_at,
+        log_key=report.log_key if report else None,
+    )
+    if not change.ended:
+        return update
+    if report is None:
+        return replace(update, end_code=change.reason.code.value, end_message=change.reason.text)
+    return replace(
+        update,
+        exit_code=_int4(report.exit_code),
+        end_code=(report.reason or change.reason.code).value,
+        end_message=storable_text(report.message or change.reason.text),
+        peak_memory_mib=_int4(report.peak_memory_mib),
+        cpu_seconds=_finite(report.cpu_seconds),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _int4(value: int | None) -> int | None:
+    return None if value is None else max(-_LARGEST_INT, min(value, _LARGEST_INT))
+
+
+def _first_starts(changes: Sequence[Change]) -> Mapping[RunId, datetime]:
+    first: dict[RunId, datetime] = {}
+    for change in changes:
+        if change.started_at is not None:
+            run_id = change.key.run_id
+            first[run_id] = min(change.started_at, first.get(run_id, change.started_at))
+    return first
+
+
+def _samples(changes: Sequence[Change]) -> list[RunTime]:
+    return [
+        RunTime(
+            task_class=change.attempt.task_class,
+            node_class=change.attempt.node_class,
+            seconds=change.learned_seconds,
+        )
+        for change in changes
+        if change.learned_seconds is not None
+    ]

@@ -1,0 +1,136 @@
+"""The recorder's process: a Celery worker that hears the agents, and a loop that looks after the rest."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import FrameType
+
+import redis
+import structlog
+from celery import Celery
+from pydantic import ValidationError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from nodewise.core.db.engine import create_database, transaction
+from nodewise.core.engine import AgentsEngine
+from nodewise.core.messages import HEARTBEAT, WAKE_RECORDER, WAKE_SCHEDULER, Heartbeat
+from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.loop import WakeLoop, accept_wake
+from nodewise.core.messaging.wake import Waker
+from nodewise.core.settings import Settings
+from nodewise.core.store import ArtifactStore
+from nodewise.core.telemetry import configure_logging, serve_metrics
+from nodewise.recorder import metrics
+from nodewise.recorder.service import Recorder
+
+_log = structlog.get_logger()
+
+
+def create_recorder(settings: Settings, app: Celery, client: "redis.Redis", database: Engine) -> Recorder:
+    """A recorder on the servers that the settings name; connects to none of them yet (but opens the store)."""
+    waker = Waker(app, client)
+
+    def listening() -> bool:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    return Recorder(
+        database,
+        AgentsEngine(app, ArtifactStore(settings.store_url)),
+        wake=lambda: waker.wake(WAKE_SCHEDULER),
+        listening=listening,
+        clock=lambda: datetime.now(UTC),
+        settings=settings,
+    )
+
+
+def receive(recorder: Recorder, payload: object) -> None:
+    """Body of the heartbeat task. A heartbeat that cannot be recorded now is dropped: the next one says it again."""
+    try:
+        heartbeat = Heartbeat.model_validate(payload)
+    except ValidationError as error:
+        metrics.HEARTBEATS.labels("invalid").inc()
+        _log.warning("a heartbeat does not parse", error=str(error))
+        return
+    try:
+        with metrics.APPLY.time():
+            recorder.on_heartbeat(heartbeat)
+    except OperationalError as error:
+        metrics.HEARTBEATS.labels("dropped").inc()
+        _log.warning("a heartbeat could not be recorded now", node=heartbeat.node.name, error=str(error.orig))
+
+
+def register(app: Celery, recorder: Recorder, loop: WakeLoop, client: "redis.Redis") -> None:
+    """The tasks that this worker consumes."""
+
+    @app.task(name=HEARTBEAT)
+    def heartbeat(payload: object) -> None:
+        receive(recorder, payload)
+
+    @app.task(name=WAKE_RECORDER)
+    def wake() -> None:
+        accept_wake(loop, client, WAKE_RECORDER)
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = Settings()
+    configure_logging(settings, "recorder")
+    serve_metrics(settings)
+    app = create_app("recorder", settings)
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    database = create_database(settings, name="nodewise-recorder")
+    if not _wait_for(database, client):
+        sys.exit(0)
+    recorder = create_recorder(settings, app, client, database)
+    loop = WakeLoop("recorder", recorder.tick, settings.tick)
+    register(app, recorder, loop, client)
+    loop.start()
+    try:
+        app.worker_main(worker_arguments("recorder", name="recorder"))
+    finally:
+        loop.stop(timeout=3.0)
+        database.dispose()
+
+
+def _wait_for(database: Engine, client: "redis.Redis") -> bool:
+    """Wait until both servers answer, saying once which one does not; False when SIGTERM came first."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
+        stopped.set()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return all(
+            _wait_until(name, answers, stopped)
+            for name, answers in (
+                ("Postgres", lambda: _select_one(database)),
+                ("Redis", lambda: bool(client.ping())),
+            )
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait_until(server: str, answers: Callable[[], bool], stopped: threading.Event) -> bool:
+    pause = 0.1
+    while not stopped.is_set():
+        try:
+            return answers()
+        except (OperationalError, redis.RedisError) as error:
+            if pause == 0.1:
+                _log.warning("waiting for a server", server=server, error=str(error).splitlines()[0])
+        stopped.wait(pause)
+        pause = min(2 * pause, 2.0)
+    return False
+
+
+def _select_one(database: Engine) -> bool:
+    with transaction(database) as connection:
+        return connection.execute(text("SELECT 1")).scalar() == 1
