@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     lease_seconds: float = Field(default=10.0, gt=0)
     """An attempt whose agent was not heard for so long is LOST."""
+    monitor_seconds: float = Field(default=2.0, gt=0)
+    """How long the monitor sleeps between two looks at the nodes."""
     staleness_seconds: float = Field(default=60.0, gt=0)
     """A figure older than this is unknown."""
     placement_batch: int = Field(default=100, ge=1)

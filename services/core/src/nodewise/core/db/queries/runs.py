@@ -1,0 +1,234 @@
+"""Submissions: how they get in, how they are found. Writer of these rows: api (the recorder moves their state)."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from nodewise.core.codec import encode
+from nodewise.core.errors import Conflict
+from nodewise.core.lifecycle import RunState, TaskState
+from nodewise.core.model.decision import ReasonCode
+from nodewise.core.model.ids import RunId
+from nodewise.core.model.task import TaskSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A leaf task at submission; `effort_flops` is the estimated work (None: unknown)."""
+
+    spec: TaskSpec
+    effort_flops: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """Everything that one submission writes. `tasks` are in topological order."""
+
+    id: RunId
+    name: str
+    pipeline_name: str
+    spec_digest: str
+    ir: Mapping[str, object]
+    platforms: Mapping[str, object]
+    parameters: Mapping[str, object]
+    tasks: Sequence[NewTask]
+    team: str
+    priority: int
+    deadline: datetime | None
+    policy: str
+    strategy: str
+    request_digest: str
+    submitted_at: datetime
+    labels: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSubmission:
+    """The run that an idempotency key already stands for."""
+
+    run_id: RunId
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a page shows. None or empty: all. `before`: only those submitted before (time, id)."""
+
+    state: RunState | None = None
+    team: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[datetime, RunId] | None = None
+
+
+_INSERT_SPEC = text("""
+INSERT INTO pipeline_specs (digest, ir, platforms) VALUES (:digest, :ir, :platforms) ON CONFLICT DO NOTHING
+""").bindparams(bindparam("ir", type_=JSONB), bindparam("platforms", type_=JSONB))
+
+# A concurrent insert of the same key makes this one wait for the other's end, so one of them always wins.
+_INSERT_RUN = text("""
+INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
+                  strategy, idempotency_key, request_digest, submitted_at, state)
+VALUES (:id, :name, :pipeline_name, :spec_digest, :parameters, :labels, :team, :priority, :deadline, :policy,
+        :strategy, :idempotency_key, :request_digest, :submitted_at, 'PENDING')
+ON CONFLICT (team, idempotency_key) DO NOTHING
+RETURNING id
+""").bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
+
+_INSERT_TASKS = text("""
+INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, upstream, state,
+                   ready_at, reason_code, reason)
+SELECT :run_id, path, ordinal, component, kind, task_class, spec, effort_flops, upstream, state,
+       CASE WHEN state = 'READY' THEN CAST(:at AS timestamptz) END, reason_code, reason
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
+    path text, ordinal int, component text, kind text, task_class text, spec jsonb, effort_flops float8,
+    upstream text[], state text, reason_code text, reason text)
+""")
+
+_INSERT_EVENTS = text("""
+INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
+SELECT CAST(:at AS timestamptz), r.id, NULL, 'submit', r.state, 'api', NULL, NULL FROM runs AS r WHERE r.id = :run_id
+UNION ALL
+(SELECT CAST(:at AS timestamptz), t.run_id, t.path, 'submit', t.state, 'api', t.reason_code, t.reason
+ FROM tasks AS t WHERE t.run_id = :run_id ORDER BY t.ordinal)
+""")
+
+_KNOWN = text("SELECT id, request_digest FROM runs WHERE team = :team AND idempotency_key = :key")
+
+_COLUMNS = """
+SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels,
+       submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, error
+FROM runs
+"""
+_BY_ID = text(_COLUMNS + "WHERE id = :run_id")
+_PAGE = text(
+    _COLUMNS
+    + """
+WHERE (CAST(:state AS text) IS NULL OR state = :state)
+  AND (CAST(:team AS text) IS NULL OR team = :team)
+  AND labels @> :labels
+  AND (CAST(:before_at AS timestamptz) IS NULL OR (submitted_at, id) < (:before_at, CAST(:before_id AS uuid)))
+ORDER BY submitted_at DESC, id DESC LIMIT :limit
+"""
+).bindparams(bindparam("labels", type_=JSONB))
+
+_TASK_COUNTS = text("""
+SELECT run_id, state, count(*) FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uuid[])) GROUP BY run_id, state
+""")
+
+_REQUEST_CANCEL = text("""
+UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, :at)
+WHERE id = :run_id AND state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELED')
+RETURNING id
+""")
+
+
+def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
+    """Write the run, its pipeline, its tasks and their first events.
+
+    Returns:
+        None, or the run that the idempotency key already stands for; then nothing was written.
+    """
+    spec = {"digest": run.spec_digest, "ir": dict(run.ir), "platforms": dict(run.platforms)}
+    connection.execute(_INSERT_SPEC, spec)
+    if connection.execute(_INSERT_RUN, _run_values(run)).first() is None:
+        return _must_know(connection, run)
+    rows = json.dumps([_task_row(ordinal, task) for ordinal, task in enumerate(run.tasks)])
+    at = {"run_id": run.id, "at": run.submitted_at}
+    connection.execute(_INSERT_TASKS, {"rows": rows, **at})
+    connection.execute(_INSERT_EVENTS, at)
+    return None
+
+
+def known_submission(connection: Connection, team: str, key: str) -> KnownSubmission | None:
+    """The run of that team that was submitted under that idempotency key."""
+    row = connection.execute(_KNOWN, {"team": team, "key": key}).first()
+    return KnownSubmission(run_id=RunId(row[0]), request_digest=row[1]) if row else None
+
+
+def _must_know(connection: Connection, run: NewRun) -> KnownSubmission:
+    known = known_submission(connection, run.team, run.idempotency_key or "")
+    if known is None:
+        raise Conflict(
+            "the run of this idempotency key vanished while the request was handled; send it again"
+        )
+    return known
+
+
+def run_by_id(connection: Connection, run_id: RunId) -> RowMapping | None:
+    """The run as the API shows it, without its tasks."""
+    return connection.execute(_BY_ID, {"run_id": run_id}).mappings().first()
+
+
+def runs_page(connection: Connection, wanted: RunFilter, *, limit: int) -> Sequence[RowMapping]:
+    """At most `limit` runs, newest first. Later submissions do not shift later pages."""
+    before_at, before_id = wanted.before or (None, None)
+    values = {
+        "state": wanted.state and wanted.state.value,
+        "team": wanted.team,
+        "labels": dict(wanted.labels),
+        "before_at": before_at,
+        "before_id": before_id,
+        "limit": limit,
+    }
+    return connection.execute(_PAGE, values).mappings().all()
+
+
+def task_counts(
+    connection: Connection, run_ids: Collection[RunId]
+) -> Mapping[RunId, Mapping[TaskState, int]]:
+    """How many tasks of each run are in which state; states without tasks are left out."""
+    counts: dict[RunId, dict[TaskState, int]] = {run_id: {} for run_id in run_ids}
+    for run_id, state, count in connection.execute(_TASK_COUNTS, {"run_ids": list(run_ids)}):
+        counts[RunId(str(run_id))][TaskState(state)] = count
+    return counts
+
+
+def request_cancel(connection: Connection, run_id: RunId, *, now: datetime) -> bool:
+    """Note that the run is to be cancelled; asking again changes nothing. False: no such run, or it has ended."""
+    return connection.execute(_REQUEST_CANCEL, {"run_id": run_id, "at": now}).first() is not None
+
+
+def _run_values(run: NewRun) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "name": run.name,
+        "pipeline_name": run.pipeline_name,
+        "spec_digest": run.spec_digest,
+        "parameters": dict(run.parameters),
+        "labels": dict(run.labels),
+        "team": run.team,
+        "priority": run.priority,
+        "deadline": run.deadline,
+        "policy": run.policy,
+        "strategy": run.strategy,
+        "idempotency_key": run.idempotency_key,
+        "request_digest": run.request_digest,
+        "submitted_at": run.submitted_at,
+    }
+
+
+def _task_row(ordinal: int, task: NewTask) -> dict[str, object]:
+    spec = task.spec
+    state, code, reason = (
+        (TaskState.WAITING, ReasonCode.UPSTREAM_NOT_FINISHED, f"waits for {', '.join(spec.upstream)}")
+        if spec.upstream
+        else (TaskState.READY, ReasonCode.QUEUED, "just submitted; not considered yet")
+    )
+    return {
+        "path": spec.path,
+        "ordinal": ordinal,
+        "component": spec.component,
+        "kind": spec.kind.value,
+        "task_class": spec.task_class,
+        "spec": encode(spec),
+        "effort_flops": task.effort_flops,
+        "upstream": list(spec.upstream),
+        "state": state.value,
+        "reason_code": code.value,
+        "reason": reason,
+    }

@@ -1,0 +1,85 @@
+"""Questions about tasks, attempts, the queue and events. Who writes them: see the schema."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, RowMapping, text
+
+from nodewise.core.lifecycle import TaskState
+from nodewise.core.model.ids import RunId, TaskPath
+
+_TASKS = text("""
+SELECT t.run_id, t.path, t.component, t.kind, t.task_class, t.state, t.reason_code, t.reason, t.attempt, t.failures,
+       t.upstream, t.spec -> 'resources' AS resources, t.effort_flops, t.ready_at, t.admitted_at, t.started_at,
+       t.finished_at, t.outputs,
+       a.node, coalesce(a.strategy, r.strategy) AS strategy, a.predicted_seconds, a.placed_at, a.reason AS why_node
+FROM tasks AS t
+JOIN runs AS r ON r.id = t.run_id
+LEFT JOIN attempts AS a ON a.run_id = t.run_id AND a.path = t.path AND a.attempt = t.attempt
+WHERE t.run_id = :run_id
+ORDER BY t.ordinal
+""")
+
+_ATTEMPTS = text("""
+SELECT path, attempt, node, state, policy, strategy, reason_code, reason, candidates, predicted_seconds, placed_at,
+       started_at, finished_at, exit_code, end_code, end_message, peak_memory_mib
+FROM attempts WHERE run_id = :run_id ORDER BY path, attempt
+""")
+
+_LATEST_ATTEMPT = text("SELECT attempt FROM tasks WHERE run_id = :run_id AND path = :path")
+
+_QUEUE = text("""
+SELECT t.run_id, r.name AS run_name, t.path, t.state, t."position", t.reason_code, t.reason, t.ready_at, r.priority,
+       r.policy, r.strategy, t.spec -> 'resources' AS resources
+FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+WHERE t.state IN ('READY', 'ADMITTED')
+ORDER BY t."position" NULLS LAST, t.ready_at, t.run_id, t.ordinal
+LIMIT :limit
+""")
+_QUEUE_COUNTS = text("""
+SELECT state, count(*) FROM tasks WHERE state IN ('WAITING', 'READY', 'ADMITTED') GROUP BY state
+""")
+
+_EVENTS = text("""
+SELECT id, at, run_id, path, attempt, event, from_state, to_state, service, node, reason_code, reason
+FROM events
+WHERE run_id = :run_id AND id > :after_id AND id <> ALL(CAST(:without AS bigint[]))
+ORDER BY id LIMIT :limit
+""")
+
+
+def tasks_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping]:
+    """The run's tasks in topological order, each with the placement of its latest attempt."""
+    return connection.execute(_TASKS, {"run_id": run_id}).mappings().all()
+
+
+def attempts_of_run(connection: Connection, run_id: RunId) -> Mapping[TaskPath, Sequence[RowMapping]]:
+    """Every attempt of the run's tasks, first to last."""
+    by_path: dict[TaskPath, list[RowMapping]] = {}
+    for row in connection.execute(_ATTEMPTS, {"run_id": run_id}).mappings():
+        by_path.setdefault(TaskPath(row["path"]), []).append(row)
+    return by_path
+
+
+def latest_attempt(connection: Connection, run_id: RunId, path: str) -> int | None:
+    """The number of the task's latest attempt, 0 before the first; None: there is no such task."""
+    return connection.execute(_LATEST_ATTEMPT, {"run_id": run_id, "path": path}).scalar()
+
+
+def queued_tasks(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
+    """What waits for a node: the admitted in their order, then the ready, longest waiting first."""
+    return connection.execute(_QUEUE, {"limit": limit}).mappings().all()
+
+
+def queue_counts(connection: Connection) -> Mapping[TaskState, int]:
+    """How many tasks wait, in each of the three states of waiting."""
+    counts = dict.fromkeys((TaskState.WAITING, TaskState.READY, TaskState.ADMITTED), 0)
+    counts.update({TaskState(state): count for state, count in connection.execute(_QUEUE_COUNTS)})
+    return counts
+
+
+def events_after(
+    connection: Connection, run_id: RunId, after_id: int, *, without: Collection[int] = (), limit: int = 500
+) -> Sequence[RowMapping]:
+    """The run's events with a higher id, except those in `without`, by id."""
+    values = {"run_id": run_id, "after_id": after_id, "without": sorted(without), "limit": limit}
+    return connection.execute(_EVENTS, values).mappings().all()
