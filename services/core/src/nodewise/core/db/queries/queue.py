@@ -89,7 +89,7 @@ def load_ready(connection: Connection, specs: MutableMapping[TaskRef, TaskSpec])
 def _queued(
     row: Row[Any], known: Mapping[TaskRef, TaskSpec], specs: MutableMapping[TaskRef, TaskSpec]
 ) -> QueuedTask:
-    ref = TaskRef(run_id=RunId(row.run_id), path=TaskPath(row.path))
+    ref = TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path))
     specs[ref] = known.get(ref) or decode(TaskSpec, row.spec)
     reason = Reason(code=ReasonCode(row.reason_code), text=row.reason or "") if row.reason_code else None
     return QueuedTask(task=waiting_task(row, specs[ref]), not_before=row.not_before, reason=reason)
@@ -98,7 +98,7 @@ def _queued(
 def waiting_task(row: Row[Any], spec: TaskSpec) -> WaitingTask:
     """The task of a row that has the columns of `tasks` and of its run."""
     return WaitingTask(
-        ref=TaskRef(run_id=RunId(row.run_id), path=TaskPath(row.path)),
+        ref=TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path)),
         spec=spec,
         submitted_at=row.submitted_at,
         ready_at=row.ready_at or row.submitted_at,
@@ -125,7 +125,7 @@ def lock_ready(connection: Connection, refs: Iterable[TaskRef]) -> set[TaskRef]:
     """Lock those that still are READY, whose run is not being cancelled, and that nobody else moves just now."""
     rows = json.dumps([{"run_id": ref.run_id, "path": ref.path} for ref in refs])
     found = connection.execute(_LOCK_READY, {"rows": rows})
-    return {TaskRef(run_id=RunId(row.run_id), path=TaskPath(row.path)) for row in found}
+    return {TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path)) for row in found}
 
 
 def update_reasons(connection: Connection, reasons: Mapping[TaskRef, Reason]) -> int:

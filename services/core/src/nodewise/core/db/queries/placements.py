@@ -1,0 +1,249 @@
+"""The placer's questions and answers: what is admitted, what its jobs need, and the attempts that it makes of it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from nodewise.core.codec import decode, encode
+from nodewise.core.db.queries.queue import waiting_task
+from nodewise.core.model.artifact import TaskOutputs
+from nodewise.core.model.decision import Placement
+from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
+from nodewise.core.model.task import TaskSpec, WaitingTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """A task that this transaction holds, and what its job is made from. `key` is the attempt that it would be."""
+
+    task: WaitingTask
+    key: AttemptKey
+    run_name: str
+    spec_digest: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAttempt:
+    """A placement as the record keeps it."""
+
+    key: AttemptKey
+    placement: Placement
+    node_class: str
+    policy: str
+    strategy: str
+    predicted_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered:
+    """A placed attempt that its agent has not accepted. `job_uri` is None when its job was never written."""
+
+    key: AttemptKey
+    node: NodeName
+    job_uri: str | None
+
+
+_COLUMNS = """
+    t.run_id, t.path, t.spec, t.effort_flops, t.ready_at, r.submitted_at, r.priority, r.deadline, r.team, r.policy,
+    r.strategy, r.name AS run_name, r.spec_digest, r.parameters
+"""
+
+# SKIP LOCKED gives several placers disjoint batches; runs that are being cancelled are left to the recorder.
+_CLAIM = text(f"""
+SELECT {_COLUMNS}, t.attempt + 1 AS attempt
+FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+WHERE t.state = 'ADMITTED' AND r.cancel_requested_at IS NULL
+ORDER BY t."position", t.run_id, t.path
+LIMIT :limit
+FOR NO KEY UPDATE OF t SKIP LOCKED
+""")  # noqa: S608 - constants
+
+_PLACED = text(f"""
+SELECT {_COLUMNS}, t.attempt
+FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, attempt int)
+    ON t.run_id = v.run_id AND t.path = v.path AND t.attempt = v.attempt
+WHERE t.state = 'PLACED'
+""")  # noqa: S608 - constants
+
+_SIBLINGS = text("""
+SELECT run_id, node FROM attempts
+WHERE run_id = ANY(CAST(:run_ids AS uuid[])) AND state IN ('PLACED', 'RUNNING', 'SUCCEEDED')
+GROUP BY run_id, node ORDER BY run_id, max(placed_at) DESC, node
+""")
+
+_OUTPUTS = text("""
+SELECT t.run_id, t.path, t.outputs
+FROM tasks AS t JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text) USING (run_id, path)
+WHERE t.state = 'SUCCEEDED' AND t.outputs IS NOT NULL
+""")
+
+_SPECS = text("SELECT digest, ir, platforms FROM pipeline_specs WHERE digest = ANY(:digests)")
+
+_PREVIOUS_NODE = text("SELECT node FROM attempts ORDER BY placed_at DESC, run_id, path LIMIT 1")
+
+_QUEUED = text("SELECT EXISTS (SELECT FROM tasks WHERE state = 'READY' AND reason_code = 'queued')")
+
+_INSERT = text("""
+INSERT INTO attempts (run_id, path, attempt, node, node_class, state, policy, strategy, reason_code, reason, candidates,
+                      predicted_seconds, placer, placed_at, lease_until)
+SELECT v.run_id, v.path, v.attempt, v.node, v.node_class, 'PLACED', v.policy, v.strategy, v.reason_code, v.reason,
+       v.candidates, v.predicted_seconds, :placer, :now, :lease_until
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
+    run_id uuid, path text, attempt int, node text, node_class text, policy text, strategy text, reason_code text,
+    reason text, candidates jsonb, predicted_seconds float8)
+""")
+
+_TAKE_BACK = text("""
+DELETE FROM attempts AS a
+USING jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, attempt int)
+WHERE a.run_id = v.run_id AND a.path = v.path AND a.attempt = v.attempt AND a.dispatched_at IS NULL
+""")
+
+_MARK_DISPATCHED = text("""
+UPDATE attempts AS a SET job_uri = v.job_uri, dispatched_at = :at
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, attempt int, job_uri text)
+WHERE a.run_id = v.run_id AND a.path = v.path AND a.attempt = v.attempt
+""")
+
+# Taking an attempt and noting that it is dispatched again is one statement, so only one placer does it.
+_CLAIM_UNDELIVERED = text("""
+WITH due AS (
+    SELECT a.run_id, a.path, a.attempt FROM attempts AS a JOIN runs AS r ON r.id = a.run_id
+    WHERE a.state = 'PLACED' AND a.accepted_at IS NULL AND r.cancel_requested_at IS NULL
+      AND coalesce(a.dispatched_at, a.placed_at) < :before AND a.lease_until > :now
+    ORDER BY a.run_id, a.path, a.attempt
+    LIMIT :limit
+    FOR NO KEY UPDATE OF a SKIP LOCKED
+)
+UPDATE attempts AS a SET dispatched_at = :now
+FROM due WHERE (a.run_id, a.path, a.attempt) = (due.run_id, due.path, due.attempt)
+RETURNING a.run_id, a.path, a.attempt, a.node, a.job_uri
+""")
+
+
+def claim_admitted(connection: Connection, *, limit: int) -> Sequence[ClaimedTask]:
+    """Lock the first admitted tasks that no other placer holds; disjoint batches for all who ask at once."""
+    rows = connection.execute(_CLAIM, {"limit": limit}).all()
+    return _with_siblings(connection, [_claimed(row) for row in rows])
+
+
+def load_placed(connection: Connection, keys: Iterable[AttemptKey]) -> Sequence[ClaimedTask]:
+    """The tasks of these attempts, as far as they still are PLACED in just that attempt."""
+    rows = json.dumps([_identity(key) for key in keys])
+    return [_claimed(row) for row in connection.execute(_PLACED, {"rows": rows})]
+
+
+def upstream_outputs(
+    connection: Connection, tasks: Iterable[WaitingTask]
+) -> Mapping[RunId, Mapping[TaskPath, TaskOutputs]]:
+    """What the upstream tasks of these left, by run and path."""
+    wanted = {(task.ref.run_id, path) for task in tasks for path in task.spec.upstream}
+    rows = json.dumps([{"run_id": run_id, "path": path} for run_id, path in sorted(wanted)])
+    found: dict[RunId, dict[TaskPath, TaskOutputs]] = {}
+    for row in connection.execute(_OUTPUTS, {"rows": rows}) if wanted else ():
+        found.setdefault(RunId(str(row.run_id)), {})[TaskPath(row.path)] = decode(TaskOutputs, row.outputs)
+    return found
+
+
+def compiled_specs(
+    connection: Connection, digests: Iterable[str]
+) -> Mapping[str, tuple[Mapping[str, object], Mapping[str, object]]]:
+    """The IR and its platforms section by digest."""
+    rows = connection.execute(_SPECS, {"digests": sorted(digests)})
+    return {row.digest: (row.ir, row.platforms) for row in rows}
+
+
+def previous_node(connection: Connection) -> NodeName | None:
+    """The node of the latest placement of all."""
+    name = connection.scalar(_PREVIOUS_NODE)
+    return None if name is None else NodeName(name)
+
+
+def any_queued(connection: Connection) -> bool:
+    """Whether a task waits only because enough were admitted before it."""
+    return bool(connection.scalar(_QUEUED))
+
+
+def insert_attempts(
+    connection: Connection, attempts: Sequence[NewAttempt], *, placer: str, now: datetime, lease: timedelta
+) -> None:
+    """Record placements; the schema refuses a second live attempt of a task."""
+    if not attempts:
+        return
+    rows = [_attempt_row(attempt) for attempt in attempts]
+    connection.execute(
+        _INSERT, {"rows": json.dumps(rows), "placer": placer, "now": now, "lease_until": now + lease}
+    )
+
+
+def take_back_attempts(connection: Connection, keys: Iterable[AttemptKey]) -> None:
+    """Remove attempts of this transaction that got no room: nobody else ever saw them."""
+    rows = [_identity(key) for key in keys]
+    if rows:
+        connection.execute(_TAKE_BACK, {"rows": json.dumps(rows)})
+
+
+def mark_dispatched(connection: Connection, uris: Mapping[AttemptKey, str], *, at: datetime) -> None:
+    """Note where the jobs lie and that their agents were asked to start them."""
+    rows = [_identity(key) | {"job_uri": uri} for key, uri in sorted(uris.items())]
+    if rows:
+        connection.execute(_MARK_DISPATCHED, {"rows": json.dumps(rows), "at": at})
+
+
+def claim_undelivered(
+    connection: Connection, *, now: datetime, before: datetime, limit: int
+) -> Sequence[Undelivered]:
+    """Attempts dispatched before `before` that no agent accepted, noted as dispatched `now`."""
+    rows = connection.execute(_CLAIM_UNDELIVERED, {"now": now, "before": before, "limit": limit})
+    return [Undelivered(key=_key(row), node=NodeName(row.node), job_uri=row.job_uri) for row in rows]
+
+
+def _with_siblings(connection: Connection, claimed: Sequence[ClaimedTask]) -> Sequence[ClaimedTask]:
+    if not claimed:
+        return claimed
+    nodes: dict[str, list[NodeName]] = {}
+    run_ids = sorted({item.key.run_id for item in claimed})
+    for row in connection.execute(_SIBLINGS, {"run_ids": run_ids}):
+        nodes.setdefault(str(row.run_id), []).append(NodeName(row.node))
+    return [
+        replace(item, task=replace(item.task, sibling_nodes=tuple(nodes.get(item.key.run_id, ()))))
+        for item in claimed
+    ]
+
+
+def _claimed(row: Row[Any]) -> ClaimedTask:
+    return ClaimedTask(
+        task=waiting_task(row, decode(TaskSpec, row.spec)),
+        key=_key(row),
+        run_name=row.run_name,
+        spec_digest=row.spec_digest,
+        parameters=row.parameters,
+    )
+
+
+def _key(row: Row[Any]) -> AttemptKey:
+    return AttemptKey(run_id=RunId(str(row.run_id)), path=TaskPath(row.path), attempt=row.attempt)
+
+
+def _identity(key: AttemptKey) -> dict[str, object]:
+    return {"run_id": key.run_id, "path": key.path, "attempt": key.attempt}
+
+
+def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
+    placement = attempt.placement
+    return _identity(attempt.key) | {
+        "node": placement.node,
+        "node_class": attempt.node_class,
+        "policy": attempt.policy,
+        "strategy": attempt.strategy,
+        "reason_code": placement.reason.code.value,
+        "reason": placement.reason.text,
+        "candidates": [encode(candidate) for candidate in placement.candidates],
+        "predicted_seconds": attempt.predicted_seconds,
+    }

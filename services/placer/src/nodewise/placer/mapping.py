@@ -1,0 +1,113 @@
+"""From claimed tasks to decisions: each run's own strategy, on one cluster. Pure; trusts no strategy's answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby
+from random import Random
+
+from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.feasibility import exclusion
+from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
+from nodewise.core.model.ids import NodeName
+from nodewise.core.model.node import Cluster, NodeView
+from nodewise.core.model.task import WaitingTask
+from nodewise.core.ports import PlacementContext, Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingContext:
+    """What the strategies may use. `options` are the users' settings by strategy name."""
+
+    strategies: Mapping[str, Strategy]
+    now: datetime
+    rng: Random
+    previous_node: NodeName | None = None
+    predicted_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+def map_tasks(
+    tasks: Sequence[WaitingTask], cluster: Cluster, context: MappingContext
+) -> tuple[Decision, ...]:
+    """One decision per task, in order. Neighbours with one strategy are decided by it together.
+
+    A strategy that is unknown, fails or answers what may not be gives its own tasks a `Deferral`, and no others.
+    """
+    decisions: list[Decision] = []
+    previous = context.previous_node
+    for name, group in groupby(tasks, key=lambda task: task.strategy):
+        batch = list(group)
+        made = _asked(name, batch, cluster, replace(context, previous_node=previous))
+        cluster, checked = _checked(name, batch, cluster, made)
+        decisions += checked
+        previous = next((d.node for d in reversed(checked) if isinstance(d, Placement)), previous)
+    return tuple(decisions)
+
+
+def _asked(
+    name: str, tasks: Sequence[WaitingTask], cluster: Cluster, context: MappingContext
+) -> Sequence[Decision]:
+    strategy = context.strategies.get(name)
+    if strategy is None:
+        known = ", ".join(sorted(context.strategies))
+        text = f"strategy {name!r} is not installed here; known: {known}"
+        return _all_deferred(tasks, ReasonCode.UNKNOWN_STRATEGY, text)
+    asked = PlacementContext(
+        now=context.now,
+        rng=context.rng,
+        previous_node=context.previous_node,
+        predicted_seconds=context.predicted_seconds,
+        options=context.options.get(name, {}),
+    )
+    try:
+        decisions = list(strategy.place(tasks, cluster, asked))
+    except Exception as error:
+        text = f"strategy {name!r} failed: {type(error).__name__}: {error}"
+        return _all_deferred(tasks, ReasonCode.STRATEGY_RULE, text)
+    if [decision.ref for decision in decisions] != [task.ref for task in tasks]:
+        text = f"strategy {name!r} did not decide on each task once, in order"
+        return _all_deferred(tasks, ReasonCode.STRATEGY_RULE, text)
+    return decisions
+
+
+def _all_deferred(tasks: Sequence[WaitingTask], code: ReasonCode, text: str) -> list[Decision]:
+    return [Deferral(ref=task.ref, reason=Reason(code=code, text=text)) for task in tasks]
+
+
+def _checked(
+    name: str, tasks: Sequence[WaitingTask], cluster: Cluster, decisions: Sequence[Decision]
+) -> tuple[Cluster, list[Decision]]:
+    """The cluster with these bookings, and the decisions: those that break a rule are deferred.
+
+    A deferral of what some node could take is told as the strategy's own will, so that the queue does not take it
+    for want of room and come back at once.
+    """
+    views = {view.name: view for view in cluster.nodes}
+    checked: list[Decision] = []
+    for task, decision in zip(tasks, decisions, strict=True):
+        problem = _problem(task, decision, views, cluster)
+        if problem is not None:
+            text = f"strategy {name!r} {problem}"
+            checked += _all_deferred([task], ReasonCode.STRATEGY_RULE, text)
+            continue
+        if isinstance(decision, Placement):
+            views[decision.node] = views[decision.node].with_booking(effective_resources(task.spec))
+        checked.append(decision)
+    booked = Cluster(
+        nodes=tuple(views.values()), taken_at=cluster.taken_at, staleness_limit=cluster.staleness_limit
+    )
+    return booked, checked
+
+
+def _problem(
+    task: WaitingTask, decision: Decision, views: Mapping[NodeName, NodeView], cluster: Cluster
+) -> str | None:
+    if isinstance(decision, Deferral):
+        able = next((name for name, view in views.items() if not exclusion(task.spec, view, cluster)), None)
+        return None if able is None else f"waits although {able} could take it: {decision.reason.text}"
+    view = views.get(decision.node)
+    if view is None:
+        return f"chose a node that the cluster does not have: {decision.node}"
+    excluded = exclusion(task.spec, view, cluster)
+    return None if excluded is None else f"chose {decision.node}, which cannot take it: {excluded.text}"

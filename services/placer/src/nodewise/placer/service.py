@@ -1,0 +1,141 @@
+"""The placer's look at the rows. See `look` for its steps."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Final
+
+import prometheus_client
+import redis
+import structlog
+from sqlalchemy import Connection, Engine
+
+from nodewise.core.cluster import load_cluster
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.estimates import load_estimates
+from nodewise.core.db.queries.placements import (
+    ClaimedTask,
+    any_queued,
+    claim_admitted,
+    previous_node,
+)
+from nodewise.core.estimates.runtime import learned_seconds
+from nodewise.core.messages import WAKE_SCHEDULER
+from nodewise.core.messaging.wake import Waker
+from nodewise.core.model.decision import Deferral, Reason, ReasonCode
+from nodewise.core.model.ids import AttemptKey, TaskRef
+from nodewise.core.model.job import Job
+from nodewise.core.ports import Strategy
+from nodewise.core.settings import Settings
+from nodewise.placer.dispatch import Dispatcher
+from nodewise.placer.jobs import JobBuilder
+from nodewise.placer.mapping import MappingContext, map_tasks
+from nodewise.placer.settle import Desk, Settled, settle
+
+LOST_RACES: Final = 5
+"""So often a task is tried again at once on a fresh snapshot before it goes back to the queue."""
+
+_PLACED = prometheus_client.Counter("nodewise_placements_total", "Tasks placed.", ["node", "strategy"])
+_LOST = prometheus_client.Counter("nodewise_placement_conflicts_total", "Bookings that lost a race.")
+_DEFERRED = prometheus_client.Counter(
+    "nodewise_deferrals_total", "Tasks given back to the queue.", ["reason"]
+)
+_SECONDS = prometheus_client.Histogram(
+    "nodewise_placement_seconds", "Duration of one batch, from claim to commit."
+)
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placer:
+    """The edges of placing. As many as you like may look at once: they take disjoint batches."""
+
+    name: str
+    engine: Engine
+    redis: "redis.Redis"
+    waker: Waker
+    settings: Settings
+    strategies: Mapping[str, Strategy]
+    options: Mapping[str, Mapping[str, object]]
+    jobs: JobBuilder
+    dispatcher: Dispatcher
+    rng: Random
+    clock: Callable[[], datetime]
+
+    def look(self) -> bool:
+        """Place what is admitted; True when there is more to do right now.
+
+        1. Batch by batch: claim, decide on a fresh snapshot, book, commit, hand to the engine.
+        2. Who lost a race is looked at again at once, a few times, then goes back to the queue.
+        3. What an agent did not accept in time is sent again.
+        """
+        races: Counter[TaskRef] = Counter()
+        while self._batch(races):
+            pass
+        self.dispatcher.redispatch(self.clock())
+        return False
+
+    def _batch(self, races: Counter[TaskRef]) -> bool:
+        with _SECONDS.time(), transaction(self.engine) as connection:
+            now = self.clock()
+            claimed = claim_admitted(connection, limit=self.settings.placement_batch)
+            if not claimed:
+                return False
+            settled, jobs = self._settled(connection, claimed, races, now)
+            starved = any_queued(connection)
+        races.update(settled.lost)
+        _measure(settled)
+        self.dispatcher.dispatch(settled, jobs, self.clock())
+        if starved:
+            self.waker.wake(WAKE_SCHEDULER)
+        return True
+
+    def _settled(
+        self, connection: Connection, claimed: Sequence[ClaimedTask], races: Counter[TaskRef], now: datetime
+    ) -> tuple[Settled, Mapping[AttemptKey, Job]]:
+        jobs, problems = self.jobs.build(connection, claimed)
+        given_up = _given_up(claimed, problems, races)
+        cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
+        estimates = load_estimates(connection)
+        context = MappingContext(
+            strategies=self.strategies,
+            now=now,
+            rng=self.rng,
+            previous_node=previous_node(connection),
+            predicted_seconds=learned_seconds(estimates),
+            options=self.options,
+        )
+        refused = {deferral.ref for deferral in given_up}
+        decisions = map_tasks([c.task for c in claimed if c.task.ref not in refused], cluster, context)
+        desk = Desk(
+            placer=self.name, now=now, lease=self.settings.lease, cluster=cluster, estimates=estimates
+        )
+        return settle(connection, claimed, [*given_up, *decisions], desk), jobs
+
+
+def _given_up(
+    claimed: Sequence[ClaimedTask], problems: Mapping[AttemptKey, str], races: Mapping[TaskRef, int]
+) -> list[Deferral]:
+    """Tasks on which no strategy needs to be asked: their job cannot be built, or they lost too many races."""
+    found = []
+    for item in claimed:
+        if item.key in problems:
+            reason = Reason(code=ReasonCode.JOB_NOT_BUILT, text=problems[item.key])
+        elif races.get(item.task.ref, 0) >= LOST_RACES:
+            text = f"other placers took the room first, {LOST_RACES} times in a row"
+            reason = Reason(code=ReasonCode.LOST_RACE, text=text)
+        else:
+            continue
+        found.append(Deferral(ref=item.task.ref, reason=reason))
+    return found
+
+
+def _measure(settled: Settled) -> None:
+    for new in settled.placed.values():
+        _PLACED.labels(new.placement.node, new.strategy).inc()
+    for deferral in settled.deferred:
+        _DEFERRED.labels(deferral.reason.code.value).inc()
+    _LOST.inc(len(settled.lost))
+    _log.info("placed", placed=len(settled.placed), deferred=len(settled.deferred), lost=len(settled.lost))

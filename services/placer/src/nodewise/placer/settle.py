@@ -1,0 +1,138 @@
+"""One transaction of a placer: claim, decide, book, record. What lost its race stays admitted for the next look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from nodewise.core.db.queries.bookings import BookingRequest, book
+from nodewise.core.db.queries.moves import TaskMove, move_tasks
+from nodewise.core.db.queries.placements import (
+    ClaimedTask,
+    NewAttempt,
+    insert_attempts,
+    take_back_attempts,
+)
+from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.estimates.runtime import RuntimeEstimate, predicted_seconds
+from nodewise.core.lifecycle import TaskEvent, TaskState
+from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
+from nodewise.core.model.ids import AttemptKey, NodeName, TaskRef
+from nodewise.core.model.node import Cluster
+
+_AT_ONCE: Final = frozenset(
+    {ReasonCode.NO_ROOM, ReasonCode.NO_NODES, ReasonCode.LOST_RACE, ReasonCode.UNSATISFIABLE}
+)
+"""Deferrals that the scheduler can judge itself; it need not rest before it looks at the task again."""
+_REST: Final = timedelta(seconds=1)
+"""For a strategy's own reasons, which only its next answer can change."""
+_LONG_REST: Final = timedelta(seconds=15)
+"""For what only an operator can change: a plug-in that is missing, a job that cannot be built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a transaction recorded: attempts with their node, deferrals, and who lost a race."""
+
+    placed: Mapping[AttemptKey, NewAttempt] = field(default_factory=dict)
+    deferred: Sequence[Deferral] = ()
+    lost: frozenset[TaskRef] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the record needs to know besides the decisions."""
+
+    placer: str
+    now: datetime
+    lease: timedelta
+    cluster: Cluster
+    estimates: Mapping[tuple[str, str], RuntimeEstimate]
+
+
+def settle(
+    connection: Connection, claimed: Sequence[ClaimedTask], decisions: Sequence[Decision], desk: Desk
+) -> Settled:
+    """Record these decisions, in the order of locks: tasks (held by the claim), attempts, bookings, node_loads."""
+    by_ref = {item.task.ref: item for item in claimed}
+    classes = {view.name: view.node.node_class for view in desk.cluster.nodes}
+    placements = [decision for decision in decisions if isinstance(decision, Placement)]
+    attempts = {
+        by_ref[found.ref].key: _attempt(by_ref[found.ref], found, classes[found.node], desk.estimates)
+        for found in placements
+    }
+    deferred = [decision for decision in decisions if isinstance(decision, Deferral)]
+    _defer(connection, deferred, desk.now)
+    insert_attempts(connection, list(attempts.values()), placer=desk.placer, now=desk.now, lease=desk.lease)
+    requests = [
+        BookingRequest(
+            key=key, node=new.placement.node, resources=effective_resources(by_ref[key.task].task.spec)
+        )
+        for key, new in attempts.items()
+    ]
+    booked = book(connection, requests, at=desk.now)
+    lost = attempts.keys() - booked
+    take_back_attempts(connection, lost)
+    placed = {key: new for key, new in attempts.items() if key in booked}
+    _place(connection, placed, desk.now)
+    return Settled(placed=placed, deferred=deferred, lost=frozenset(key.task for key in lost))
+
+
+def _attempt(
+    item: ClaimedTask,
+    placement: Placement,
+    node_class: str,
+    estimates: Mapping[tuple[str, str], RuntimeEstimate],
+) -> NewAttempt:
+    return NewAttempt(
+        key=item.key,
+        placement=placement,
+        node_class=node_class,
+        policy=item.task.policy,
+        strategy=item.task.strategy,
+        predicted_seconds=predicted_seconds(estimates, item.task.spec.task_class, node_class),
+    )
+
+
+def _place(connection: Connection, placed: Mapping[AttemptKey, NewAttempt], now: datetime) -> None:
+    moves = [
+        TaskMove(
+            ref=key.task,
+            state=TaskState.ADMITTED,
+            event=TaskEvent.PLACE,
+            at=now,
+            reason=_on(new.placement.node, new.placement.reason),
+            attempt=key.attempt,
+            node=new.placement.node,
+        )
+        for key, new in placed.items()
+    ]
+    move_tasks(connection, moves, service="placer")
+
+
+def _on(node: NodeName, reason: Reason) -> Reason:
+    return Reason(code=reason.code, text=f"on {node}: {reason.text}")
+
+
+def _defer(connection: Connection, deferred: Sequence[Deferral], now: datetime) -> None:
+    moves = [
+        TaskMove(
+            ref=deferral.ref,
+            state=TaskState.ADMITTED,
+            event=TaskEvent.DEFER,
+            at=now,
+            reason=deferral.reason,
+            not_before=_rest(deferral.reason.code, now),
+        )
+        for deferral in deferred
+    ]
+    move_tasks(connection, moves, service="placer")
+
+
+def _rest(code: ReasonCode, now: datetime) -> datetime | None:
+    if code in _AT_ONCE:
+        return None
+    long = code in (ReasonCode.UNKNOWN_STRATEGY, ReasonCode.JOB_NOT_BUILT)
+    return now + (_LONG_REST if long else _REST)

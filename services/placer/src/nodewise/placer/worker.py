@@ -1,0 +1,82 @@
+"""A placer's process: a Celery worker whose one task pokes the loop."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from random import Random
+
+import redis
+import structlog
+from celery import Celery
+
+from nodewise.core import plugins
+from nodewise.core.db.engine import create_database
+from nodewise.core.engine.agents import AgentsEngine
+from nodewise.core.errors import InvalidOptions
+from nodewise.core.messages import WAKE_PLACER
+from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.loop import WakeLoop, accept_wake
+from nodewise.core.messaging.wake import Waker
+from nodewise.core.settings import Settings
+from nodewise.core.store import ArtifactStore
+from nodewise.core.telemetry import configure_logging, serve_metrics
+from nodewise.placer.dispatch import Dispatcher
+from nodewise.placer.jobs import JobBuilder
+from nodewise.placer.options import load_options
+from nodewise.placer.service import Placer
+
+
+def create_placer(name: str, settings: Settings, app: Celery, client: "redis.Redis") -> Placer:
+    """Wire a placer to the servers that the settings name; connects to none of them yet.
+
+    Raises:
+        InvalidOptions: The file of strategy options is not what it should be.
+    """
+    strategies = plugins.strategies()
+    options = load_options(settings.strategy_options, strategies)
+    engine = create_database(settings, pool_size=2, name=f"nodewise-{name}")
+    jobs = JobBuilder(max_tasks=settings.max_tasks_per_run)
+    carrier = AgentsEngine(app, ArtifactStore(settings.store_url))
+    return Placer(
+        name=name,
+        engine=engine,
+        redis=client,
+        waker=Waker(app, client),
+        settings=settings,
+        strategies=strategies,
+        options=options,
+        jobs=jobs,
+        dispatcher=Dispatcher(engine=engine, jobs=jobs, carrier=carrier),
+        rng=Random(settings.seed),  # noqa: S311 - chance for a strategy, not a secret
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m nodewise.placer", description="Places admitted tasks.")
+    parser.add_argument("--name", default="placer-1", help="recorded with every placement")
+    name = parser.parse_args().name
+    settings = Settings()
+    configure_logging(settings, name)
+    app = create_app("placer", settings)
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        placer = create_placer(name, settings, app, client)
+    except InvalidOptions as error:
+        structlog.get_logger().error("strategy options refused", error=str(error))
+        sys.exit(2)
+    serve_metrics(settings)
+    loop = WakeLoop("placer", placer.look, settings.tick)
+
+    @app.task(name=WAKE_PLACER)
+    def wake() -> None:
+        accept_wake(loop, client, WAKE_PLACER)
+
+    loop.start()
+    try:
+        # The name of the process comes from us alone: Celery would read our own arguments otherwise.
+        app.worker_main(worker_arguments("placer", name=name))
+    finally:
+        loop.stop(timeout=3.0)
+        placer.engine.dispose()
