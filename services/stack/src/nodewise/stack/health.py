@@ -1,36 +1,15 @@
-"""Whether a process can do its work now, asked from outside."""
+"""Asks the probes."""
 
 import http.client
-import socket
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import redis
 
-
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """Healthy: GET answers 2xx."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresProbe:
-    """Healthy: takes a connection and a query."""
-
-    dsn: str
-
-
-@dataclass(frozen=True, slots=True)
-class RedisProbe:
-    """Healthy: answers PING."""
-
-    url: str
-
-
-Probe = HttpProbe | PostgresProbe | RedisProbe
+from nodewise.stack.probes import HttpProbe, NodeProbe, PostgresProbe, Probe, RedisProbe
 
 
 def problem(probe: Probe, timeout_seconds: float = 2.0) -> str | None:
@@ -38,35 +17,54 @@ def problem(probe: Probe, timeout_seconds: float = 2.0) -> str | None:
     try:
         match probe:
             case HttpProbe(url):
-                return _http_problem(url, timeout_seconds)
+                get(url, timeout_seconds)
             case PostgresProbe(dsn):
-                with psycopg.connect(dsn, connect_timeout=max(2, int(timeout_seconds))) as connection:
-                    connection.execute("SELECT 1")
+                _ask_postgres(dsn, timeout_seconds)
             case RedisProbe(url):
-                with redis.Redis.from_url(
-                    url, socket_connect_timeout=timeout_seconds, socket_timeout=timeout_seconds
-                ) as client:
-                    client.ping()
-    except (OSError, http.client.HTTPException, psycopg.Error, redis.RedisError) as error:
+                _ask_redis(url, timeout_seconds)
+            case NodeProbe(api_url, node):
+                return _node_problem(nodes(api_url, timeout_seconds), node)
+    except (OSError, ValueError, http.client.HTTPException, psycopg.Error, redis.RedisError) as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return None
 
 
-def _http_problem(url: str, timeout_seconds: float) -> str | None:
+def get(url: str, timeout_seconds: float = 2.0) -> bytes:
+    """Body of a GET that answers 2xx; ConnectionError on any other answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=timeout_seconds)
     try:
-        connection.request("GET", parts.path or "/")
-        status = connection.getresponse().status
+        connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+        response = connection.getresponse()
+        body = response.read()
     finally:
         connection.close()
-    return None if 200 <= status < 300 else f"{url} answers {status}"
+    if not 200 <= response.status < 300:
+        raise ConnectionError(f"{url} answers {response.status}: {body[:200].decode(errors='replace')}")
+    return body
 
 
-def is_listening(host: str, port: int, timeout_seconds: float = 0.5) -> bool:
-    """Whether something accepts connections there."""
-    try:
-        socket.create_connection((host, port), timeout_seconds).close()
-    except OSError:
-        return False
-    return True
+def nodes(api_url: str, timeout_seconds: float = 2.0) -> list[Mapping[str, Any]]:
+    """The nodes as the api tells them."""
+    found: list[Mapping[str, Any]] = json.loads(get(f"{api_url}/v1/nodes", timeout_seconds))["items"]
+    return found
+
+
+def _ask_postgres(dsn: str, timeout_seconds: float) -> None:
+    # libpq rounds a timeout below 2 s up to 2 s.
+    with psycopg.connect(dsn, connect_timeout=max(2, int(timeout_seconds))) as connection:
+        connection.execute("SELECT 1")
+
+
+def _ask_redis(url: str, timeout_seconds: float) -> None:
+    with redis.Redis.from_url(
+        url, socket_connect_timeout=timeout_seconds, socket_timeout=timeout_seconds
+    ) as client:
+        client.ping()
+
+
+def _node_problem(found: list[Mapping[str, Any]], name: str) -> str | None:
+    states = {str(node["name"]): str(node["state"]) for node in found}
+    if states.get(name) == "READY":
+        return None
+    return f"node {name} is {states.get(name, 'not known to the api yet')}"

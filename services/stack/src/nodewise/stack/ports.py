@@ -12,12 +12,16 @@ LOOPBACK = "127.0.0.1"
 
 
 def bind(port: int) -> socket.socket:
-    """A socket bound to `port` (0: any free one); OSError when it is taken."""
+    """A socket that listens on `port` (0: any free one); OSError when it is taken.
+
+    It listens, since on Linux two sockets with SO_REUSEADDR may be bound to one port until one of them does.
+    """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # Without it the port of a server that has just ended looks taken for a minute (TIME_WAIT).
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((LOOPBACK, port))
+        sock.listen(1)
     except OSError:
         sock.close()
         raise

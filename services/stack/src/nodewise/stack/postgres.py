@@ -83,12 +83,14 @@ class PostgresServer:
         """
         if (self.data / "PG_VERSION").is_file() and self.password_file.is_file():
             self.run_as.give(self.folder)
+            self.run_as.require_reach(self.folder, self.binaries / "postgres")
             self._clear_leftovers()
             return
         shutil.rmtree(self.data, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         _write_secret(self.password_file, secrets.token_urlsafe(18))
         self.run_as.give(self.folder)
+        self.run_as.require_reach(self.folder, self.binaries / "postgres")
         self._initdb()
 
     def _initdb(self) -> None:
@@ -117,7 +119,7 @@ class PostgresServer:
         with suppress(OSError, ValueError, IndexError):
             pid = int(pid_file.read_text().splitlines()[0])
             if _serves(pid, self.data):
-                end(psutil.Process(pid), signal.SIGINT, 10.0)
+                end({psutil.Process(pid): signal.SIGINT}, 10.0)
             else:
                 pid_file.unlink()
 

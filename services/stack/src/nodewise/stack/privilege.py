@@ -28,6 +28,23 @@ class RunAs:
         for entry in (path, *(path.rglob("*") if path.is_dir() else ())):
             os.chown(entry, self.user, self.group, follow_symlinks=False)
 
+    def require_reach(self, *paths: Path) -> None:
+        """Raise StackError that names a path which that user may not reach: folders above it can forbid it."""
+        for path in paths:
+            if self.user is not None and not self._reaches(path):
+                raise StackError(
+                    f"Postgres does not run as root, and the user `nobody` may not reach {path}",
+                    "use --home (and a virtual environment) in a folder that all may enter, such as "
+                    "/var/tmp/nodewise, or run `nodewise up` as an ordinary user",
+                )
+
+    def _reaches(self, path: Path) -> bool:
+        done = subprocess.run(  # noqa: S603 - our own arguments, no shell
+            ["/usr/bin/env", "test", "-r", str(path)],
+            user=self.user, group=self.group, extra_groups=[], cwd="/", check=False,
+        )  # fmt: skip
+        return done.returncode == 0
+
 
 def run_as() -> RunAs:
     """Ourselves unless we are root; else a user namespace; else `nobody`.

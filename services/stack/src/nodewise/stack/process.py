@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ MARK = "NODEWISE_STACK"
 """Variable in the environment of every child (and its children): the home that it belongs to."""
 
 _PR_SET_PDEATHSIG = 1
-_SAME_START_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessId:
-    """A process beyond the reuse of its pid."""
+    """A process beyond the reuse of its pid. `created` only tells processes of one pid apart; it is not a time."""
 
     pid: int
     created: float
@@ -91,18 +90,26 @@ def stop(process: "subprocess.Popen[bytes]", program: Program) -> None:
 def identity(pid: int) -> ProcessId:
     """Identity of a process that runs now; of one already gone, an identity that matches nothing."""
     try:
-        return ProcessId(pid=pid, created=psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ProcessId(pid=pid, created=0.0)
+        return ProcessId(pid=pid, created=_created(pid))
+    except (psutil.Error, OSError):
+        return ProcessId(pid=pid, created=-1.0)
+
+
+def _created(pid: int) -> float:
+    """When the process started, exact enough to compare: on Linux in ticks since boot, which no clock change moves."""
+    if not sys.platform.startswith("linux"):
+        return psutil.Process(pid).create_time()
+    # The second field is the command in parentheses and may hold anything; the start time is the 20th after it.
+    return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def find(wanted: ProcessId) -> psutil.Process | None:
     """The running process that `wanted` names; None if it ended, even when its pid is in use again."""
     try:
         process = psutil.Process(wanted.pid)
-        same = abs(process.create_time() - wanted.created) < _SAME_START_SECONDS
+        same = _created(wanted.pid) == wanted.created
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return None
 
 
@@ -119,23 +126,32 @@ def _marked(process: psutil.Process, home: Path) -> bool:
         return False
 
 
-def end(process: psutil.Process, stop_signal: signal.Signals, seconds: float) -> None:
-    """`stop` for a process that is not our child."""
-    with suppress(psutil.NoSuchProcess):
-        process.send_signal(stop_signal)
-        if not _gone_within(process, seconds):
+def end(processes: Mapping[psutil.Process, signal.Signals], seconds: float) -> None:
+    """`stop` for processes that are not our children: each gets its signal, and those that stay get SIGKILL."""
+    for process, stop_signal in processes.items():
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(stop_signal)
+    for process in _still_there_after(processes, seconds):
+        with suppress(psutil.NoSuchProcess):
             process.kill()
-            _gone_within(process, seconds)
+    _still_there_after(processes, seconds)
 
 
-def _gone_within(process: psutil.Process, seconds: float) -> bool:
+def _still_there_after(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        # An orphan whose new parent does not reap it stays a zombie: as good as gone.
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            return True
+    left = [process for process in processes if not _is_gone(process)]
+    while left and time.monotonic() < deadline:
         time.sleep(0.05)
-    return False
+        left = [process for process in left if not _is_gone(process)]
+    return left
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        # An orphan whose new parent does not reap it stays a zombie: as good as gone.
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def tail(log: Path, lines: int = 1) -> str:

@@ -1,0 +1,105 @@
+"""The doctor's look at a stack: is it what `stack.json` says, does everything answer, are its figures fresh?"""
+
+import http.client
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nodewise.stack.findings import Finding, fail, ok, warn
+from nodewise.stack.health import nodes, problem
+from nodewise.stack.lock import running_supervisor
+from nodewise.stack.ports import is_free
+from nodewise.stack.probes import HttpProbe, PostgresProbe, Probe, RedisProbe
+from nodewise.stack.process import find
+from nodewise.stack.state import ProcessState, StackState, load_state, state_path
+
+
+def examine_stack(home: Path) -> Iterator[Finding]:
+    """What runs in `home`."""
+    state = load_state(home)
+    supervisor = running_supervisor(home)
+    if state is None:
+        yield _no_state(home)
+    elif supervisor is None and state.supervisor is not None:
+        yield fail(
+            "stack", "its supervisor is gone", "`nodewise down` cleans up, `nodewise up` starts it again"
+        )
+    elif supervisor is None:
+        yield ok("stack", "not running; `nodewise up` starts it")
+        yield from _ports(state)
+    else:
+        yield ok("stack", f"{state.phase} since {state.started_at:%Y-%m-%d %H:%M:%S} UTC (pid {supervisor})")
+        yield from _running(home, state)
+
+
+def _no_state(home: Path) -> Finding:
+    if state_path(home).exists():
+        return fail("stack", f"{state_path(home)} cannot be read", "delete that file, then `nodewise up`")
+    return ok("stack", "never started here; `nodewise up` starts it")
+
+
+def _ports(state: StackState) -> Iterator[Finding]:
+    taken = sorted(port for port in state.ports.values() if not is_free(port))
+    if taken:
+        text = f"{', '.join(map(str, taken))} of last time taken by another program"
+        yield warn("ports", text, "the next `nodewise up` chooses others")
+    else:
+        yield ok("ports", "those of last time are free")
+
+
+def _running(home: Path, state: StackState) -> Iterator[Finding]:
+    for name, process in state.processes.items():
+        yield _process(home, name, process)
+    yield _answers("database", PostgresProbe(state.database_url), home, log="postgres")
+    yield _answers("redis", RedisProbe(state.redis_url), home, log="valkey")
+    yield _answers("api", HttpProbe(f"{state.api_url}/readyz"), home, log="api")
+    yield _answers("monitor", HttpProbe(f"{state.monitor_url}/healthz"), home, log="monitor")
+    yield from _nodes(state)
+
+
+def _process(home: Path, name: str, process: ProcessState) -> Finding:
+    if find(process.id) is None:
+        return fail(name, "not alive", f"it should be back in seconds; if not, read {_log(home, name)}")
+    if process.restarts:
+        text = f"alive (pid {process.id.pid}), restarts: {process.restarts}"
+        return warn(name, text, f"read {_log(home, name)}")
+    return ok(name, f"alive (pid {process.id.pid})")
+
+
+def _answers(subject: str, probe: Probe, home: Path, *, log: str) -> Finding:
+    trouble = problem(probe)
+    return fail(subject, trouble, f"read {_log(home, log)}") if trouble else ok(subject, "answers")
+
+
+def _log(home: Path, name: str) -> Path:
+    return home / "logs" / f"{name}.log"
+
+
+def _nodes(state: StackState) -> Iterator[Finding]:
+    try:
+        found = nodes(state.api_url)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        yield fail("nodes", f"cannot be read: {error}", "see the api above")
+        return
+    ready = [node for node in found if node["state"] == "READY"]
+    if not ready:
+        yield fail(
+            "nodes", "none is READY", "start one with `nodewise agent`, or more with `nodewise up --agents`"
+        )
+    else:
+        yield ok("nodes", f"{len(ready)} READY: {', '.join(sorted(str(node['name']) for node in ready))}")
+    yield from (_not_ready(node) for node in found if node["state"] != "READY")
+    yield from (finding for node in ready for finding in _stale(node))
+
+
+def _not_ready(node: Mapping[str, Any]) -> Finding:
+    text = f"{node['state']}, last seen {node['last_seen_at']}"
+    return warn(str(node["name"]), text, "it is used again when its agent reports")
+
+
+def _stale(node: Mapping[str, Any]) -> Iterator[Finding]:
+    observation = node.get("observation") or {}
+    stale = sorted(n for n, figure in observation.items() if figure is None or not figure.get("fresh", False))
+    if stale or not observation:
+        text = f"figures unknown or stale: {', '.join(stale) or 'all'}"
+        yield warn(str(node["name"]), text, "decisions use the booked capacity alone; see the monitor's log")

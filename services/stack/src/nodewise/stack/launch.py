@@ -1,0 +1,116 @@
+"""`nodewise up`: from options to a running stack, and back to nothing when it is asked to stop."""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nodewise.core.errors import NodewiseError
+from nodewise.stack import home as homes
+from nodewise.stack.leftovers import clean_up
+from nodewise.stack.lock import SupervisorLock
+from nodewise.stack.plan import Options, Site, port_names, service_stages
+from nodewise.stack.ports import choose_ports, require_free
+from nodewise.stack.process import identity
+from nodewise.stack.profiles import AgentProfile, agent_profiles
+from nodewise.stack.report import Reporter
+from nodewise.stack.servers import assemble, embedded
+from nodewise.stack.signals import Signals
+from nodewise.stack.state import Phase, ProcessState, StackState, load_state, save_state
+from nodewise.stack.supervisor import StopRequested, Supervisor
+
+
+def up(home: Path, options: Options, report: Reporter, *, python: str = sys.executable) -> int:
+    """Start everything and supervise it until a signal comes; returns the exit code.
+
+    Call it in the main thread: it takes the signals, and its children end with the thread that started them.
+    `python` runs the services.
+    """
+    try:
+        homes.prepare(home)
+        with SupervisorLock(home), Signals() as signals:
+            _clear_the_past(home, report)
+            homes.rotate_logs(home)
+            _Stack(options, report, signals, home=home, python=python).live()
+    except (NodewiseError, OSError) as error:
+        report.failed(str(error))
+        return 1
+    return 0
+
+
+def _clear_the_past(home: Path, report: Reporter) -> None:
+    if ended := clean_up(home):
+        report.line(f"ended {ended} processes that an earlier start left behind")
+
+
+class _Stack:
+    """One life of a stack."""
+
+    def __init__(
+        self, options: Options, report: Reporter, signals: Signals, *, home: Path, python: str
+    ) -> None:
+        self._home = home
+        self._options = options
+        self._report = report
+        self._signals = signals
+        self._agents = agent_profiles(options.agents, homes.this_machine())
+        ports = _ports(home, options, self._agents)
+        self._servers = assemble(home, os.environ, ports)
+        self._site = Site(
+            home=home, python=python, env=dict(os.environ), endpoints=self._servers.endpoints, ports=ports
+        )
+        self._state = _first_state(self._site)
+
+    def live(self) -> None:
+        supervisor = Supervisor(self._signals, tell=self._report.line, changed=self._save)
+        try:
+            with suppress(StopRequested):
+                self._start(supervisor)
+                supervisor.run()
+            self._report.line("stopping")
+        finally:
+            supervisor.stop()
+            save_state(self._home, self._state.stopped())
+            # A task outlives an agent that had to be killed; nothing of this home outlives its supervisor.
+            clean_up(self._home)
+
+    def _start(self, supervisor: Supervisor) -> None:
+        supervisor.start_stage(self._servers.stage(self._home))
+        if self._servers.postgres is not None:
+            self._servers.postgres.ensure_database()
+        for stage in service_stages(self._options, self._site, self._agents):
+            self._report.line(f"starting {', '.join(planned.name for planned in stage)}")
+            supervisor.start_stage(stage)
+        self._state = replace(self._state, phase=Phase.RUNNING)
+        self._save(supervisor.processes())
+        self._report.ready(self._state)
+
+    def _save(self, processes: Mapping[str, ProcessState]) -> None:
+        self._state = replace(self._state, processes=processes)
+        save_state(self._home, self._state)
+
+
+def _ports(home: Path, options: Options, agents: tuple[AgentProfile, ...]) -> Mapping[str, int]:
+    remembered = state.ports if (state := load_state(home)) else {}
+    names = (*embedded(os.environ), *port_names(options, agents))
+    if options.port is None:
+        return choose_ports(names, remembered)
+    require_free(options.port)
+    return choose_ports(names, {**remembered, "api": options.port})
+
+
+def _first_state(site: Site) -> StackState:
+    return StackState(
+        phase=Phase.STARTING,
+        api_url=site.url("api"),
+        monitor_url=site.url("monitor"),
+        database_url=site.endpoints.database_url,
+        redis_url=site.endpoints.redis_url,
+        store_url=site.endpoints.store_url,
+        started_at=datetime.now(UTC),
+        supervisor=identity(os.getpid()),
+        ports=dict(site.ports),
+    )

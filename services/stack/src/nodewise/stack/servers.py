@@ -1,0 +1,102 @@
+"""The servers of a home: Postgres and Valkey of its own, unless the user has some."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nodewise.core.db.engine import plain_url
+from nodewise.stack import postgres, valkey
+from nodewise.stack.errors import StackError
+from nodewise.stack.health import problem
+from nodewise.stack.plan import Endpoints, Planned, Stage
+from nodewise.stack.postgres import PostgresServer
+from nodewise.stack.privilege import run_as
+from nodewise.stack.probes import PostgresProbe, Probe, RedisProbe
+from nodewise.stack.process import MARK, Program
+from nodewise.stack.valkey import ValkeyServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What we start ourselves (None: the user's own serves), and the addresses either way."""
+
+    endpoints: Endpoints
+    postgres: PostgresServer | None
+    valkey: ValkeyServer | None
+
+    def stage(self, home: Path) -> Stage:
+        """The servers to start."""
+        planned: list[Planned] = []
+        if self.postgres is not None:
+            probe = PostgresProbe(self.postgres.url("postgres"))
+            planned.append(_planned(self.postgres.program(), probe, port=self.postgres.port, home=home))
+        if self.valkey is not None:
+            ping = RedisProbe(self.valkey.url())
+            planned.append(_planned(self.valkey.program(), ping, port=self.valkey.port, home=home))
+        return tuple(planned)
+
+
+def embedded(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the servers that we must start."""
+    wanted = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL"}
+    return tuple(name for name, variable in wanted.items() if not env.get(variable))
+
+
+def assemble(home: Path, env: Mapping[str, str], ports: Mapping[str, int]) -> Servers:
+    """Find out which servers this home has, and where; makes the data folders of those that we start.
+
+    Raises:
+        StackError: No binary for a server of our own; or the user's own does not answer.
+    """
+    own_postgres = _postgres(home, ports["postgres"]) if "postgres" in ports else None
+    own_valkey = _valkey(home, ports["valkey"]) if "valkey" in ports else None
+    endpoints = Endpoints(
+        database_url=own_postgres.url() if own_postgres else _users_postgres(env["DATABASE_URL"]),
+        redis_url=own_valkey.url() if own_valkey else _users_redis(env["REDIS_URL"]),
+        store_url=env.get("NODEWISE_STORE_URL") or (home / "store").as_uri(),
+    )
+    return Servers(endpoints=endpoints, postgres=own_postgres, valkey=own_valkey)
+
+
+def _postgres(home: Path, port: int) -> PostgresServer:
+    server = PostgresServer(
+        binaries=postgres.find_binaries(),
+        folder=home / "postgres",
+        port=port,
+        run_as=run_as(),
+        log=home / "logs" / "postgres.log",
+    )
+    server.initialise()
+    return server
+
+
+def _valkey(home: Path, port: int) -> ValkeyServer:
+    server = ValkeyServer(
+        binary=valkey.find_binary(), folder=home / "valkey", port=port, log=home / "logs" / "valkey.log"
+    )
+    server.initialise()
+    return server
+
+
+def _users_postgres(url: str) -> str:
+    _require("DATABASE_URL", PostgresProbe(plain_url(url)), "Postgres")
+    return plain_url(url)
+
+
+def _users_redis(url: str) -> str:
+    _require("REDIS_URL", RedisProbe(url), "Redis")
+    return url
+
+
+def _require(variable: str, probe: Probe, what: str) -> None:
+    trouble = problem(probe, 5.0)
+    if trouble is not None:
+        raise StackError(
+            f"{variable} is set, but {what} does not answer there: {trouble}",
+            f"start it, correct {variable}, or unset {variable} to get an embedded one",
+        )
+
+
+def _planned(program: Program, probe: Probe, *, port: int, home: Path) -> Planned:
+    marked = replace(program, env={**program.env, MARK: str(home)})
+    return Planned(program=marked, probes=(probe,), port=port)

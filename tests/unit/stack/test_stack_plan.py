@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from nodewise.stack.errors import StackError
+from nodewise.stack.plan import Endpoints, Options, Planned, Site, port_names, service_stages
+from nodewise.stack.probes import HttpProbe, NodeProbe
+from nodewise.stack.profiles import Machine, agent_profiles
+
+AGENTS = agent_profiles(4, Machine(cores=(0, 1), memory_mib=4000, architecture="amd64"))
+
+
+def site(options: Options, **env: str) -> Site:
+    return Site(
+        home=Path("/home/u/.nodewise"),
+        python="/venv/bin/python",
+        env=env,
+        endpoints=Endpoints(database_url="postgresql://db", redis_url="redis://r", store_url="file:///s"),
+        ports={name: 9000 + number for number, name in enumerate(port_names(options, AGENTS))},
+    )
+
+
+def stages(options: Options, **env: str) -> list[dict[str, Planned]]:
+    return [{p.name: p for p in stage} for stage in service_stages(options, site(options, **env), AGENTS)]
+
+
+def test_the_schema_comes_first_then_the_services_then_the_agents() -> None:
+    schema, services, agents = stages(Options(placers=2))
+    assert list(schema) == ["migrate"]
+    assert set(services) == {"api", "monitor", "recorder", "scheduler", "placer-1", "placer-2"}
+    assert list(agents) == ["agent-n1", "agent-n2", "agent-n3", "agent-n4"]
+    assert schema["migrate"].once
+
+
+def test_every_process_gets_the_servers_its_home_and_a_port_of_its_own() -> None:
+    planned = [p for stage in stages(Options(placers=3)) for p in stage.values() if not p.once]
+    for process in planned:
+        env = process.program.env
+        assert env["DATABASE_URL"] == "postgresql://db"
+        assert env["REDIS_URL"] == "redis://r"
+        assert env["NODEWISE_STORE_URL"] == "file:///s"
+        assert env["NODEWISE_STACK"] == env["NODEWISE_HOME"] == "/home/u/.nodewise"
+        assert env["_KFP_RUNTIME"] == "true"
+        assert str(process.port) in (env.get("NODEWISE_PORT"), env.get("NODEWISE_METRICS_PORT"))
+    assert len({process.port for process in planned}) == len(planned)
+
+
+def test_the_users_environment_is_inherited_but_does_not_win() -> None:
+    given = {"OMP_NUM_THREADS": "1", "NODEWISE_HOST": "0.0.0.0", "NODEWISE_LEASE_SECONDS": "5"}
+    api = stages(Options(), **given)[1]["api"]
+    assert api.program.env["OMP_NUM_THREADS"] == "1"
+    assert api.program.env["NODEWISE_LEASE_SECONDS"] == "5"
+    assert api.program.env["NODEWISE_HOST"] == "127.0.0.1"
+
+
+def test_policy_and_strategy_reach_the_services_only_when_given() -> None:
+    chosen = stages(Options(policy="shortest", strategy="custom"))[1]["scheduler"].program.env
+    assert (chosen["NODEWISE_POLICY"], chosen["NODEWISE_STRATEGY"]) == ("shortest", "custom")
+    assert "NODEWISE_POLICY" not in stages(Options())[1]["scheduler"].program.env
+
+
+def test_a_file_in_the_users_folder_cannot_shadow_a_service() -> None:
+    for stage in stages(Options()):
+        for process in stage.values():
+            assert process.program.argv[:3] == ("/venv/bin/python", "-P", "-m")
+
+
+def test_an_agent_is_up_when_the_api_knows_it_as_ready() -> None:
+    _, services, agents = stages(Options())
+    api = f"http://127.0.0.1:{services['api'].port}"
+    assert NodeProbe(api, "n3") in agents["agent-n3"].probes
+    assert services["api"].probes == (HttpProbe(f"{api}/readyz"),)
+
+
+def test_the_arguments_of_an_agent() -> None:
+    argv = stages(Options())[2]["agent-n4"].program.argv
+    text = " ".join(argv)
+    assert "-m nodewise.agent --name n4 " in text
+    assert "--node-class sim-gpu --worker-type med-cpu --architecture amd64" in text
+    assert "--accelerator gpu --gpus 1 --label simulated=true" in text
+    assert text.endswith("--work-dir /home/u/.nodewise/agents/n4")
+
+
+@pytest.mark.parametrize("wrong", [{"agents": -1}, {"placers": 0}, {"port": 0}, {"port": 70000}])
+def test_options_that_make_no_sense_are_refused_by_name(wrong: dict[str, int]) -> None:
+    with pytest.raises(StackError, match=f"--{next(iter(wrong))} is"):
+        Options(**wrong)
