@@ -12,11 +12,11 @@ from typing import Any, Final
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
-from nodewise.core.ir import quantities
 from nodewise.core.ir.guard import at
 from nodewise.core.ir.lightweight import read_python
 from nodewise.core.ir.parameters import coerce, whole_numbers
 from nodewise.core.ir.wire import plain
+from nodewise.core.model import quantities
 from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, ParameterType, PythonComponent
 from nodewise.core.model.resources import Resources
 

@@ -19,10 +19,10 @@ from nodewise.core.ir.components import NAME, Component, read_component, read_pa
 from nodewise.core.ir.graph import find_cycle, topological_order
 from nodewise.core.ir.guard import at, check_json
 from nodewise.core.ir.platforms import ExecutorHints, PlatformHints, read_platforms
-from nodewise.core.ir.quantities import LARGEST_AMOUNT
 from nodewise.core.ir.wire import parse, plain
 from nodewise.core.model.ids import TaskPath
 from nodewise.core.model.pipeline import FromTask, Pipeline, PipelineTask
+from nodewise.core.model.quantities import LARGEST_AMOUNT
 from nodewise.core.model.task import RetryPolicy, TaskSpec
 
 SCHEMA_VERSION: Final = "2.1.0"
