@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final
 
 DEFAULT_HIDDEN: Final = (100,)
@@ -26,12 +27,12 @@ def dense_macs(parameters: Parameters, *, inputs: int, outputs: int) -> float | 
     if hidden is None:
         return None
     sizes = [float(inputs), *hidden, float(max(1, outputs))]
-    return sum(left * right for left, right in zip(sizes, sizes[1:], strict=False))
+    return sum(left * right for left, right in pairwise(sizes))
 
 
 def cnn_macs(parameters: Parameters, *, inputs: int, outputs: int) -> float | None:
     """Convolutions, then fully connected layers: side^2 x kernel^2 x channels in x channels out per convolution
-    (Sze, Chen, Yang, Emer, Efficient Processing of Deep Neural Networks, Proc. IEEE 2017, section II-B).
+    (Sze, Chen, Yang, Emer, Efficient Processing of Deep Neural Networks, Proc. IEEE, 2017).
 
     Images are square; `inputs` are all values of one. `filters` ([32, 64]), `kernel_size` (3), `channels` (1),
     and for the end `dense` or `hidden_layer_sizes` (none). Sides are kept by padding and halved after each convolution.
@@ -47,7 +48,7 @@ def cnn_macs(parameters: Parameters, *, inputs: int, outputs: int) -> float | No
         total += side**2 * kernel**2 * channels * wide
         channels, side = wide, max(1.0, side / POOLING)
     sizes = [side**2 * channels, *dense, float(max(1, outputs))]
-    return total + sum(left * right for left, right in zip(sizes, sizes[1:], strict=False))
+    return total + sum(left * right for left, right in pairwise(sizes))
 
 
 def _hidden(parameters: Parameters, names: tuple[str, ...], default: tuple[int, ...]) -> list[float] | None:
