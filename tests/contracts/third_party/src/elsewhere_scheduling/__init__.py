@@ -1,0 +1,1 @@
+"""Scheduling by somebody else: uses nothing of Nodewise but its core."""
