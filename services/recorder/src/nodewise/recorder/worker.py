@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from nodewise.core.db.engine import create_database, transaction
-from nodewise.core.engine import AgentsEngine
+from nodewise.core.engine.agents import AgentsEngine
 from nodewise.core.messages import HEARTBEAT, WAKE_RECORDER, WAKE_SCHEDULER, Heartbeat
 from nodewise.core.messaging.app import create_app, worker_arguments
 from nodewise.core.messaging.loop import WakeLoop, accept_wake

@@ -1,0 +1,125 @@
+"""What reports and exports read. Reads only, mostly through the views of migration 0002."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Table, TextClause, select, text
+
+from nodewise.core.db import schema
+
+Rows = Sequence[Mapping[str, object]]
+
+_BATCH: Final = 2000
+
+_TOTALS = text("""
+SELECT count(*) AS runs,
+       count(*) FILTER (WHERE state = 'SUCCEEDED') AS succeeded,
+       count(*) FILTER (WHERE state = 'FAILED') AS failed,
+       count(*) FILTER (WHERE state = 'CANCELED') AS canceled,
+       count(*) FILTER (WHERE finished_at IS NULL) AS unfinished,
+       min(submitted_at) AS first_submission, min(started_at) AS first_start, max(finished_at) AS last_end,
+       extract(epoch FROM max(finished_at) - min(submitted_at))::float8 AS total_seconds,
+       extract(epoch FROM max(finished_at) - min(started_at))::float8 AS total_execution_seconds,
+       avg(waiting_seconds) AS mean_waiting_seconds, max(waiting_seconds) AS longest_waiting_seconds,
+       avg(execution_seconds) AS mean_execution_seconds, max(execution_seconds) AS longest_execution_seconds
+FROM run_times WHERE submitted_at >= :since
+""")
+
+_RUNS = text("SELECT * FROM run_times WHERE submitted_at >= :since ORDER BY submitted_at, run_id")
+
+_PIPELINES = text("""
+SELECT pipeline, count(*) AS runs, count(*) FILTER (WHERE state = 'SUCCEEDED') AS succeeded,
+       avg(waiting_seconds) AS mean_waiting_seconds, max(waiting_seconds) AS longest_waiting_seconds,
+       avg(execution_seconds) AS mean_execution_seconds, max(execution_seconds) AS longest_execution_seconds
+FROM run_times WHERE submitted_at >= :since
+GROUP BY pipeline ORDER BY min(submitted_at), pipeline
+""")
+
+_TASKS = text("""
+SELECT t.*, r.submitted_at FROM task_times AS t JOIN runs AS r ON r.id = t.run_id
+WHERE r.submitted_at >= :since ORDER BY r.submitted_at, t.run_id, t.ordinal
+""")
+
+_SPANS = text("""
+SELECT a.node, a.path AS task, r.name AS run_name, a.run_id, t.kind, a.state, a.started_at,
+       coalesce(a.finished_at, now()) AS finished_at
+FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id = a.run_id AND t.path = a.path
+WHERE a.started_at IS NOT NULL AND r.submitted_at >= :since
+ORDER BY a.started_at, a.node, a.run_id, a.path LIMIT :limit
+""")
+
+_NODES = text("SELECT * FROM node_utilisation ORDER BY node")
+_PEAKS = text("SELECT * FROM booking_peaks ORDER BY node")
+_LEVELS = text("SELECT * FROM running_and_waiting WHERE at >= :since ORDER BY at")
+
+_PREDICTIONS = text("""
+SELECT p.task_class, p.node_class, count(*) AS attempts, avg(p.predicted_seconds) AS mean_predicted_seconds,
+       avg(p.actual_seconds) AS mean_actual_seconds, avg(abs(p.error_seconds)) AS mean_absolute_error_seconds,
+       exp(avg(ln(p.ratio)) FILTER (WHERE p.ratio > 0)) AS typical_ratio
+FROM predictions AS p JOIN runs AS r ON r.id = p.run_id
+WHERE r.submitted_at >= :since
+GROUP BY p.task_class, p.node_class ORDER BY p.task_class, p.node_class
+""")
+
+
+def totals(connection: Connection, *, since: datetime) -> Mapping[str, object]:
+    """Counts of runs by end, total execution time, waiting and execution on average and at most."""
+    return dict(connection.execute(_TOTALS, {"since": since}).mappings().one())
+
+
+def runs(connection: Connection, *, since: datetime) -> Rows:
+    """Each run with its waiting, execution and total seconds, in the order of submission."""
+    return _rows(connection, _RUNS, {"since": since})
+
+
+def pipelines(connection: Connection, *, since: datetime) -> Rows:
+    """Waiting and execution per pipeline name."""
+    return _rows(connection, _PIPELINES, {"since": since})
+
+
+def tasks(connection: Connection, *, since: datetime) -> Rows:
+    """Each task with its node, its wait and its run time, in the order of submission and of the pipeline."""
+    return _rows(connection, _TASKS, {"since": since})
+
+
+def spans_on_nodes(connection: Connection, *, since: datetime, limit: int) -> Rows:
+    """From when to when each attempt ran where; the first `limit` by start."""
+    return _rows(connection, _SPANS, {"since": since, "limit": limit})
+
+
+def nodes(connection: Connection) -> Rows:
+    """Utilisation per node, over the whole record."""
+    return _rows(connection, _NODES)
+
+
+def booking_peaks(connection: Connection) -> Rows:
+    """The most that was ever booked per node, against its capacity."""
+    return _rows(connection, _PEAKS)
+
+
+def running_and_waiting(connection: Connection, *, since: datetime) -> Rows:
+    """Running and waiting runs and tasks after every change."""
+    return _rows(connection, _LEVELS, {"since": since})
+
+
+def predictions(connection: Connection, *, since: datetime) -> Rows:
+    """Predicted against actual run time per task class and node class."""
+    return _rows(connection, _PREDICTIONS, {"since": since})
+
+
+def tables() -> Sequence[Table]:
+    """Every table of the record, by name."""
+    return sorted(schema.metadata.tables.values(), key=lambda table: table.name)
+
+
+def batches_of(connection: Connection, table: Table) -> Iterator[Rows]:
+    """All rows of a table, in batches, ordered by its primary key; never the whole table in memory."""
+    ordered = select(table).order_by(*table.primary_key.columns)
+    with connection.execution_options(yield_per=_BATCH).execute(ordered) as result:
+        for batch in result.mappings().partitions():
+            yield [dict(row) for row in batch]
+
+
+def _rows(connection: Connection, query: TextClause, parameters: Mapping[str, object] | None = None) -> Rows:
+    return [dict(row) for row in connection.execute(query, parameters).mappings()]

@@ -1,0 +1,216 @@
+"""The report on the terminal, as a page and as files, from nothing to ten thousand tasks."""
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from sqlalchemy import Connection, Engine
+from typer import Typer
+from typer.testing import CliRunner
+
+from nodewise.core.db import schema
+from nodewise.core.db.engine import plain_url, transaction
+from nodewise.recorder.commands import export, report
+from nodewise.recorder.reports import build_report, export_all, print_report, render_html
+from tests.support.histories import count, insert_history
+
+
+class Reader(HTMLParser):
+    """Collects what a page refers to and whether its tags are balanced."""
+
+    VOID = frozenset({"meta", "use", "path", "link", "br", "img"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.references += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.references += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def page_of(connection: Connection) -> tuple[str, Reader]:
+    page = render_html(build_report(connection))
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return page, reader
+
+
+def printed(connection: Connection) -> str:
+    text = io.StringIO()
+    print_report(build_report(connection), Console(file=text, width=200))
+    return text.getvalue()
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    with transaction(engine) as connection:
+        insert_history(connection, runs=18)
+    return engine
+
+
+def test_the_page_of_an_empty_record_says_so(engine: Engine) -> None:
+    with engine.connect() as connection:
+        page, _ = page_of(connection)
+        assert "Nothing has run yet" in page
+        assert "Nothing has run yet" in printed(connection)
+
+
+def test_a_record_of_runs_that_only_wait_can_be_shown(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        insert_history(connection, runs=1)
+        connection.exec_driver_sql("DELETE FROM bookings")
+        connection.exec_driver_sql("DELETE FROM attempts")
+        connection.exec_driver_sql("DELETE FROM events")
+        connection.exec_driver_sql(
+            "UPDATE runs SET state = 'PENDING', started_at = NULL, finished_at = NULL, scheduled_at = NULL"
+        )
+        page, _ = page_of(connection)
+    assert "1 under way" in page
+
+
+def test_the_page_stands_alone(filled: Engine) -> None:
+    with filled.connect() as connection:
+        page, reader = page_of(connection)
+    assert all(reference.startswith("#") for reference in reader.references)
+    assert "http" not in page
+    assert "<script" not in page
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {reference[1:] for reference in reader.references} <= set(reader.ids)
+
+
+def test_the_page_has_three_plots_with_text_alternatives(filled: Engine) -> None:
+    with filled.connect() as connection:
+        page, _ = page_of(connection)
+    assert len(re.findall(r'<div role="img" aria-label="[^"]{40,}"><svg', page)) == 3
+    assert page.count("wave 1 (6)") == 1
+    assert page.count("wave 3 (6)") == 1
+
+
+def test_names_are_shown_not_interpreted(filled: Engine) -> None:
+    with filled.connect() as connection:
+        page, _ = page_of(connection)
+    assert "pipeline &lt;3&gt; &amp; co" in page
+    assert "<b>&" not in page
+
+
+def test_the_terminal_shows_every_table(filled: Engine) -> None:
+    with filled.connect() as connection:
+        text = printed(connection)
+    for title in ("Summary", "Pipelines", "Tasks", "Nodes", "Bookings", "Prediction against reality"):
+        assert title in text
+    assert "18 (16 succeeded, 2 failed" in text
+
+
+def test_ten_thousand_tasks_make_a_page_of_bounded_size(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        insert_history(connection, runs=3334, waves=4, labelled=False)
+    with engine.connect() as connection:
+        page, _ = page_of(connection)
+    assert len(page) < 4_000_000
+    assert "more rows are left out" in page
+    assert "The first 3000 attempts" in page
+
+
+def test_the_export_names_every_component_with_its_node_and_platform(filled: Engine, tmp_path: Path) -> None:
+    with filled.connect() as connection:
+        export_all(connection, tmp_path)
+    pipelines = json.loads((tmp_path / "pipelines.json").read_text())
+    assert len(pipelines) == 18
+    assert {
+        "id",
+        "name",
+        "state",
+        "submitted_at",
+        "scheduled_at",
+        "finished_at",
+        "duration",
+        "components",
+    } <= set(pipelines[0])
+    first = pipelines[0]["components"][0]
+    assert first["type"] == "preprocessing"
+    assert first["platform"] in {"amd64", "arm64"}
+    assert first["start_time"].endswith("Z")
+    assert first["duration"] > 0
+    skipped = pipelines[8]["components"][2]
+    assert (skipped["state"], skipped["node"], skipped["start_time"]) == ("SKIPPED", None, None)
+
+
+def test_the_counts_start_and_end_with_nothing_running_and_mark_each_wave(
+    filled: Engine, tmp_path: Path
+) -> None:
+    with filled.connect() as connection:
+        export_all(connection, tmp_path)
+    with (tmp_path / "n_pipelines.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["type"] for row in rows].count("new_window") == 3
+    assert rows[0]["type"] == "new_window"
+    assert (rows[-1]["running_pipelines"], rows[-1]["waiting_pipelines"]) == ("0", "0")
+    assert [row["timestamp"] for row in rows] == sorted(row["timestamp"] for row in rows)
+
+
+def test_every_table_is_exported_with_all_its_rows(filled: Engine, tmp_path: Path) -> None:
+    with filled.connect() as connection:
+        export_all(connection, tmp_path)
+        for name in schema.metadata.tables:
+            assert pq.read_table(tmp_path / f"{name}.parquet").num_rows == count(connection, name)
+    runs = pq.read_table(tmp_path / "runs.parquet")
+    assert runs.schema.field("submitted_at").type == pa.timestamp("us", tz="UTC")
+    assert {json.loads(labels.as_py())["wave"] for labels in runs["labels"]} == {"1", "2", "3"}
+
+
+def test_the_commands_write_the_page_and_the_files(filled: Engine, database_url: str, tmp_path: Path) -> None:
+    app = Typer()
+    app.command("report")(report)
+    app.command("export")(export)
+    url = plain_url(database_url)
+    page = tmp_path / "out" / "report.html"
+    shown = CliRunner().invoke(app, ["report", "--database", url, "--output", str(page)])
+    assert shown.exit_code == 0, shown.output
+    assert page.read_text().startswith("<!doctype html>")
+    written = CliRunner().invoke(app, ["export", str(tmp_path / "files")], env={"DATABASE_URL": url})
+    assert written.exit_code == 0, written.output
+    assert (tmp_path / "files" / "runs.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nodewise up"),
+        (["--database", "postgresql://nobody@127.0.0.1:1/none"], "does not answer"),
+        (["--database", "what is this"], "not the URL"),
+        (["--database", "postgresql://x@127.0.0.1:1/y", "--since", "yesterday"], "2026-11-20"),
+    ],
+)
+def test_a_command_that_cannot_work_says_what_to_do(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "NODEWISE_DATABASE_URL", "NODEWISE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    app = Typer(rich_markup_mode=None)
+    app.command("report")(report)
+    app.command("export")(export)
+    result = CliRunner().invoke(app, ["report", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
