@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from random import Random
+from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.feasibility import exclusion
@@ -13,6 +14,9 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext, Strategy
+
+_CLAIMS: Final = frozenset({ReasonCode.NO_ROOM, ReasonCode.NO_NODES, ReasonCode.UNSATISFIABLE})
+"""Reasons that claim that no node could take the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,8 @@ def _problem(
     task: WaitingTask, decision: Decision, views: Mapping[NodeName, NodeView], cluster: Cluster
 ) -> str | None:
     if isinstance(decision, Deferral):
+        if decision.reason.code not in _CLAIMS:
+            return None
         able = next((name for name, view in views.items() if not exclusion(task.spec, view, cluster)), None)
         return None if able is None else f"waits although {able} could take it: {decision.reason.text}"
     view = views.get(decision.node)

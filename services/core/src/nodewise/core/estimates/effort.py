@@ -34,10 +34,10 @@ class Work:
     model: ModelFacts
 
     def number(self, *names: str, default: float) -> float:
-        """The first hyper-parameter of these names that is a number, else the default."""
+        """The first hyper-parameter of these names that is a positive number, else the default (-1 means "no limit")."""
         for name in names:
             value = self.model.parameters.get(name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
                 return float(value)
         return default
 
@@ -59,7 +59,8 @@ def effort_flops(spec: TaskSpec) -> float | None:
     if formula is None or spec.model is None:
         return None
     classes = (spec.dataset.classes if spec.dataset else None) or 1
-    return formula(Work(samples=samples, features=features, classes=classes, model=spec.model))
+    flops = formula(Work(samples=samples, features=features, classes=classes, model=spec.model))
+    return flops if flops is not None and math.isfinite(flops) else None
 
 
 def _sizes(facts: DatasetFacts | None) -> tuple[int, int] | None:
@@ -134,7 +135,6 @@ def support_vector_machine(work: Work) -> float:
     """
     if work.model.parameters.get("kernel", "rbf") == "linear":
         passes = work.number("max_iter", "epochs", default=1000)
-        passes = passes if passes > 0 else 1000
         return 2.0 * work.samples * work.features * passes * max(1, work.classes - 1)
     return work.samples**2 * work.features + math.pow(work.samples, _KERNEL_SVM_GROWTH)
 
