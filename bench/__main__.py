@@ -1,0 +1,22 @@
+"""Runs the benchmarks named on the command line, or all of them."""
+
+import sys
+from collections.abc import Callable, Mapping
+
+from bench import placing, queue_rate
+
+BENCHMARKS: Mapping[str, Callable[[], object]] = {"placing": placing.run, "queue_rate": queue_rate.run}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no benchmark named {', '.join(unknown)}; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        BENCHMARKS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

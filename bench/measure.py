@@ -1,0 +1,50 @@
+"""Timing, growth, and the file that a benchmark leaves."""
+
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("nodewise-core", "sqlalchemy", "psycopg", "celery")
+
+
+def seconds(action: Callable[[], object], *, repeats: int = 3) -> float:
+    """Median wall time of `action` over `repeats` calls, in seconds."""
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - start)
+    return median(taken)
+
+
+def growth(sizes: Sequence[float], times: Sequence[float]) -> float:
+    """The exponent b of time = a * size**b, by least squares on logarithms. 1 is linear."""
+    xs, ys = [math.log(size) for size in sizes], [math.log(max(t, 1e-9)) for t in times]
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    spread = sum((x - mean_x) ** 2 for x in xs)
+    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
+
+
+def save(name: str, figures: object) -> Path:
+    """Write the figures with what they were measured on; return the file."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    environment = {
+        "command": f"python -m bench {name}",
+        "python": sys.version.split()[0],
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+    path.write_text(
+        json.dumps({"environment": environment, "figures": figures}, indent=1) + "\n", encoding="utf-8"
+    )
+    return path
