@@ -147,7 +147,7 @@ def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
 def known_submission(connection: Connection, team: str, key: str) -> KnownSubmission | None:
     """The run of that team that was submitted under that idempotency key."""
     row = connection.execute(_KNOWN, {"team": team, "key": key}).first()
-    return KnownSubmission(run_id=RunId(row[0]), request_digest=row[1]) if row else None
+    return KnownSubmission(run_id=RunId(str(row[0])), request_digest=row[1]) if row else None
 
 
 def _must_know(connection: Connection, run: NewRun) -> KnownSubmission:

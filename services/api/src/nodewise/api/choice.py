@@ -1,0 +1,38 @@
+"""Which policy and which strategy a run gets."""
+
+from dataclasses import dataclass
+
+from nodewise.api.problems import invalid
+from nodewise.core import plugins
+from nodewise.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Names of a policy and a strategy."""
+
+    policy: str
+    strategy: str
+
+
+def choose(policy: str | None, strategy: str | None, settings: Settings) -> Choice:
+    """What the request names, else what the settings name. A preset names both; a policy beside it wins over its own.
+
+    Raises:
+        Problem: 422, no such name is installed; lists the known ones.
+    """
+    if policy is not None and policy not in plugins.policies():
+        raise invalid("body.policy", _unknown("policy", policy, [*plugins.policies()]))
+    if strategy is not None and strategy not in {**plugins.presets(), **plugins.strategies()}:
+        known = sorted({*plugins.strategies(), *plugins.presets()})
+        raise invalid("body.strategy", _unknown("strategy or preset", strategy, known))
+    named = strategy if strategy is not None else settings.strategy
+    preset = plugins.presets().get(named)
+    # A preset of the settings yields to the settings' own policy: its strategy alone is the default.
+    if preset is not None and strategy is not None:
+        return Choice(policy=policy or preset.policy, strategy=preset.strategy)
+    return Choice(policy=policy or settings.policy, strategy=preset.strategy if preset else named)
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    return f"no {kind} named {name!r} is installed; known: {', '.join(known) or '(none)'}"

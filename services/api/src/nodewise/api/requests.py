@@ -1,0 +1,140 @@
+"""What clients send."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from nodewise.api.problems import Fault, Problem, invalid
+from nodewise.core.lifecycle import RunState
+from nodewise.core.model.task import DataKind
+
+PRIORITY_LIMIT = 1_000_000
+TEAM_PATTERN = r"^[^\s/](.{0,98}[^\s/])?$"
+DATASET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+_Key = Annotated[str, Field(min_length=1, max_length=63)]
+_Value = Annotated[str, Field(max_length=255)]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _text_only(value: object) -> object:
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("must be a time as RFC 3339 text, such as 2030-01-31T12:00:00Z")
+
+
+class PlatformSpec(BaseModel):
+    """The second document of KFP's YAML."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    platforms: dict[str, object] = Field(default_factory=dict)
+
+
+class SubmitRequest(BaseModel):
+    """A compiled pipeline and how it is to be run."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "example": {
+                "pipeline_spec": {"pipelineInfo": {"name": "wine"}, "schemaVersion": "2.1.0", "root": {}},
+                "platform_spec": {"platforms": {"nodewise": {"pipelineConfig": {"priority": 5}}}},
+                "parameters": {"samples": 1000},
+                "name": "wine, first try",
+                "strategy": "fifo_greedy",
+                "deadline": "2030-01-31T12:00:00Z",
+                "labels": {"wave": "1"},
+            }
+        },
+    )
+
+    pipeline_spec: dict[str, object] = Field(description="KFP's compiled IR (PipelineSpec 2.1.0) as JSON.")
+    platform_spec: PlatformSpec | None = None
+    parameters: dict[str, object] = Field(default_factory=dict, description="The run's parameters by name.")
+    name: _Name | None = Field(default=None, description="Default: the pipeline's name.")
+    policy: _Name | None = Field(default=None, description="See /v1/policies. Default: the server's.")
+    strategy: _Name | None = Field(
+        default=None, description="A strategy or a preset, see /v1/strategies. A preset sets the policy, too."
+    )
+    priority: int | None = Field(
+        default=None, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, description="Higher goes first."
+    )
+    deadline: Annotated[AwareDatetime, BeforeValidator(_text_only), Field(strict=False)] | None = Field(
+        default=None, description="RFC 3339 with zone, in the future."
+    )
+    team: Annotated[str, Field(pattern=TEAM_PATTERN)] | None = None
+    labels: dict[_Key, _Value] = Field(default_factory=dict, max_length=64)
+
+    @property
+    def platforms(self) -> Mapping[str, object]:
+        return self.platform_spec.platforms if self.platform_spec else {}
+
+
+def submit_request(body: Mapping[str, object]) -> SubmitRequest:
+    """The body of a submission.
+
+    Raises:
+        Problem: 422 with every field that breaks a rule.
+    """
+    try:
+        return SubmitRequest.model_validate(body)
+    except ValidationError as error:
+        faults = [
+            Fault(field=".".join(["body", *map(str, item["loc"])])[:300], rule=item["msg"])
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        detail = "; ".join(f"{fault.field}: {fault.rule}" for fault in faults[:5])
+        raise Problem(status=422, kind="invalid-request", detail=detail, faults=faults) from error
+
+
+class RunQuery(BaseModel):
+    """Which page of which runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: RunState | None = None
+    team: str | None = Field(default=None, max_length=100)
+    label: list[str] = Field(default=[], max_length=64, description="key:value; several must all hold.")
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(
+        default=None, max_length=300, description="The next_cursor of the page before."
+    )
+
+
+class DatasetForm(BaseModel):
+    """What the owner of a data set says of it; its size is measured."""
+
+    kind: DataKind = DataKind.TABULAR
+    samples: int | None = Field(default=None, ge=0, le=2**62)
+    features: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    classes: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    types: str | None = Field(
+        default=None, description="Features by type name as JSON.", examples=['{"float64": 12, "int64": 3}']
+    )
+    normalised: bool = True
+
+    def type_counts(self) -> dict[str, int]:
+        """The `types` as counts by type name.
+
+        Raises:
+            Problem: 422, they are no JSON object of counts.
+        """
+        rule = 'must be a JSON object of counts, such as {"float64": 12}'
+        try:
+            counts = json.loads(self.types or "{}")
+        except (ValueError, RecursionError) as error:
+            raise invalid("query.types", rule) from error
+        if not isinstance(counts, dict) or not all(_is_count(item) for item in counts.items()):
+            raise invalid("query.types", rule)
+        return counts
+
+
+def _is_count(item: tuple[str, object]) -> bool:
+    name, count = item
+    storable = name.isprintable() and 0 < len(name) <= 63
+    return storable and isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**31

@@ -1,0 +1,1 @@
+"""The endpoints, one module per resource. Each decodes, asks, and shows."""

@@ -1,0 +1,61 @@
+"""The nodes, the queue, and what decides between them."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from nodewise.api.routes.documented import problems
+from nodewise.api.schemas import NodeList, PolicyList, Queue, StrategyList
+from nodewise.api.views import node_view, queue_view
+from nodewise.api.wiring import Wired
+from nodewise.core import plugins
+from nodewise.core.cluster import load_observations
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.nodes_read import all_nodes
+from nodewise.core.db.queries.tasks_read import queue_counts, queued_tasks
+from nodewise.core.model.node import Cluster, Observation
+from nodewise.core.ports import Policy, Strategy
+
+router = APIRouter(tags=["cluster"], prefix="/v1")
+_QUEUE_LIMIT = 200
+
+
+@router.get("/nodes", response_model=NodeList, responses=problems(503))
+def list_nodes(services: Wired) -> Any:
+    """Every node: what it is, what is booked on it, and what it was last seen doing, with the age of each figure."""
+    with transaction(services.engine) as connection:
+        rows = all_nodes(connection)
+    observed = load_observations(services.redis)
+    moment = Cluster(nodes=(), taken_at=services.clock(), staleness_limit=services.settings.staleness)
+    return {"items": [node_view(row, observed.get(row.view.name, Observation()), moment) for row in rows]}
+
+
+@router.get("/queue", response_model=Queue, responses=problems(503))
+def get_queue(services: Wired) -> Any:
+    """What waits and why: the admitted in their order, then the ready; at most 200, the counts are of all."""
+    with transaction(services.engine) as connection:
+        counts = queue_counts(connection)
+        rows = queued_tasks(connection, limit=_QUEUE_LIMIT)
+    now = services.clock()
+    return {"counts": counts, "items": [queue_view(row, now=now) for row in rows]}
+
+
+@router.get("/policies", response_model=PolicyList)
+def list_policies(services: Wired) -> Any:
+    """The installed policies: in which order tasks are considered."""
+    return {"items": [_named(found, services.settings.policy) for found in plugins.policies().values()]}
+
+
+@router.get("/strategies", response_model=StrategyList)
+def list_strategies(services: Wired) -> Any:
+    """The installed strategies (which node a task gets), and the presets that name a policy, too."""
+    default = services.settings.strategy
+    presets = [
+        {"name": found.name, "policy": found.policy, "strategy": found.strategy, "summary": found.summary}
+        for found in plugins.presets().values()
+    ]
+    return {"items": [_named(found, default) for found in plugins.strategies().values()], "presets": presets}
+
+
+def _named(found: Policy | Strategy, default: str) -> dict[str, object]:
+    return {"name": found.name, "summary": found.summary, "default": found.name == default}

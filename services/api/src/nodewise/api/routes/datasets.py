@@ -1,0 +1,73 @@
+"""The registry of named data sets."""
+
+import tempfile
+from dataclasses import replace
+from typing import IO, Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+
+from nodewise.api.problems import invalid
+from nodewise.api.requests import DATASET_PATTERN, DatasetForm
+from nodewise.api.routes.documented import problems
+from nodewise.api.schemas import Dataset, DatasetList
+from nodewise.api.views import dataset_view
+from nodewise.api.wiring import Services, Wired
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.datasets import all_datasets, put_dataset
+from nodewise.core.model.task import DatasetFacts
+
+router = APIRouter(tags=["datasets"], prefix="/v1/datasets")
+
+_SPOOL_BYTES = 1024 * 1024
+"""Smaller bodies stay in memory."""
+
+
+@router.put(
+    "/{name}",
+    response_model=Dataset,
+    responses=problems(413, 422, 503, 507),
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {}}}},
+)
+async def put(
+    name: Annotated[str, Path(pattern=DATASET_PATTERN)],
+    form: Annotated[DatasetForm, Query()],
+    request: Request,
+    services: Wired,
+) -> Any:
+    """Register the body under this name, or replace what stood there. The size is measured, the rest is believed."""
+    facts = _facts(name, form)
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        async for chunk in request.stream():
+            await run_in_threadpool(spool.write, chunk)
+        return await run_in_threadpool(_register, services, facts, spool)
+
+
+@router.get("", response_model=DatasetList, responses=problems(503))
+def list_all(services: Wired) -> Any:
+    """Every registered data set, by name."""
+    with transaction(services.engine) as connection:
+        return {"items": [dataset_view(row) for row in all_datasets(connection)]}
+
+
+def _facts(name: str, form: DatasetForm) -> DatasetFacts:
+    return DatasetFacts(
+        name=name,
+        kind=form.kind,
+        samples=form.samples,
+        features=form.features,
+        classes=form.classes,
+        types=form.type_counts(),
+        normalised=form.normalised,
+    )
+
+
+def _register(services: Services, facts: DatasetFacts, spool: IO[bytes]) -> dict[str, object]:
+    spool.seek(0)
+    limit = services.settings.max_dataset_mib * 1024**2
+    uri, size = services.store.put_stream(spool, limit_bytes=limit)
+    if size == 0:
+        raise invalid("body", "the data set is empty")
+    measured = replace(facts, size_bytes=size, measured=True)
+    with transaction(services.engine) as connection:
+        return dataset_view(put_dataset(connection, measured, uri=uri, now=services.clock()))

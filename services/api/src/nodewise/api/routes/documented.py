@@ -1,0 +1,27 @@
+"""How errors stand in the OpenAPI document."""
+
+from http import HTTPStatus
+from typing import Any
+
+from nodewise.api.schemas import ProblemBody
+
+PROBLEM_JSON = "application/problem+json"
+_PROBLEM = {"$ref": "#/components/schemas/ProblemBody"}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an endpoint that may answer with these."""
+    return {status: {"model": ProblemBody, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+def as_problem_json(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with our problems on every error, also where FastAPI documents its own."""
+    for foreign in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(foreign, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {})
+                if int(status) >= 400 and "application/json" in content:
+                    answer["content"] = {PROBLEM_JSON: {"schema": _PROBLEM}}
+    return document

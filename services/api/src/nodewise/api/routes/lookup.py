@@ -1,0 +1,35 @@
+"""What several endpoints look up first."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy import Connection
+
+from nodewise.api.problems import not_found
+from nodewise.api.views import run_view
+from nodewise.core.db.queries.runs import run_by_id, task_counts
+from nodewise.core.model.ids import RunId
+
+
+def _run_id(run_id: str) -> RunId:
+    try:
+        return RunId(str(uuid.UUID(run_id)))
+    except ValueError:
+        raise not_found("run", run_id[:100]) from None
+
+
+RunIdPath = Annotated[RunId, Depends(_run_id)]
+"""The type of an endpoint's `run_id`: what is no UUID names no run (404)."""
+
+
+def run_of(connection: Connection, run_id: RunId) -> dict[str, object]:
+    """The run as the API shows it.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    row = run_by_id(connection, run_id)
+    if row is None:
+        raise not_found("run", run_id)
+    return run_view(row, task_counts(connection, [run_id])[run_id])

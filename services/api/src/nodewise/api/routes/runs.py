@@ -1,0 +1,161 @@
+"""What is known of runs."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import RowMapping
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from nodewise.api.paging import decode_cursor, encode_cursor
+from nodewise.api.problems import invalid, not_found
+from nodewise.api.requests import RunQuery
+from nodewise.api.routes.documented import problems
+from nodewise.api.routes.lookup import RunIdPath, run_of
+from nodewise.api.schemas import Explanation, Run, RunPage, TaskList
+from nodewise.api.stream import event_stream
+from nodewise.api.views import run_view, task_view
+from nodewise.api.wiring import Services, Wired
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.runs import RunFilter, runs_page, task_counts
+from nodewise.core.db.queries.tasks_read import attempts_of_run, events_after, latest_attempt, tasks_of_run
+from nodewise.core.lifecycle import FINAL_RUN_STATES, RunState
+from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
+from nodewise.core.store import log_key
+
+router = APIRouter(tags=["runs"], prefix="/v1/runs")
+
+_LARGEST_EVENT_ID = 2**63 - 1
+
+
+@router.get("", response_model=RunPage, responses=problems(422, 503))
+def list_runs(services: Wired, query: Annotated[RunQuery, Query()]) -> Any:
+    """Runs, newest first, page by page."""
+    wanted = RunFilter(
+        state=query.state,
+        team=query.team,
+        labels=_labels(query.label),
+        before=decode_cursor(query.cursor) if query.cursor else None,
+    )
+    with transaction(services.engine) as connection:
+        rows = runs_page(connection, wanted, limit=query.limit + 1)
+        page = rows[: query.limit]
+        counts = task_counts(connection, [RunId(str(row["id"])) for row in page])
+    return {
+        "items": [run_view(row, counts[RunId(str(row["id"]))]) for row in page],
+        "next_cursor": _cursor_behind(page) if len(rows) > query.limit else None,
+    }
+
+
+@router.get("/{run_id}", response_model=Run, responses=problems(404, 503))
+def get_run(run_id: RunIdPath, services: Wired) -> Any:
+    """One run."""
+    with transaction(services.engine) as connection:
+        return run_of(connection, run_id)
+
+
+@router.get("/{run_id}/tasks", response_model=TaskList, responses=problems(404, 503))
+def get_tasks(run_id: RunIdPath, services: Wired) -> Any:
+    """The run's tasks in topological order, each with its latest placement."""
+    with transaction(services.engine) as connection:
+        run_of(connection, run_id)
+        rows = tasks_of_run(connection, run_id)
+    return {"items": [task_view(row, now=services.clock()) for row in rows]}
+
+
+@router.get("/{run_id}/explain", response_model=Explanation, responses=problems(404, 503))
+def explain(run_id: RunIdPath, services: Wired) -> Any:
+    """Why each task is where it is: every attempt, its node, and what the other nodes scored."""
+    with transaction(services.engine) as connection:
+        run = run_of(connection, run_id)
+        rows = tasks_of_run(connection, run_id)
+        attempts = attempts_of_run(connection, run_id)
+    return {"run": run, "tasks": [_explained(row, attempts, services) for row in rows]}
+
+
+@router.get(
+    "/{run_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **problems(404, 422, 503)},
+)
+async def get_events(
+    run_id: RunIdPath,
+    services: Wired,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+) -> Response:
+    """The run's events as they happen (server-sent events), until its last one. Resumes after Last-Event-ID."""
+    after_id = _event_id(last_event_id)
+    state = await run_in_threadpool(_state_of, services, run_id)
+
+    async def fetch(after: int, without: Collection[int]) -> Sequence[RowMapping]:
+        return await run_in_threadpool(_events, services, run_id, after=after, without=without)
+
+    stream = event_stream(
+        fetch,
+        after_id=after_id,
+        ended=state if state in FINAL_RUN_STATES else None,
+        stopping=services.stopping.is_set,
+    )
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@router.get(
+    "/{run_id}/tasks/{path}/logs", response_class=PlainTextResponse, responses=problems(404, 422, 503)
+)
+def get_logs(
+    run_id: RunIdPath, path: str, services: Wired, attempt: Annotated[int | None, Query(ge=1)] = None
+) -> Response:
+    """What an attempt wrote, by default the latest one; empty when it has written nothing yet."""
+    with transaction(services.engine) as connection:
+        latest = latest_attempt(connection, run_id, path)
+    if latest is None:
+        raise not_found("task", f"{run_id}/{path[:200]}")
+    if attempt is not None and attempt > latest:
+        raise not_found("attempt", f"{run_id}/{path}#{attempt}")
+    if latest == 0:
+        return PlainTextResponse("")
+    key = AttemptKey(run_id=run_id, path=TaskPath(path), attempt=attempt or latest)
+    return PlainTextResponse(services.store.read_key(log_key(key)) or b"")
+
+
+def _labels(pairs: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        key, colon, value = pair.partition(":")
+        if not colon or not key:
+            raise invalid("query.label", f"must look like key:value, got {pair[:100]!r}")
+        labels[key] = value
+    return labels
+
+
+def _cursor_behind(page: Sequence[RowMapping]) -> str:
+    return encode_cursor(page[-1]["submitted_at"], str(page[-1]["id"]))
+
+
+def _explained(
+    row: RowMapping, attempts: Mapping[TaskPath, Sequence[RowMapping]], services: Services
+) -> dict[str, object]:
+    tried = attempts.get(TaskPath(row["path"]), ())
+    return {**task_view(row, now=services.clock()), "attempts": [dict(attempt) for attempt in tried]}
+
+
+def _event_id(text: str | None) -> int:
+    if text is None or not text.strip():
+        return 0
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19) or int(digits) > _LARGEST_EVENT_ID:
+        raise invalid("header.Last-Event-ID", "must be the id of an event of this stream")
+    return int(digits)
+
+
+def _state_of(services: Services, run_id: RunId) -> RunState:
+    with transaction(services.engine) as connection:
+        return RunState(str(run_of(connection, run_id)["state"]))
+
+
+def _events(
+    services: Services, run_id: RunId, *, after: int, without: Collection[int]
+) -> Sequence[RowMapping]:
+    with transaction(services.engine) as connection:
+        return events_after(connection, run_id, after, without=without)

@@ -1,0 +1,351 @@
+"""What the API answers. The examples stand in the OpenAPI document."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nodewise.core.lifecycle import AttemptState, RunState, TaskState
+from nodewise.core.model.task import DataKind, TaskKind
+
+RUN_ID = "0b8d5a0e-6a1f-4c1e-9d53-2f6f6f1c7a11"
+
+
+def example(**values: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": values})
+
+
+class FaultBody(BaseModel):
+    field: str
+    rule: str
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = example(
+        type="urn:nodewise:problem:invalid-request",
+        title="Unprocessable Entity",
+        status=422,
+        detail="body.deadline: must be in the future; 2020-01-01T00:00:00+00:00 has passed",
+        errors=[
+            {"field": "body.deadline", "rule": "must be in the future; 2020-01-01T00:00:00+00:00 has passed"}
+        ],
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultBody] = []
+
+
+class TaskCounts(BaseModel):
+    total: int
+    by_state: dict[TaskState, int]
+
+
+class Run(BaseModel):
+    model_config = example(
+        id=RUN_ID,
+        name="wine, first try",
+        pipeline="wine",
+        state="RUNNING",
+        team="default",
+        priority=5,
+        deadline=None,
+        policy="fifo",
+        strategy="greedy",
+        parameters={"samples": 1000},
+        labels={"wave": "1"},
+        submitted_at="2030-01-31T12:00:00Z",
+        scheduled_at="2030-01-31T12:00:01Z",
+        started_at="2030-01-31T12:00:02Z",
+        finished_at=None,
+        cancel_requested_at=None,
+        error=None,
+        tasks={"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
+    )
+
+    id: str
+    name: str
+    pipeline: str
+    state: RunState
+    team: str
+    priority: int
+    deadline: datetime | None
+    policy: str
+    strategy: str
+    parameters: dict[str, Any]
+    labels: dict[str, str]
+    submitted_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    error: str | None
+    tasks: TaskCounts
+
+
+class RunPage(BaseModel):
+    items: list[Run]
+    next_cursor: str | None = Field(description="Hand it back as `cursor` for the next page; null: the last.")
+
+
+class Amounts(BaseModel):
+    model_config = example(millicores=1000, memory_mib=512, gpus=0)
+
+    millicores: int
+    memory_mib: int
+    gpus: int
+
+
+class Outputs(BaseModel):
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, Any] = {}
+
+
+class Task(BaseModel):
+    model_config = example(
+        run_id=RUN_ID,
+        path="train",
+        component="train",
+        kind="training",
+        task_class="training/random_forest",
+        state="RUNNING",
+        reason_code="placed",
+        reason="started on n3",
+        attempt=1,
+        failures=0,
+        node="n3",
+        strategy="greedy",
+        upstream=["preprocess"],
+        resources={"millicores": 1000, "memory_mib": 512, "gpus": 0},
+        effort_flops=3.2e9,
+        predicted_seconds=4.1,
+        ready_at="2030-01-31T12:00:04Z",
+        admitted_at="2030-01-31T12:00:04Z",
+        placed_at="2030-01-31T12:00:05Z",
+        started_at="2030-01-31T12:00:05Z",
+        finished_at=None,
+        waited_seconds=1.2,
+        ran_seconds=2.5,
+        why_node="least loaded of 4",
+        outputs={"parameters": {}, "artifacts": {}},
+    )
+
+    run_id: str
+    path: str
+    component: str
+    kind: TaskKind
+    task_class: str
+    state: TaskState
+    reason_code: str | None
+    reason: str | None
+    attempt: int
+    failures: int
+    node: str | None = Field(description="Of the latest attempt, as are why_node and placed_at.")
+    strategy: str
+    upstream: list[str]
+    resources: Amounts
+    effort_flops: float | None
+    predicted_seconds: float | None
+    ready_at: datetime | None
+    admitted_at: datetime | None
+    placed_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    waited_seconds: float | None
+    ran_seconds: float | None
+    why_node: str | None
+    outputs: Outputs
+
+
+class TaskList(BaseModel):
+    items: list[Task]
+
+
+class Attempt(BaseModel):
+    attempt: int
+    node: str
+    state: AttemptState
+    policy: str
+    strategy: str
+    reason_code: str
+    reason: str
+    candidates: list[dict[str, Any]] = Field(description="What every node scored, or why it was out.")
+    predicted_seconds: float | None
+    placed_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    exit_code: int | None
+    end_code: str | None
+    end_message: str | None
+    peak_memory_mib: int | None
+
+
+class ExplainedTask(Task):
+    attempts: list[Attempt]
+
+
+class Explanation(BaseModel):
+    run: Run
+    tasks: list[ExplainedTask]
+
+
+class QueueItem(BaseModel):
+    run_id: str
+    run_name: str
+    path: str
+    state: TaskState
+    position: int | None
+    reason_code: str | None
+    reason: str | None
+    ready_at: datetime | None
+    waited_seconds: float | None
+    priority: int
+    policy: str
+    strategy: str
+    resources: Amounts
+
+
+class Queue(BaseModel):
+    counts: dict[TaskState, int]
+    items: list[QueueItem]
+
+
+class FigureBody(BaseModel):
+    model_config = example(value=1824.5, measured_at="2030-01-31T12:00:00Z", age_seconds=1.3, fresh=True)
+
+    value: float
+    measured_at: datetime
+    age_seconds: float
+    fresh: bool
+
+
+class ObservationBody(BaseModel):
+    """Null: unknown, never zero."""
+
+    available_memory_mib: FigureBody | None
+    cpu_utilisation: FigureBody | None
+    load1: FigureBody | None
+
+
+class Node(BaseModel):
+    name: str
+    state: str
+    node_class: str
+    architecture: str
+    worker_type: str
+    accelerator: str | None
+    labels: dict[str, str]
+    capacity: Amounts
+    booked: Amounts
+    free: Amounts
+    running_tasks: int
+    last_seen_at: datetime
+    observation: ObservationBody
+
+
+class NodeList(BaseModel):
+    items: list[Node]
+
+
+class Named(BaseModel):
+    model_config = example(name="fifo", summary="First come, first served.", default=True)
+
+    name: str
+    summary: str
+    default: bool
+
+
+class PolicyList(BaseModel):
+    items: list[Named]
+
+
+class PresetBody(BaseModel):
+    model_config = example(name="fifo_greedy", policy="fifo", strategy="greedy", summary="")
+
+    name: str
+    policy: str
+    strategy: str
+    summary: str
+
+
+class StrategyList(BaseModel):
+    items: list[Named]
+    presets: list[PresetBody]
+
+
+class Dataset(BaseModel):
+    model_config = example(
+        name="kddcup99",
+        uri="store://file/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        kind="tabular",
+        size_bytes=1048576,
+        samples=4000,
+        features=41,
+        classes=23,
+        types={"float64": 38, "string": 3},
+        normalised=True,
+        created_at="2030-01-31T12:00:00Z",
+        updated_at="2030-01-31T12:00:00Z",
+    )
+
+    name: str
+    uri: str
+    kind: DataKind
+    size_bytes: int
+    samples: int | None
+    features: int | None
+    classes: int | None
+    types: dict[str, int]
+    normalised: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class DatasetList(BaseModel):
+    items: list[Dataset]
+
+
+class Spans(BaseModel):
+    """Seconds; null where nothing started or ended yet."""
+
+    mean_waiting_seconds: float | None
+    max_waiting_seconds: float | None
+    mean_execution_seconds: float | None
+    max_execution_seconds: float | None
+
+
+class PipelineSummary(Spans):
+    pipeline: str
+    runs: int
+    succeeded: int
+    failed: int
+
+
+class NodeSummary(BaseModel):
+    node: str
+    node_class: str
+    tasks: int
+    busy_seconds: float
+    utilisation: float | None = Field(
+        description="Booked core-seconds in which tasks ran, of those the node had meanwhile."
+    )
+
+
+class Summary(Spans):
+    runs: dict[RunState, int]
+    tasks: dict[TaskState, int]
+    first_start: datetime | None
+    last_end: datetime | None
+    total_execution_seconds: float | None = Field(description="From the first start to the last end.")
+    pipelines: list[PipelineSummary]
+    nodes: list[NodeSummary]
+
+
+class Health(BaseModel):
+    model_config = example(status="ok")
+
+    status: str

@@ -1,0 +1,66 @@
+"""What the endpoints work with, made once per process."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated
+
+import redis
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from nodewise.core.db.engine import create_database
+from nodewise.core.messaging.app import create_app
+from nodewise.core.messaging.wake import Waker
+from nodewise.core.settings import Settings
+from nodewise.core.store import ArtifactStore
+
+_REDIS_SECONDS = 1.0
+"""An answer waits for Redis so long at most: it is never needed, only useful."""
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The adapters and the clock. `stopping` is set when the process is about to end, so that streams end."""
+
+    settings: Settings
+    engine: Engine
+    redis: "redis.Redis"
+    waker: Waker
+    store: ArtifactStore
+    clock: Callable[[], datetime] = system_clock
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "Services":
+        """Adapters for these settings. Nothing is contacted yet, so the servers may come later."""
+        client = redis.Redis.from_url(
+            settings.redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
+        )
+        return cls(
+            settings=settings,
+            engine=create_database(settings, pool_size=10, name="nodewise-api"),
+            redis=client,
+            waker=Waker(create_app("nodewise-api", settings), client),
+            store=ArtifactStore(settings.store_url),
+        )
+
+    def close(self) -> None:
+        self.stopping.set()
+        self.engine.dispose()
+        self.redis.close()
+
+
+def _services(request: Request) -> Services:
+    services = request.app.state.services
+    assert isinstance(services, Services)  # noqa: S101 - create_api always sets it
+    return services
+
+
+Wired = Annotated[Services, Depends(_services)]
+"""The type of an endpoint's parameter that takes the services."""

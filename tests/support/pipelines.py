@@ -1,0 +1,58 @@
+"""Compiled pipelines for tests, as small as KFP's IR allows. They are read, never run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LAUNCHER = (
+    'python3 -m kfp.dsl.executor_main --component_module_path "$program_path/ephemeral_component.py" "$@"'
+)
+CHAIN = {"preprocess": (), "train": ("preprocess",), "evaluate": ("train",)}
+
+
+def compiled(
+    name: str = "wine",
+    *,
+    tasks: Mapping[str, Sequence[str]] = CHAIN,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """A pipeline whose `tasks` map each name to those that it comes after. `parameters` are the root's, as in the IR."""
+    root: dict[str, Any] = {"dag": {"tasks": {task: _task(task, after) for task, after in tasks.items()}}}
+    if parameters:
+        root["inputDefinitions"] = {"parameters": dict(parameters)}
+    return {
+        "pipelineInfo": {"name": name},
+        "schemaVersion": "2.1.0",
+        "sdkVersion": "kfp-2.17.0",
+        "root": root,
+        "components": {f"comp-{task}": {"executorLabel": f"exec-{task}"} for task in tasks},
+        "deploymentSpec": {"executors": {f"exec-{task}": _executor(task) for task in tasks}},
+    }
+
+
+def hints(pipeline: Mapping[str, Any] | None = None, **executors: Mapping[str, Any]) -> dict[str, Any]:
+    """A platform spec with our section: `pipeline` is its pipelineConfig, the rest are executors by task."""
+    section: dict[str, Any] = {}
+    if pipeline is not None:
+        section["pipelineConfig"] = dict(pipeline)
+    if executors:
+        section["deploymentSpec"] = {
+            "executors": {f"exec-{task}": dict(hint) for task, hint in executors.items()}
+        }
+    return {"platforms": {"nodewise": section}}
+
+
+def _task(name: str, after: Sequence[str]) -> dict[str, Any]:
+    task: dict[str, Any] = {"componentRef": {"name": f"comp-{name}"}, "taskInfo": {"name": name}}
+    return {**task, "dependentTasks": list(after)} if after else task
+
+
+def _executor(name: str) -> dict[str, Any]:
+    function = name.replace("-", "_")
+    source = f"from kfp import dsl\n\ndef {function}():\n    pass\n"
+    return {
+        "container": {
+            "image": "python:3.11",
+            "command": ["sh", "-ec", _LAUNCHER, source],
+            "args": ["--executor_input", "{{$}}", "--function_to_execute", function],
+        }
+    }
