@@ -119,7 +119,7 @@ def test_the_terminal_shows_every_table(filled: Engine) -> None:
         text = printed(connection)
     for title in ("Summary", "Pipelines", "Tasks", "Nodes", "Bookings", "Prediction against reality"):
         assert title in text
-    assert "18 (16 succeeded, 2 failed" in text
+    assert "18: 16 succeeded, 2 failed" in text
 
 
 def test_ten_thousand_tasks_make_a_page_of_bounded_size(engine: Engine) -> None:

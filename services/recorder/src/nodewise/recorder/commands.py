@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_WIDTH_OF_A_FILE: Final = 160
+"""Columns of the tables where the output is not a terminal."""
 
 DatabaseOption = Annotated[
     str | None,
@@ -43,14 +46,16 @@ def report(
     start = _moment(since)
     with _connected(database) as connection:
         built = build_report(connection, since=start)
-    console = Console()
-    print_report(built, console)
     page = render_html(built)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(page, encoding="utf-8")
     except OSError as error:
         raise _refusal(f"cannot write {output}: {error.strerror}") from error
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_OF_A_FILE)
+    print_report(built, console)
     console.print(f"Wrote {output}", highlight=False)
 
 

@@ -86,6 +86,7 @@ def draw_pipelines(report: Report) -> Plot | None:
     axes.barh(range(len(rows)), waiting, color=_WAITING, label="waiting", height=0.7)
     axes.barh(range(len(rows)), execution, left=waiting, color=_EXECUTION, label="execution", height=0.7)
     axes.set_yticks(range(len(rows)), names)
+    axes.margins(y=0.02)
     axes.invert_yaxis()
     axes.set_xlabel("seconds, mean over the runs of a pipeline")
     _legend(axes)

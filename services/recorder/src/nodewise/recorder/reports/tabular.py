@@ -98,8 +98,7 @@ def summary(report: Report) -> Sequence[tuple[str, str]]:
     """The headline figures: (what, how much)."""
     totals = report.totals
     return (
-        ("Runs", f"{totals['runs']} ({totals['succeeded']} succeeded, {totals['failed']} failed, "
-                 f"{totals['canceled']} canceled, {totals['unfinished']} under way)"),
+        ("Runs", _ends(totals)),
         ("Total execution time", duration(totals["total_execution_seconds"])),
         ("Waiting per run, mean", duration(totals["mean_waiting_seconds"])),
         ("Waiting per run, longest", duration(totals["longest_waiting_seconds"])),
@@ -151,6 +150,18 @@ def text_tables(report: Report, *, max_rows: int) -> Sequence[TextTable]:
         for title, note, columns, rows in parts
         if rows
     )
+
+
+def _ends(totals: Row) -> str:
+    """How many runs, and how they ended, as far as there are any."""
+    ends = (
+        ("succeeded", "succeeded"),
+        ("failed", "failed"),
+        ("canceled", "canceled"),
+        ("unfinished", "under way"),
+    )
+    said = [f"{totals[name]} {word}" for name, word in ends if totals[name]]
+    return f"{totals['runs']}: {', '.join(said)}"
 
 
 def _most(report: Report, running: str, waiting: str) -> str:
