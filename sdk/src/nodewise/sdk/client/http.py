@@ -1,0 +1,245 @@
+"""The client of the HTTP API."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import quote
+
+from nodewise.sdk.client.events import follow
+from nodewise.sdk.client.run import Run
+from nodewise.sdk.client.submission import deadline_text, read_target
+from nodewise.sdk.client.transport import Request, Transport
+from nodewise.sdk.client.upload import as_upload
+from nodewise.sdk.discovery import find_url
+from nodewise.sdk.models import Event, Json, RunInfo, TaskInfo
+
+if TYPE_CHECKING:
+    import httpx
+
+_PAGE = 200
+
+
+class Client:
+    """Submits pipelines and follows them. Close it, or use it as a context manager; safe to share between threads.
+
+    Calls that can be repeated without harm (all of them: a submission carries an idempotency key) are tried again on
+    connection errors and 502 to 504, with growing pauses.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 30.0,
+        retries: int = 4,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Connect lazily; nothing is sent yet.
+
+        Args:
+            url: The API's address; None: NODEWISE_URL, else the stack in this folder or above.
+            timeout: Seconds for one try of one call.
+            retries: How often a call is tried again.
+            transport: Something else than the network: the seam for tests.
+            sleep: Something else than `time.sleep`, for tests.
+
+        Raises:
+            NoStack: Nothing says where the API is.
+        """
+        self.url = find_url(url)
+        self.sleep = sleep
+        self._transport = Transport(
+            self.url, timeout=timeout, retries=retries, transport=transport, sleep=sleep
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def submit(  # noqa: PLR0913 (what a submission can say; all but the target by name)
+        self,
+        target: object,
+        /,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        policy: str | None = None,
+        strategy: str | None = None,
+        priority: int | None = None,
+        deadline: datetime | timedelta | str | None = None,
+        team: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        **params: Any,
+    ) -> Run:
+        """Submit a pipeline and return at once.
+
+        Args:
+            target: A pipeline, a `CompiledPipeline`, a `kfp` pipeline, the path of a compiled file, or `file.py:name`.
+            parameters: Values for the pipeline's parameters; may also be given as keyword arguments.
+            name: Name of the run; by default the pipeline's.
+            policy: In which order its tasks are considered; by default the stack's.
+            strategy: How nodes are chosen, or a preset (policy and strategy by one name).
+            priority: Higher goes first under the policy `priority`.
+            deadline: When it should be done: a time, a duration from now, or text such as `2h` or RFC 3339.
+            team: On whose account.
+            labels: Free text to find it by.
+            idempotency_key: Submitting twice with the same key makes one run; by default a fresh one.
+            params: More parameters, by name; one whose name is taken above goes into `parameters`.
+
+        Raises:
+            ApiError: The API refused it; says the field and the rule.
+            NotReachable: No answer. Submitting again with the same key is safe.
+            InvalidPipeline: The file or function is not a pipeline.
+        """
+        compiled = read_target(target)
+        body = {
+            "pipeline_spec": compiled.pipeline_spec,
+            "platform_spec": compiled.platform_spec or None,
+            "parameters": {**(parameters or {}), **params},
+            "name": name,
+            "policy": policy,
+            "strategy": strategy,
+            "priority": priority,
+            "deadline": deadline_text(deadline),
+            "team": team,
+            "labels": dict(labels or {}),
+        }
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        return Run(self, self.run_info(run_id))
+
+    def run_info(self, run_id: str) -> RunInfo:
+        """The run of that id, as the API says it."""
+        return cast("RunInfo", self._json("GET", _run(run_id)))
+
+    def runs(
+        self,
+        *,
+        state: str | None = None,
+        team: str | None = None,
+        label: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Run]:
+        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`."""
+        params = {"state": state, "team": team, "label": label}
+        left, cursor = limit, None
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(left, _PAGE)
+            page = self._json("GET", "/v1/runs", params={**params, "limit": size, "cursor": cursor})
+            yield from (Run(self, info) for info in page["items"])
+            left = None if left is None else left - len(page["items"])
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def wait(self, run_id: str, *, timeout: float | None = None, progress: bool = True) -> Run:
+        """Wait until the run has ended; see `Run.wait`."""
+        return self.get(run_id).wait(timeout=timeout, progress=progress)
+
+    def tasks(self, run_id: str) -> list[TaskInfo]:
+        """The tasks of a run, in the pipeline's order."""
+        return cast("list[TaskInfo]", self._json("GET", f"{_run(run_id)}/tasks")["items"])
+
+    def events(self, run_id: str, *, after: str | None = None) -> Iterator[Event]:
+        """Every change of state of a run (those after the event `after`), until it has ended; survives reconnects."""
+        return follow(self._transport, f"{_run(run_id)}/events", after=after)
+
+    def explain(self, run_id: str) -> Json:
+        """A run's tasks with every attempt: candidates, scores, reasons."""
+        return self._json("GET", f"{_run(run_id)}/explain")
+
+    def cancel(self, run_id: str) -> Run:
+        """Ask for a run to end.
+
+        Raises:
+            ApiError: 409, it has already ended.
+        """
+        return Run(self, cast("RunInfo", self._json("POST", f"{_run(run_id)}/cancel")))
+
+    def logs(self, run_id: str, task: str, *, attempt: int | None = None) -> str:
+        """What a task wrote, of its latest attempt or the one given."""
+        path = f"{_run(run_id)}/tasks/{quote(task, safe='')}/logs"
+        request = Request(method="GET", path=path, params={"attempt": attempt})
+        return self._transport.send(request).text
+
+    def nodes(self) -> list[Json]:
+        """The nodes: what they are, what is booked and free, what was measured and how long ago."""
+        return self._items("/v1/nodes")
+
+    def queue(self) -> Json:
+        """What waits, in order, and why: `counts` and `items`."""
+        return self._json("GET", "/v1/queue")
+
+    def strategies(self) -> Json:
+        """The strategies (`items`) and the presets (`presets`)."""
+        return self._json("GET", "/v1/strategies")
+
+    def policies(self) -> list[Json]:
+        """The policies."""
+        return self._items("/v1/policies")
+
+    def summary(self) -> Json:
+        """The figures of the report, over all runs."""
+        return self._json("GET", "/v1/reports/summary")
+
+    def datasets(self) -> list[Json]:
+        """The registered data sets."""
+        return self._items("/v1/datasets")
+
+    def put_dataset(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        kind: str | None = None,
+        classes: int | None = None,
+        normalised: bool | None = None,
+    ) -> Json:
+        """Measure a file or folder and register it under `name`; tasks that name it get it staged.
+
+        Args:
+            name: What tasks call it.
+            path: CSV, TSV, NumPy, Parquet, JSON lines, or a folder of images (sent as one tar).
+            kind: `tabular` or `images`; by default what it looks like.
+            classes: How many classes, where that cannot be seen in the data.
+            normalised: Whether images are already floats.
+
+        Raises:
+            NoSuchFile: There is nothing at `path`.
+        """
+        with as_upload(Path(path), kind=kind, classes=classes, normalised=normalised) as upload:
+            return self._json(
+                "PUT", f"/v1/datasets/{quote(name, safe='')}", params=upload.params, content=upload.chunks,
+                headers={"Content-Type": "application/octet-stream", "Content-Length": str(upload.size_bytes)},
+            )  # fmt: skip
+
+    def _items(self, path: str) -> list[Json]:
+        return cast("list[Json]", self._json("GET", path)["items"])
+
+    def _json(self, method: str, path: str, **more: Any) -> Json:
+        return cast("Json", self._transport.send(Request(method=method, path=path, **more)).json())
+
+
+def _run(run_id: str) -> str:
+    return f"/v1/runs/{quote(run_id, safe='')}"

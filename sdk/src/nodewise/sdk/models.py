@@ -1,0 +1,83 @@
+"""The shapes that the HTTP API answers with. Plain dictionaries, described for editors and mypy; nothing is converted."""
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+Json = dict[str, Any]
+
+
+class TaskCounts(TypedDict):
+    total: int
+    by_state: dict[str, int]
+
+
+class RunInfo(TypedDict):
+    """`GET /v1/runs/{id}`. Times are RFC 3339 text in UTC; None means not yet."""
+
+    id: str
+    name: str
+    pipeline: str
+    state: str
+    team: str
+    priority: int
+    deadline: str | None
+    policy: str
+    strategy: str
+    parameters: Json
+    labels: dict[str, str]
+    submitted_at: str
+    scheduled_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    cancel_requested_at: str | None
+    error: str | None
+    tasks: TaskCounts
+
+
+class Outputs(TypedDict):
+    parameters: Json
+    artifacts: dict[str, Json]
+
+
+class TaskInfo(TypedDict):
+    """One item of `GET /v1/runs/{id}/tasks`. `node`, `why_node` and `placed_at` are of the latest attempt."""
+
+    run_id: str
+    path: str
+    component: str
+    kind: str
+    task_class: str
+    state: str
+    reason_code: str | None
+    reason: str | None
+    attempt: int
+    failures: int
+    node: str | None
+    strategy: str | None
+    upstream: list[str]
+    resources: dict[str, int]
+    effort_flops: float | None
+    predicted_seconds: float | None
+    ready_at: str | None
+    admitted_at: str | None
+    placed_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    waited_seconds: float | None
+    ran_seconds: float | None
+    why_node: str | None
+    outputs: Outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change of state, as the event stream tells it. `kind` is `run` or `task`; `data` is the row."""
+
+    id: str
+    kind: str
+    data: Json
+
+    @property
+    def state(self) -> str:
+        """The state that the run or task went to."""
+        return str(self.data.get("to_state", ""))

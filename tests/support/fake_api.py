@@ -1,0 +1,184 @@
+"""The HTTP API in memory: as an httpx transport for the client, or on a loopback port for the command line."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+ENDED = {"SUCCEEDED", "FAILED", "CANCELED"}
+NOW = "2026-11-20T12:00:00Z"
+
+
+def run_info(run_id: str, **changes: Any) -> dict[str, Any]:
+    """A run as the API answers it."""
+    info = {
+        "id": run_id, "name": "quickstart", "pipeline": "quickstart", "state": "PENDING", "team": "default",
+        "priority": 0, "deadline": None, "policy": "fifo", "strategy": "greedy", "parameters": {}, "labels": {},
+        "submitted_at": NOW, "scheduled_at": None, "started_at": None, "finished_at": None,
+        "cancel_requested_at": None, "error": None, "tasks": {"total": 2, "by_state": {"READY": 1, "WAITING": 1}},
+    }  # fmt: skip
+    return {**info, **changes}
+
+
+def task_info(run_id: str, path: str, **changes: Any) -> dict[str, Any]:
+    """A task as the API answers it."""
+    info = {
+        "run_id": run_id, "path": path, "component": path, "kind": "training", "task_class": "training/svm",
+        "state": "SUCCEEDED", "reason_code": "finished", "reason": None, "attempt": 1, "failures": 0, "node": "n1",
+        "strategy": "greedy", "upstream": [], "resources": {"millicores": 1000, "memory_mib": 256, "gpus": 0},
+        "effort_flops": 1.5e9, "predicted_seconds": 2.0, "ready_at": NOW, "admitted_at": NOW, "placed_at": NOW,
+        "started_at": NOW, "finished_at": NOW, "waited_seconds": 0.5, "ran_seconds": 2.25,
+        "why_node": "least loaded", "outputs": {"parameters": {"Output": 0.97}, "artifacts": {}},
+    }  # fmt: skip
+    return {**info, **changes}
+
+
+def problem(status: int, title: str, **more: Any) -> httpx.Response:
+    """An RFC 9457 answer."""
+    body = {"type": "about:blank", "title": title, "status": status, **more}
+    return httpx.Response(status, json=body, headers={"Content-Type": "application/problem+json"})
+
+
+class FakeApi:
+    """Keeps runs by id, newest first. `faults` are served, one a request, before anything else.
+
+    A run moves on to the next of its `script` of states each time that it is asked for.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.tasks: dict[str, list[dict[str, Any]]] = {}
+        self.scripts: dict[str, list[str]] = {}
+        self.by_key: dict[str, str] = {}
+        self.answers: dict[str, Any] = {}
+        self.texts: dict[str, str] = {}
+        self.datasets: list[dict[str, Any]] = []
+        self.faults: list[httpx.Response | Exception] = []
+        self.requests: list[httpx.Request] = []
+        self.page_size = 2
+
+    def add_run(self, run_id: str, *, states: tuple[str, ...] = ("SUCCEEDED",), **changes: Any) -> None:
+        """A run that shows `states` one after another, and two tasks."""
+        self.runs = {run_id: run_info(run_id, state=states[0], **changes), **self.runs}
+        self.scripts[run_id] = list(states[1:])
+        self.tasks.setdefault(run_id, [task_info(run_id, "load"), task_info(run_id, "fit")])
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request; the transport's handler."""
+        self.requests.append(request)
+        request.read()
+        if self.faults:
+            fault = self.faults.pop(0)
+            if isinstance(fault, Exception):
+                raise fault
+            return fault
+        path = request.url.path
+        for prefix, answer in self._routes().items():
+            if path.startswith(prefix):
+                return answer(request, path.removeprefix(prefix).strip("/"))
+        return problem(404, "Not Found", detail=f"no {path}")
+
+    def _routes(self) -> dict[str, Callable[[httpx.Request, str], httpx.Response]]:
+        return {"/v1/runs": self._runs, "/v1/datasets": self._datasets, "/v1": self._rest}
+
+    def _rest(self, _request: httpx.Request, rest: str) -> httpx.Response:
+        return httpx.Response(200, json=self.answers.get(rest, {"items": []}))
+
+    def _datasets(self, request: httpx.Request, name: str) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"items": self.datasets})
+        facts = dict(request.url.params)
+        stored = {
+            "name": name, "kind": facts.get("kind"), "size_bytes": len(request.content),
+            "samples": int(facts["samples"]) if "samples" in facts else None,
+            "features": int(facts["features"]) if "features" in facts else None,
+            "classes": int(facts["classes"]) if "classes" in facts else None,
+            "types": json.loads(facts.get("types", "{}")),
+        }  # fmt: skip
+        self.datasets.append(stored)
+        return httpx.Response(201, json=stored)
+
+    def _runs(self, request: httpx.Request, rest: str) -> httpx.Response:
+        if not rest:
+            return self._submit(request) if request.method == "POST" else self._list(request)
+        run_id, _, what = rest.partition("/")
+        if run_id not in self.runs:
+            return problem(404, "Not Found", detail=f"no run named {run_id!r}")
+        return self._one(run_id, what)
+
+    def _one(self, run_id: str, what: str) -> httpx.Response:
+        if what == "":
+            if self.scripts[run_id]:
+                self.runs[run_id]["state"] = self.scripts[run_id].pop(0)
+            return httpx.Response(200, json=self.runs[run_id])
+        if what == "tasks":
+            return httpx.Response(200, json={"items": self.tasks[run_id]})
+        if what == "cancel":
+            return self._cancel(run_id)
+        if what == "explain":
+            return httpx.Response(200, json={"run": self.runs[run_id], "tasks": self.answers["explain"]})
+        return httpx.Response(200, text=self.texts.get(what, ""))
+
+    def _cancel(self, run_id: str) -> httpx.Response:
+        run = self.runs[run_id]
+        if run["state"] in ENDED:
+            return problem(409, "Conflict", detail=f"run {run_id} has already ended: {run['state']}")
+        run["state"] = "CANCELING"
+        return httpx.Response(202, json=run)
+
+    def _submit(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers["Idempotency-Key"]
+        if key not in self.by_key:
+            body = json.loads(request.content)
+            self.by_key[key] = run_id = f"{len(self.by_key):08x}-0000-4000-8000-000000000000"
+            chosen = {
+                k: body[k] for k in ("parameters", "labels", "priority", "deadline") if body[k] is not None
+            }
+            self.add_run(run_id, states=("PENDING", "SUCCEEDED"), name=body["name"] or "quickstart", **chosen)
+        run_id = self.by_key[key]
+        return httpx.Response(202, json=self.runs[run_id], headers={"Location": f"/v1/runs/{run_id}"})
+
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        params = request.url.params
+        found = [run for run in self.runs.values() if params.get("state") in (None, run["state"])]
+        start, size = int(params.get("cursor", 0)), min(int(params["limit"]), self.page_size)
+        following = start + size if start + size < len(found) else None
+        page = {"items": found[start : start + size], "next_cursor": following and str(following)}
+        return httpx.Response(200, json=page)
+
+
+@contextmanager
+def served(api: FakeApi) -> Iterator[str]:
+    """The fake on a loopback port; yields its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = httpx.Request(
+                self.command, f"http://api{self.path}", headers=dict(self.headers), content=body
+            )
+            response = api.handle(request)
+            self.send_response(response.status_code)
+            self.send_header("Content-Type", response.headers.get("Content-Type", "application/json"))
+            self.send_header("Content-Length", str(len(response.content)))
+            self.end_headers()
+            self.wfile.write(response.content)
+
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 (the names that http.server looks for)
+
+        def log_message(self, *_args: Any) -> None:
+            """Be quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
