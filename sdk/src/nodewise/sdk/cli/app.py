@@ -1,0 +1,70 @@
+"""Puts the commands together: ours, and those that other portions offer by entry point."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from nodewise.core.errors import NodewiseError
+from nodewise.sdk.cli import cluster, data, runs, submit, watch
+from nodewise.sdk.cli.plugins import offered_commands
+from nodewise.sdk.cli.reporting import debugging, fail
+
+
+class NodewiseGroup(TyperGroup):
+    """Adds the commands of installed portions, and says every error of ours in one line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Stack first, then runs, then the rest: the order in which a newcomer needs them."""
+        return list(dict.fromkeys([*offered_commands(), *super().list_commands(ctx)]))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Ours win over a portion's of the same name."""
+        return super().get_command(ctx, cmd_name) or offered_commands().get(cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; NODEWISE_DEBUG=1 shows the traceback of an error."""
+        try:
+            return super().invoke(ctx)
+        except (NodewiseError, TimeoutError) as error:
+            if debugging():
+                raise
+            fail(str(error))
+
+
+app = typer.Typer(
+    cls=NodewiseGroup,
+    name="nodewise",
+    help="Decides when and where every task of an ML pipeline runs, starts it there, and says why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Makes the app a group, whatever the number of commands."""
+
+
+app.command("submit")(submit.submit)
+app.command("ls")(runs.ls)
+app.command("get")(runs.get)
+app.command("watch")(watch.watch)
+app.command("logs")(runs.logs)
+app.command("cancel")(runs.cancel)
+app.command("explain")(runs.explain)
+app.command("nodes")(cluster.nodes)
+app.command("queue")(cluster.queue)
+app.command("strategies")(cluster.strategies)
+app.command("policies")(cluster.policies)
+app.add_typer(data.app, name="data")
+
+
+@app.command()
+def version() -> None:
+    """Print the installed version."""
+    from importlib.metadata import version as installed  # noqa: PLC0415
+
+    typer.echo(f"nodewise {installed('nodewise-sdk')}")

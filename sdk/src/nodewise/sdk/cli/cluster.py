@@ -1,0 +1,92 @@
+"""Commands about the cluster and the choices it offers: nodes, queue, strategies, policies."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from nodewise.sdk.cli.options import AsJson, Url, connect
+from nodewise.sdk.cli.output import age, cores, known, print_json, print_table
+from nodewise.sdk.progress import seconds_text, short
+
+
+def nodes(as_json: AsJson = False, url: Url = None) -> None:
+    """List the nodes, with what is free and measured."""
+    with connect(url) as client:
+        found = client.nodes()
+    if as_json:
+        print_json(found)
+        return
+    headers = (
+        "node", "state", "class", "arch", "worker type", "accelerator", "cores free", "MiB free", "GPUs free",
+        "tasks", "load", "seen",
+    )  # fmt: skip
+    print_table(headers, [_node(node) for node in found], none="no nodes: has an agent joined?")
+
+
+def _node(node: Mapping[str, Any]) -> tuple[str, ...]:
+    free, capacity = node["free"], node["capacity"]
+    return (
+        node["name"], node["state"], node["node_class"], node["architecture"], node["worker_type"],
+        known(node["accelerator"]),
+        f"{cores(free['millicores'])}/{cores(capacity['millicores'])}",
+        f"{free['memory_mib']}/{capacity['memory_mib']}",
+        f"{free['gpus']}/{capacity['gpus']}",
+        str(node["running_tasks"]), _figure(node, "load1"), age(node["last_seen_at"]),
+    )  # fmt: skip
+
+
+def _figure(node: Mapping[str, Any], name: str) -> str:
+    """A measured value; with its age where it is too old to decide on."""
+    figure = (node.get("observation") or {}).get(name)
+    if figure is None:
+        return "-"
+    old = "" if figure["fresh"] else f" ({figure['age_seconds']:.0f}s old)"
+    return f"{figure['value']:.2f}{old}"
+
+
+def queue(as_json: AsJson = False, url: Url = None) -> None:
+    """Show what waits, in order, and why."""
+    with connect(url) as client:
+        found = client.queue()
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(", ".join(f"{count} {state}" for state, count in found["counts"].items()))
+    headers = ("run", "name", "task", "state", "waited", "priority", "policy", "strategy", "why")
+    print_table(headers, [_queued(item) for item in found["items"]], none="nothing waits")
+
+
+def _queued(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        short(item["run_id"]), item["run_name"], item["path"], item["state"], seconds_text(item["waited_seconds"]),
+        known(item["priority"]), known(item["policy"]), known(item["strategy"]),
+        known(item["reason"] or item["reason_code"]),
+    )  # fmt: skip
+
+
+def strategies(as_json: AsJson = False, url: Url = None) -> None:
+    """List how nodes can be chosen, and the presets."""
+    with connect(url) as client:
+        found = client.strategies()
+    if as_json:
+        print_json(found)
+        return
+    print_table(("strategy", "default", "summary"), [_choice(item) for item in found["items"]])
+    typer.echo("")
+    presets = [(p["name"], p["policy"], p["strategy"], p["summary"]) for p in found["presets"]]
+    print_table(("preset", "policy", "strategy", "summary"), presets, none="no presets")
+
+
+def policies(as_json: AsJson = False, url: Url = None) -> None:
+    """List the orders in which waiting tasks can be considered."""
+    with connect(url) as client:
+        found = client.policies()
+    if as_json:
+        print_json(found)
+        return
+    print_table(("policy", "default", "summary"), [_choice(item) for item in found])
+
+
+def _choice(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return (item["name"], "*" if item.get("default") else "", item["summary"])

@@ -1,0 +1,85 @@
+"""What commands print: tables for people, JSON for programs; plain text wherever stdout is no terminal."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from nodewise.sdk.cli.reporting import is_terminal
+from nodewise.sdk.progress import plain_table
+
+_STYLES = {
+    "SUCCEEDED": "green",
+    "RUNNING": "cyan",
+    "PLACED": "cyan",
+    "FAILED": "red",
+    "CANCELED": "yellow",
+    "SKIPPED": "yellow",
+    "GONE": "red",
+}
+
+
+def print_json(value: object) -> None:
+    """Indented JSON on stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str = "nothing") -> None:
+    """A table, or `none` where there are no rows."""
+    if not rows:
+        typer.echo(none)
+        return
+    if not is_terminal():
+        typer.echo(plain_table(headers, rows))
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    Console(file=sys.stdout).print(rich_table(headers, rows))
+
+
+def rich_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> Any:
+    """The same as a rich renderable; states are coloured, the last column takes the room that is left."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
+    return table
+
+
+def age(moment: str | None, *, now: datetime | None = None) -> str:
+    """`12s`, `5m`, `3h`, `2d` since an RFC 3339 time; `-` for none."""
+    if moment is None:
+        return "-"
+    passed = (now or datetime.now(UTC)) - datetime.fromisoformat(moment)
+    seconds = max(0, int(passed.total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def cores(millicores: int | float | None) -> str:
+    """`1.5` for 1500."""
+    return "-" if millicores is None else f"{millicores / 1000:g}"
+
+
+def size(amount: int | float | None) -> str:
+    """`532 B`, `1.2 MiB`."""
+    if amount is None:
+        return "-"
+    value, unit = float(amount), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def known(value: object) -> str:
+    """`-` for what is unknown."""
+    return "-" if value is None else str(value)

@@ -1,0 +1,81 @@
+"""`nodewise watch`: a live table on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nodewise.sdk.cli.options import RunRef, Url, connect, find_run
+from nodewise.sdk.cli.output import rich_table
+from nodewise.sdk.cli.reporting import is_terminal
+from nodewise.sdk.models import TaskInfo
+from nodewise.sdk.progress import TASK_HEADERS, progress_line, seconds_text, task_row, why
+
+if TYPE_CHECKING:
+    from nodewise.sdk.client import Run
+
+_POLL_SECONDS = 0.5
+
+
+def watch(run: RunRef, url: Url = None) -> None:
+    """Follow a run to its end.
+
+    The exit code is 0 only if it SUCCEEDED.
+    """
+    with connect(url) as client:
+        found = find_run(client, run)
+        follow(found)
+    raise typer.Exit(0 if found.succeeded else 1)
+
+
+def follow(run: Run, *, quiet: bool = False) -> None:
+    """Show the run until it has ended; `quiet`: just wait."""
+    if quiet:
+        run.wait(progress=False, check=False)
+    elif is_terminal():
+        _follow_live(run)
+    else:
+        _follow_plainly(run)
+
+
+def _follow_live(run: Run) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    with Live(_screen(run), console=Console(file=sys.stdout), auto_refresh=False) as live:
+        while not run.ended:
+            run.pause(_POLL_SECONDS)
+            run.refresh()
+            live.update(_screen(run), refresh=True)
+
+
+def _screen(run: Run) -> Any:
+    return rich_table(TASK_HEADERS, [task_row(task) for task in run.tasks()], title=progress_line(run.info))
+
+
+def _follow_plainly(run: Run) -> None:
+    said: dict[str, tuple[Any, ...]] = {}
+    typer.echo(progress_line(run.info))
+    while True:
+        # The run first: tasks that are read after its end are at their ends too.
+        run.refresh()
+        for task in run.tasks():
+            now = (task["state"], task["node"], task["attempt"], task["reason_code"])
+            if said.get(task["path"]) != now:
+                said[task["path"]] = now
+                typer.echo(_line(task))
+        if run.ended:
+            break
+        run.pause(_POLL_SECONDS)
+    typer.echo(progress_line(run.info))
+
+
+def _line(task: TaskInfo) -> str:
+    where = f" on {task['node']}" if task["node"] else ""
+    ran = (
+        f" after {seconds_text(task['ran_seconds'])} s" if task["finished_at"] and task["ran_seconds"] else ""
+    )
+    reason = why(task)
+    return f"  {task['path']}: {task['state']}{where}{ran}" + (f" ({reason})" if reason != "-" else "")

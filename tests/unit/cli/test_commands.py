@@ -1,0 +1,300 @@
+"""The command line against the API on a loopback port."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nodewise.sdk.cli.app import app
+from nodewise.sdk.cli.output import age, size
+from tests.support.fake_api import FakeApi, run_info, served, task_info
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICKSTART = str(ROOT / "examples" / "quickstart.py")
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def cli(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    monkeypatch.delenv("NODEWISE_DEBUG", raising=False)
+    with served(api) as url:
+        monkeypatch.setenv("NODEWISE_URL", url)
+        yield lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def submitted(api: FakeApi) -> dict[str, Any]:
+    return dict(json.loads(next(r for r in api.requests if r.method == "POST").content))
+
+
+def test_submit_prints_the_run(cli: Cli, api: FakeApi) -> None:
+    result = cli(
+        "submit", QUICKSTART, "-p", "depth=4", "--name", "mine", "--label", "wave=1", "--priority", "3"
+    )
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == ["00000000-0000-4000-8000-000000000000", "mine", "PENDING"]
+    sent = submitted(api)
+    assert (sent["parameters"], sent["labels"], sent["priority"]) == ({"depth": 4}, {"wave": "1"}, 3)
+    assert sent["pipeline_spec"]["pipelineInfo"]["name"] == "quickstart"
+
+
+def test_submit_refuses_an_unknown_parameter_with_the_known_ones(cli: Cli, api: FakeApi) -> None:
+    result = cli("submit", QUICKSTART, "-p", "dept=4")
+
+    assert result.exit_code == 1
+    assert "no parameter named 'dept'; known: depth" in result.stderr
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("arguments", [("-p", "depth"), ("--label", "=x"), ("--deadline", "soon")])
+def test_submit_refuses_what_it_cannot_read(cli: Cli, api: FakeApi, arguments: tuple[str, str]) -> None:
+    result = cli("submit", QUICKSTART, *arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert api.requests == []
+
+
+def test_submit_names_file_and_line_of_an_error_without_a_traceback(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from nodewise.sdk import pipeline\n\nprint(nothing)\n")
+
+    result = cli("submit", str(file))
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [f"error: {file}:3: NameError: name 'nothing' is not defined"]
+
+
+def test_debugging_shows_the_traceback(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODEWISE_DEBUG", "1")
+
+    assert isinstance(cli("get", "nothing").exception, Exception)
+    assert not isinstance(cli("get", "nothing").exception, SystemExit)
+
+
+def test_submit_and_watch_ends_with_the_run(cli: Cli) -> None:
+    result = cli("submit", QUICKSTART, "--watch")
+
+    assert result.exit_code == 0, result.output
+    assert "fit: SUCCEEDED on n1 after 2.2 s (least loaded)" in result.stdout
+    assert "SUCCEEDED" in result.stdout.splitlines()[-1]
+
+
+def test_submit_and_watch_as_json_prints_nothing_but_the_ended_run(cli: Cli) -> None:
+    result = cli("submit", QUICKSTART, "--watch", "--json")
+
+    assert json.loads(result.stdout)["state"] == "SUCCEEDED"
+
+
+def test_watch_fails_when_the_run_failed(cli: Cli, api: FakeApi) -> None:
+    api.add_run("a" * 36, states=("RUNNING", "RUNNING", "FAILED"))
+    api.tasks["a" * 36] = [task_info("a" * 36, "fit", state="FAILED", reason="exit code 3")]
+
+    result = cli("watch", "latest")
+
+    assert result.exit_code == 1
+    assert "fit: FAILED on n1 after 2.2 s (exit code 3)" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_ls_is_a_plain_table_and_the_ids_tell_runs_apart(cli: Cli, api: FakeApi) -> None:
+    api.add_run("11111111-1" + "0" * 26, name="one")
+    api.add_run("11111111-2" + "0" * 26, name="two", states=("FAILED",))
+
+    lines = cli("ls").stdout.splitlines()
+
+    assert lines[0].split()[:3] == ["run", "name", "state"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["11111111-2", "two", "FAILED"],
+        ["11111111-1", "one", "SUCCEEDED"],
+    ]
+
+
+def test_ls_as_json_and_by_state(cli: Cli, api: FakeApi) -> None:
+    api.add_run("a", states=("FAILED",))
+    api.add_run("b")
+
+    assert [run["id"] for run in json.loads(cli("ls", "--state", "failed", "--json").stdout)] == ["a"]
+
+
+def test_ls_without_runs_says_so(cli: Cli) -> None:
+    assert cli("ls").stdout == "no runs\n"
+
+
+@pytest.mark.parametrize("ref", ["latest", "beef", "deadbeef", "two"])
+def test_a_run_may_be_abbreviated(cli: Cli, api: FakeApi, ref: str) -> None:
+    api.add_run("deadbee1", name="one")
+    api.add_run("deadbeef", name="two")
+
+    result = cli("get", ref)
+
+    assert (ref == "beef") == ("no run named 'beef'" in result.stderr)
+    assert (ref != "beef") == ("deadbeef" in result.stdout)
+
+
+def test_an_abbreviation_of_several_runs_names_them(cli: Cli, api: FakeApi) -> None:
+    api.add_run("deadbee1")
+    api.add_run("deadbeef")
+
+    result = cli("get", "dead")
+
+    assert result.exit_code == 1
+    assert "2 runs begin with 'dead': deadbeef (quickstart), deadbee1 (quickstart)" in result.stderr
+
+
+def test_get_shows_facts_tasks_and_outputs(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r", parameters={"depth": 3}, labels={"wave": "1"})
+
+    out = cli("get", "latest").stdout
+
+    assert "parameters  depth=3" in out
+    assert "fit.Output = 0.97" in out
+
+
+def test_logs_of_all_tasks_or_of_one(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    api.texts |= {"tasks/load/logs": "reading\n", "tasks/fit/logs": "fitting\n"}
+
+    assert cli("logs", "r").stdout.splitlines() == [
+        "==> load (SUCCEEDED) <==", "reading", "==> fit (SUCCEEDED) <==", "fitting",
+    ]  # fmt: skip
+    assert cli("logs", "r", "fit", "--follow").stdout == "fitting\n"
+
+
+def test_logs_of_an_unknown_task_names_the_known_ones(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+
+    assert "no task named 'nope'; known: load, fit" in cli("logs", "r", "nope").stderr
+
+
+def test_cancel_says_what_became_of_it(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r", states=("RUNNING",))
+
+    assert cli("cancel", "r").stdout.split() == ["r", "quickstart", "CANCELING"]
+
+
+def test_cancelling_what_has_ended_fails(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+
+    result = cli("cancel", "r")
+
+    assert result.exit_code == 1
+    assert "already ended" in result.stderr
+
+
+def explained(run_id: str) -> list[dict[str, Any]]:
+    attempt = {
+        "attempt": 1, "node": "n2", "state": "SUCCEEDED", "policy": "fifo", "strategy": "greedy",
+        "reason_code": "placed", "reason": "least loaded of 2", "predicted_seconds": 2.0,
+        "end_code": "finished", "end_message": None,
+        "candidates": [
+            {"node": "n1", "scores": {"load": None}, "exclusion": {"code": "no_room", "text": "needs 1 core, has 0.2"}},
+            {"node": "n2", "scores": {"load": 0.25, "free_cores": 2.0}, "exclusion": None},
+        ],
+    }  # fmt: skip
+    waiting = task_info(run_id, "fit", state="READY", attempt=0, node=None, reason="waits for load")
+    return [{**task_info(run_id, "load"), "attempts": [attempt]}, {**waiting, "attempts": []}]
+
+
+def test_explain_shows_every_candidate_and_why_others_wait(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    api.answers["explain"] = explained("r")
+
+    lines = [line.strip() for line in cli("explain", "r").stdout.splitlines()]
+
+    assert "attempt 1 on n2: SUCCEEDED (policy fifo, strategy greedy)" in lines
+    assert "why this node: least loaded of 2" in lines
+    assert "n1    -     -           needs 1 core, has 0.2" in lines
+    assert "*  n2    0.25  2" in lines
+    assert "why: waits for load" in lines
+
+
+def test_explain_of_one_task_shows_only_that(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    api.answers["explain"] = explained("r")
+
+    assert [task["path"] for task in json.loads(cli("explain", "r", "fit", "--json").stdout)["tasks"]] == [
+        "fit"
+    ]
+
+
+def node(**changes: Any) -> dict[str, Any]:
+    amounts = {"millicores": 2000, "memory_mib": 1024, "gpus": 0}
+    facts = {
+        "name": "n1", "state": "READY", "node_class": "big", "architecture": "amd64", "worker_type": "high-cpu",
+        "accelerator": None, "labels": {}, "capacity": amounts, "booked": {}, "free": {**amounts, "millicores": 500},
+        "running_tasks": 2, "last_seen_at": None,
+        "observation": {"load1": {"value": 1.5, "measured_at": "", "age_seconds": 90.0, "fresh": False}},
+    }  # fmt: skip
+    return {**facts, **changes}
+
+
+def test_nodes_shows_what_is_free_and_how_old_a_figure_is(cli: Cli, api: FakeApi) -> None:
+    api.answers["nodes"] = {"items": [node(), node(name="n2", observation={"load1": None})]}
+
+    lines = cli("nodes").stdout.splitlines()
+
+    assert "0.5/2" in lines[1]
+    assert "1.50 (90s old)" in lines[1]
+    assert lines[2].split()[-2] == "-"
+
+
+def test_queue_strategies_and_policies_are_listed(cli: Cli, api: FakeApi) -> None:
+    choice = {"name": "fifo", "summary": "First come, first served.", "default": True}
+    item = {
+        "run_id": "deadbeef-1", "run_name": "quickstart", "path": "fit", "state": "READY", "position": None,
+        "reason_code": "no_room", "reason": "no node has 1 core free", "ready_at": None, "waited_seconds": 3.0,
+        "priority": 0, "policy": "fifo", "strategy": "greedy", "resources": {},
+    }  # fmt: skip
+    api.answers |= {
+        "policies": {"items": [choice]},
+        "strategies": {
+            "items": [choice],
+            "presets": [{"name": "fifo_greedy", "policy": "fifo", "strategy": "greedy", "summary": "Both."}],
+        },
+        "queue": {"counts": {"READY": 1}, "items": [item]},
+    }
+
+    assert "First come, first served." in cli("policies").stdout
+    assert "fifo_greedy" in cli("strategies").stdout
+    assert "no node has 1 core free" in cli("queue").stdout
+
+
+def test_data_put_and_ls(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n")
+
+    put = cli("data", "put", "mine", str(tmp_path / "a.csv"), "--classes", "2")
+
+    assert put.exit_code == 0, put.output
+    assert put.stdout.splitlines()[1].split() == ["mine", "tabular", "12", "B", "2", "2", "2", "2", "int64"]
+    assert "mine" in cli("data", "ls").stdout
+
+
+def test_no_stack_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NODEWISE_URL", raising=False)
+    monkeypatch.setenv("NODEWISE_HOME", str(tmp_path))
+
+    result = CliRunner().invoke(app, ["ls"])
+
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "run `nodewise up`" in result.stderr
+
+
+def test_version_is_printed(cli: Cli) -> None:
+    assert cli("version").stdout.startswith("nodewise ")
+
+
+def test_ages_and_sizes_are_short() -> None:
+    now = datetime(2026, 11, 20, 13, 0, 5, tzinfo=UTC)
+    assert age(run_info("r")["submitted_at"], now=now) == "1h"
+    assert (size(532), size(1_258_291), size(None)) == ("532 B", "1.2 MiB", "-")
