@@ -1,0 +1,208 @@
+"""Three waves of real ML pipelines through the whole stack: `python -m examples.demo`, or `make demo`.
+
+Starts a stack of its own in `out/.nodewise-demo`, submits 18 pipelines, shows them run, says where and why each task
+ran, leaves the report and the exports in `out/`, and stops everything it started. Exit code 0 only if all succeeded.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from examples.demo_view import DemoView, print_accuracies, print_tasks
+from nodewise.core.errors import NodewiseError
+from nodewise.sdk.client import Client, Run
+from nodewise.sdk.discovery import NoStack, find_url, read_stack
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "out"
+HOME = OUT / ".nodewise-demo"
+
+WAVES = (
+    (
+        "kddcup99.py:kddcup99_random_forest", "adult_income.py:adult_income_decision_tree",
+        "credit_card.py:credit_card_logistic_regression", "mnist.py:mnist_nn",
+        "wine_quality.py:wine_quality_decision_tree", "unsw_nb15.py:unsw_nb15_random_forest",
+    ),
+    (
+        "kddcup99.py:kddcup99_svm", "adult_income.py:adult_income_logistic_regression",
+        "credit_card.py:credit_card_svm", "cifar10.py:cifar10_nn",
+        "wine_quality.py:wine_quality_linear_regression", "unsw_nb15.py:unsw_nb15_nn",
+    ),
+    (
+        "credit_card.py:credit_card_decision_tree", "credit_card.py:credit_card_random_forest",
+        "fashion_mnist.py:fashion_mnist_nn", "unsw_nb15.py:unsw_nb15_svm",
+        "citrus_leaves.py:citrus_leaves_nn", "breast_cancer.py:breast_cancer_svm",
+    ),
+)  # fmt: skip
+"""What is submitted together."""
+
+_BETWEEN_WAVES_SECONDS = 5.0
+_LOOK_SECONDS = 0.7
+_PATIENCE_SECONDS = 600.0
+_STOP_SECONDS = 30.0
+_PRODUCTS = ("report.html", "pipelines.json", "n_pipelines.csv")
+
+
+class DemoFailed(NodewiseError):
+    """Something that the demo needs did not work; says what."""
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    # A polite kill stops the stack as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = time.monotonic()
+    try:
+        with stack() as environment:
+            succeeded = show(environment)
+    except KeyboardInterrupt:
+        print("\nInterrupted.")
+        return 130
+    except (NodewiseError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"\nIn {OUT}: {', '.join(product_names())}. Took {time.monotonic() - began:.0f} s.")
+    return 0 if succeeded else 1
+
+
+@contextmanager
+def stack() -> Iterator[Mapping[str, str]]:
+    """A fresh stack of the demo's own; yields the environment that leads to it. Always stopped at the end."""
+    environment = _environment()
+    OUT.mkdir(exist_ok=True)
+    if HOME.exists():
+        _stop(environment)
+        shutil.rmtree(HOME)
+    for name in _PRODUCTS:
+        (OUT / name).unlink(missing_ok=True)
+    try:
+        _nodewise(environment, "up", "--detach", "--placers", "2")
+        yield environment
+    finally:
+        _stop(environment)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but with servers of the demo's own whatever the user has set."""
+    foreign = {"NODEWISE_URL", "DATABASE_URL", "REDIS_URL", "PROMETHEUS_URL", "NODEWISE_STORE_URL"}
+    kept = {name: value for name, value in os.environ.items() if name not in foreign}
+    return kept | {"NODEWISE_HOME": str(HOME)}
+
+
+def _nodewise(environment: Mapping[str, str], *arguments: str) -> None:
+    """Run the command line as a user would.
+
+    Raises:
+        DemoFailed: It ended with another code than 0; it has said why.
+    """
+    command = [sys.executable, "-m", "nodewise.sdk.cli", *arguments]
+    ended = subprocess.run(command, env=dict(environment), check=False)  # noqa: S603 (our own command)
+    if ended.returncode != 0:
+        raise DemoFailed(f"`nodewise {' '.join(arguments)}` ended with code {ended.returncode}")
+
+
+def _stop(environment: Mapping[str, str]) -> None:
+    """Stop the stack, and make sure that nothing of it is left."""
+    try:
+        pids = _pids(read_stack(HOME))
+    except NoStack:
+        pids = []
+    try:
+        _nodewise(environment, "down")
+    except DemoFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+    left = _wait_for_end(pids)
+    print(f"Still running: {left}" if left else "The stack is stopped; no process is left behind.")
+
+
+def _pids(said: Mapping[str, object]) -> list[int]:
+    processes = said.get("processes")
+    entries = processes.values() if isinstance(processes, dict) else ()
+    return [
+        pid
+        for pid in (said.get("supervisor_pid"), *(entry["pid"] for entry in entries))
+        if isinstance(pid, int)
+    ]
+
+
+def _wait_for_end(pids: list[int]) -> list[int]:
+    """The processes that are still there when patience is at its end."""
+    end = time.monotonic() + _STOP_SECONDS
+    while (left := [pid for pid in pids if _runs(pid)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    return left
+
+
+def _runs(pid: int) -> bool:
+    """Whether that process exists and is not a zombie that waits for its parent."""
+    try:
+        os.kill(pid, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+
+
+def show(environment: Mapping[str, str]) -> bool:
+    """Submit the waves, follow them to the end, tell the story; whether all succeeded."""
+    with Client(find_url(environment=environment)) as client:
+        runs = follow(client)
+        print_tasks(runs)
+        print_accuracies(runs)
+    print(flush=True)
+    _nodewise(environment, "report", "--output", str(OUT / "report.html"))
+    _nodewise(environment, "export", str(OUT))
+    failed = [run for run in runs if not run.succeeded]
+    for run in failed:
+        print(f"{run.name} ({run.id}) ended {run.state}: {run.info['error'] or 'see its logs'}")
+    print(f"\n{len(runs) - len(failed)} of {len(runs)} pipelines SUCCEEDED.")
+    return not failed
+
+
+def follow(client: Client) -> list[Run]:
+    """Submit wave after wave, a few seconds apart, and wait for all runs.
+
+    Raises:
+        DemoFailed: They did not end in time.
+    """
+    runs: list[Run] = []
+    began = time.monotonic()
+    with DemoView(client) as view:
+        while len(runs) < sum(map(len, WAVES)) or not all(run.ended for run in runs):
+            passed = time.monotonic() - began
+            if passed > _PATIENCE_SECONDS:
+                raise DemoFailed(f"the runs did not end within {_PATIENCE_SECONDS:.0f} s")
+            runs += _due(client, view, runs=runs, passed=passed)
+            for run in runs:
+                if not run.ended:
+                    run.refresh()
+            view.show(runs)
+            time.sleep(_LOOK_SECONDS)
+    return runs
+
+
+def _due(client: Client, view: DemoView, *, runs: list[Run], passed: float) -> list[Run]:
+    """Submit the next wave if its time has come."""
+    number = next((i for i in range(len(WAVES)) if len(runs) <= sum(map(len, WAVES[:i]))), None)
+    if number is None or passed < number * _BETWEEN_WAVES_SECONDS:
+        return []
+    view.say(f"wave {number + 1}: submits {len(WAVES[number])} pipelines")
+    folder = ROOT / "examples" / "waves"
+    labels = {"wave": str(number + 1)}
+    return [client.submit(f"{folder}/{target}", labels=labels) for target in WAVES[number]]
+
+
+def product_names() -> list[str]:
+    """What the demo left, by name."""
+    return sorted(path.name for path in OUT.iterdir() if path.is_file())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
