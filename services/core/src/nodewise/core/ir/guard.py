@@ -23,7 +23,7 @@ def at(path: str, key: str | int) -> str:
     if isinstance(key, int):
         return f"{path}[{key}]"
     shown = key if len(key) <= _MAX_KEY_SHOWN else f"{key[:_MAX_KEY_SHOWN]}..."
-    shown = shown.encode("utf-8", "replace").decode()
+    shown = shown.encode("utf-8", "replace").decode() or "''"
     return f"{path}.{shown}" if path else shown
 
 

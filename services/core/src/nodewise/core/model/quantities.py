@@ -48,7 +48,7 @@ def gigabytes_to_mebibytes(gigabytes: float) -> int:
     Raises:
         ValueError: negative or absurdly large.
     """
-    return _bounded(Fraction(gigabytes) * 1000**3 / _MIB)
+    return _bounded(Fraction(round(gigabytes * 1000**3)) / _MIB)
 
 
 def cores_to_millicores(cores: float) -> int:

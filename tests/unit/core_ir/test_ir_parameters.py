@@ -1,0 +1,100 @@
+"""The parameters that a run is given."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodewise.core.errors import InvalidParameters
+from nodewise.core.ir import bind_parameters
+from nodewise.core.ir.parameters import coerce, whole_numbers
+from nodewise.core.model.pipeline import ParameterSpec, ParameterType, Pipeline
+
+T = ParameterType
+
+
+def pipeline(**parameters: ParameterSpec) -> Pipeline:
+    return Pipeline(name="p", tasks={}, parameters=parameters)
+
+
+def required(kind: ParameterType) -> ParameterSpec:
+    return ParameterSpec(type=kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "bound"),
+    [
+        (T.NUMBER_INTEGER, 3.0, 3),
+        (T.NUMBER_INTEGER, -7, -7),
+        (T.NUMBER_DOUBLE, 3, 3.0),
+        (T.STRING, "3", "3"),
+        (T.BOOLEAN, False, False),
+        (T.LIST, [1, "x"], [1, "x"]),
+        (T.STRUCT, {"a": None}, {"a": None}),
+    ],
+)
+def test_a_value_of_the_type_is_bound(kind: ParameterType, value: object, bound: object) -> None:
+    result = bind_parameters(pipeline(x=required(kind)), {"x": value})["x"]
+    assert result == bound
+    assert type(result) is type(bound)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (T.NUMBER_INTEGER, 3.5),
+        (T.NUMBER_INTEGER, "3"),
+        (T.NUMBER_INTEGER, True),
+        (T.NUMBER_DOUBLE, True),
+        (T.NUMBER_DOUBLE, float("nan")),
+        (T.STRING, 3),
+        (T.BOOLEAN, 0),
+        (T.LIST, "x"),
+        (T.LIST, {}),
+        (T.STRUCT, []),
+        (T.STRUCT, {"a": "\0"}),
+        (T.STRING, None),
+        (T.NUMBER_INTEGER, 2**80),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(kind: ParameterType, value: object) -> None:
+    with pytest.raises(InvalidParameters) as refusal:
+        bind_parameters(pipeline(x=required(kind)), {"x": value})
+    assert refusal.value.parameter == "x"
+
+
+def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidParameters, match=r"'lrs'.*parameters: lr, rows"):
+        bind_parameters(pipeline(rows=required(T.STRING), lr=required(T.STRING)), {"lrs": 1})
+
+
+def test_a_missing_parameter_is_refused() -> None:
+    with pytest.raises(InvalidParameters, match="required"):
+        bind_parameters(pipeline(rows=required(T.STRING)), {})
+
+
+def test_defaults_fill_in_and_an_optional_one_may_stay_away() -> None:
+    spec = pipeline(
+        a=ParameterSpec(type=T.NUMBER_INTEGER, optional=True, default=3, has_default=True),
+        b=ParameterSpec(type=T.STRING, optional=True),
+    )
+    assert bind_parameters(spec, {}) == {"a": 3}
+    assert bind_parameters(spec, {"a": 4, "b": None}) == {"a": 4, "b": None}
+
+
+@given(
+    st.sampled_from(list(T)),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()),
+)
+def test_coercion_gives_a_value_or_a_rule(kind: ParameterType, value: object) -> None:
+    try:
+        result = coerce(value, kind)
+    except ValueError:
+        return
+    assert result == value or value != value
+
+
+def test_whole_numbers_come_back_from_protobuf() -> None:
+    assert (
+        repr(whole_numbers({"a": [1.0, 2.5, {"b": 3.0}], "c": True}))
+        == "{'a': [1, 2.5, {'b': 3}], 'c': True}"
+    )
