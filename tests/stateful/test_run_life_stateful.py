@@ -1,0 +1,335 @@
+"""The life of runs against the real schema, while messages are lost, doubled and reordered and processes die.
+
+Agents are simulated and truthful: what they did, they say, but what they say arrives whenever and however often the
+machine likes. Whatever happened, when everybody can speak and hear again, every run reaches its end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine
+
+from nodewise.core.db.engine import transaction
+from nodewise.core.lifecycle import (
+    LIVE_ATTEMPT_STATES,
+    RUN_TRANSITIONS,
+    TASK_TRANSITIONS,
+    AttemptState,
+    RunEvent,
+    RunState,
+    TaskEvent,
+    TaskState,
+)
+from nodewise.core.messages import AttemptReport, Heartbeat
+from nodewise.core.model.ids import AttemptKey, RunId
+from nodewise.core.model.task import RetryPolicy
+from tests.support.recording import World
+
+SHAPES: tuple[Mapping[str, tuple[str, ...]], ...] = (
+    {"a": ()},
+    {"a": (), "b": ("a",), "c": ("b",)},
+    {"a": (), "b": (), "join": ("a", "b")},
+    {"a": (), "left": ("a",), "right": ("a",), "end": ("left", "right")},
+)
+NODES = ("n1", "n2")
+ROUNDS = 250
+"""More than the longest chain, lost ten times with its pauses, needs to end."""
+
+
+@dataclass
+class Agent:
+    """A truthful agent: ends survive its death, what ran does not."""
+
+    name: str
+    boot: int = 1
+    attempts: dict[AttemptKey, AttemptState] = field(default_factory=dict)
+    forgotten: set[AttemptKey] = field(default_factory=set)
+
+    def start(self, key: AttemptKey) -> None:
+        if key not in self.attempts and key not in self.forgotten:
+            self.attempts[key] = AttemptState.PLACED
+
+    def go_on(self, key: AttemptKey, end: AttemptState) -> None:
+        state = self.attempts[key]
+        if state is AttemptState.PLACED:
+            self.attempts[key] = AttemptState.RUNNING
+        elif state is AttemptState.RUNNING:
+            self.attempts[key] = end
+
+    def cancel(self, key: AttemptKey) -> None:
+        if key not in self.forgotten and self.attempts.get(key, AttemptState.PLACED) in LIVE_ATTEMPT_STATES:
+            self.attempts[key] = AttemptState.CANCELED
+
+    def forget(self, key: AttemptKey) -> None:
+        self.attempts.pop(key, None)
+        self.forgotten.add(key)
+
+    def die(self) -> None:
+        self.boot += 1
+        self.attempts = {
+            key: state for key, state in self.attempts.items() if state not in LIVE_ATTEMPT_STATES
+        }
+
+    @property
+    def live(self) -> list[AttemptKey]:
+        return [key for key, state in self.attempts.items() if state in LIVE_ATTEMPT_STATES]
+
+
+class LifeOfRuns(RuleBasedStateMachine):
+    runs = Bundle("runs")
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        with transaction(engine) as connection:
+            connection.exec_driver_sql("TRUNCATE runs, pipeline_specs, nodes, runtime_estimates CASCADE")
+        self.world = World(engine)
+        self.fleet = {name: Agent(name=name) for name in NODES}
+        self.starts: list[tuple[str, AttemptKey]] = []
+        self.in_flight: list[Heartbeat] = []
+
+    @initialize()
+    def join(self) -> None:
+        for agent in self.fleet.values():
+            self._beat(agent)
+        self._deliver_all()
+
+    @rule(target=runs, shape=st.sampled_from(SHAPES), retries=st.integers(0, 2))
+    def submit(self, shape: Mapping[str, tuple[str, ...]], retries: int) -> RunId:
+        return self.world.submit(shape, retry=RetryPolicy(max_retries=retries))
+
+    @rule(node=st.sampled_from(NODES), count=st.integers(1, 3))
+    def place(self, node: str, count: int) -> None:
+        self._place(node, limit=count)
+
+    @rule(data=st.data())
+    def start_arrives(self, data: st.DataObject) -> None:
+        """The oldest or any other request to start; it may come again."""
+        if self.starts:
+            index = data.draw(st.integers(0, len(self.starts) - 1))
+            node, key = self.starts[index]
+            self.fleet[node].start(key)
+            if not data.draw(st.booleans(), label="comes again"):
+                del self.starts[index]
+
+    @rule(
+        node=st.sampled_from(NODES),
+        end=st.sampled_from([AttemptState.SUCCEEDED, AttemptState.SUCCEEDED, AttemptState.FAILED]),
+    )
+    def work(self, node: str, end: AttemptState) -> None:
+        for key in self.fleet[node].live:
+            self.fleet[node].go_on(key, end)
+
+    @rule(node=st.sampled_from(NODES))
+    def beat(self, node: str) -> None:
+        self._beat(self.fleet[node])
+
+    @rule(data=st.data(), again=st.booleans())
+    def heartbeat_arrives(self, data: st.DataObject, again: bool) -> None:
+        if self.in_flight:
+            index = data.draw(st.integers(0, len(self.in_flight) - 1))
+            self.world.recorder.on_heartbeat(self.in_flight[index])
+            if not again:
+                del self.in_flight[index]
+
+    @rule()
+    def broker_loses_everything(self) -> None:
+        self.in_flight.clear()
+        self.starts.clear()
+        self.world.agents.canceled.clear()
+        self.world.agents.forgotten.clear()
+
+    @rule()
+    def agents_are_told(self) -> None:
+        self._tell_agents()
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 12.0, 60.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.clock.forward(seconds)
+
+    @rule(ticks=st.integers(1, 12))
+    def recorder_ticks(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.world.clock.forward(1)
+            self.world.recorder.tick()
+
+    @rule()
+    def recorder_dies(self) -> None:
+        self.world.restart()
+
+    @rule(node=st.sampled_from(NODES))
+    def agent_dies(self, node: str) -> None:
+        self.fleet[node].die()
+
+    @rule(run_id=runs)
+    def cancel(self, run_id: RunId) -> None:
+        if self.world.run_state(run_id) not in {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED}:
+            self.world.request_cancel(run_id)
+
+    @invariant()
+    def bookings_are_those_of_live_attempts(self) -> None:
+        assert (
+            self.world.all("""
+            SELECT run_id, path, attempt FROM attempts WHERE state IN ('PLACED', 'RUNNING')
+            EXCEPT SELECT run_id, path, attempt FROM bookings WHERE released_at IS NULL""")
+            == []
+        )
+        assert (
+            self.world.all("""
+            SELECT run_id, path, attempt FROM bookings WHERE released_at IS NULL
+            EXCEPT SELECT run_id, path, attempt FROM attempts WHERE state IN ('PLACED', 'RUNNING')""")
+            == []
+        )
+        assert (
+            self.world.all("""
+            SELECT l.node FROM node_loads AS l WHERE (l.booked_millicores, l.running_tasks) <>
+                (SELECT coalesce(sum(millicores), 0), count(*) FROM bookings AS b
+                 WHERE b.node = l.node AND b.released_at IS NULL)""")
+            == []
+        )
+
+    @invariant()
+    def a_task_is_where_its_latest_attempt_is(self) -> None:
+        assert (
+            self.world.all("""
+            SELECT t.state, a.state FROM tasks AS t LEFT JOIN attempts AS a
+                ON (a.run_id, a.path, a.attempt) = (t.run_id, t.path, t.attempt)
+            WHERE (t.state IN ('PLACED', 'RUNNING') OR a.state IN ('PLACED', 'RUNNING'))
+              AND t.state IS DISTINCT FROM a.state""")
+            == []
+        )
+
+    def teardown(self) -> None:
+        self._let_everybody_speak()
+        unfinished = self.world.all("SELECT id, state FROM runs WHERE finished_at IS NULL")
+        assert unfinished == [], self.world.all("SELECT path, state, attempt, reason FROM tasks")
+        assert self.world.open_bookings() == 0
+        self._check_times()
+        self._replay()
+
+    def _let_everybody_speak(self) -> None:
+        for _ in range(ROUNDS):
+            if not self.world.all("SELECT 1 FROM runs WHERE finished_at IS NULL LIMIT 1"):
+                return
+            self._place("n1", limit=100)
+            self._dispatch_again()
+            for agent in self.fleet.values():
+                for key in agent.live:
+                    agent.go_on(key, AttemptState.SUCCEEDED)
+                self._beat(agent)
+            self._deliver_all()
+            self.world.clock.forward(1)
+            self.world.recorder.tick()
+            self._tell_agents()
+
+    def _dispatch_again(self) -> None:
+        """What no agent accepted is sent again, as placers do."""
+        rows = self.world.all(
+            "SELECT node, run_id, path, attempt FROM attempts WHERE state = 'PLACED' AND accepted_at IS NULL"
+        )
+        for node, run_id, path, attempt in rows:
+            self.fleet[str(node)].start(_key(run_id, path, attempt))
+
+    def _place(self, node: str, *, limit: int) -> None:
+        usable = self.world.all("SELECT 1 FROM nodes WHERE name = :name AND state = 'READY'", name=node)
+        if not usable:
+            return
+        ready = self.world.all(
+            """SELECT t.run_id, t.path FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+               WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
+                 AND (t.not_before IS NULL OR t.not_before <= :now)
+               ORDER BY r.submitted_at, t.run_id, t.path LIMIT :limit""",
+            now=self.world.clock.now,
+            limit=limit,
+        )
+        for run_id, path in ready:
+            self.starts.append((node, self.world.place(RunId(str(run_id)), str(path), node)))
+
+    def _beat(self, agent: Agent) -> None:
+        reports = [AttemptReport(key=key, state=state) for key, state in agent.attempts.items()]
+        self.in_flight.append(
+            self.world.heartbeat(*reports, node=agent.name, boot=f"{agent.name}-{agent.boot}")
+        )
+
+    def _deliver_all(self) -> None:
+        for heartbeat in self.in_flight:
+            self.world.recorder.on_heartbeat(heartbeat)
+        self.in_flight.clear()
+
+    def _tell_agents(self) -> None:
+        told = self.world.agents
+        nodes = {
+            _key(run_id, path, attempt): str(node)
+            for run_id, path, attempt, node in self.world.all(
+                "SELECT run_id, path, attempt, node FROM attempts"
+            )
+        }
+        for key in told.canceled:
+            self.fleet[nodes[key]].cancel(key)
+        for key in told.forgotten:
+            self.fleet[nodes[key]].forget(key)
+        told.canceled.clear()
+        told.forgotten.clear()
+
+    def _check_times(self) -> None:
+        assert (
+            self.world.all("""
+            SELECT 1 FROM attempts WHERE started_at < placed_at OR finished_at < coalesce(started_at, placed_at)
+               OR finished_at IS NULL""")
+            == []
+        )
+        assert self.world.all("SELECT 1 FROM tasks WHERE started_at < ready_at OR finished_at IS NULL") == []
+        assert self.world.all("SELECT 1 FROM runs WHERE started_at < submitted_at") == []
+
+    def _replay(self) -> None:
+        """The events of every run and task lead, by legal steps, to where it is."""
+        lives: dict[tuple[str, str | None], list[tuple[str, str | None, str]]] = {}
+        for run_id, path, event, before, then in self.world.all(
+            "SELECT run_id, path, event, from_state, to_state FROM events ORDER BY id"
+        ):
+            subject = (str(run_id), None if path is None else str(path))
+            lives.setdefault(subject, []).append(
+                (str(event), None if before is None else str(before), str(then))
+            )
+        current = {(str(i), None): str(s) for i, s in self.world.all("SELECT id, state FROM runs")}
+        current |= {
+            (str(i), str(p)): str(s) for i, p, s in self.world.all("SELECT run_id, path, state FROM tasks")
+        }
+        assert lives.keys() == current.keys()
+        for subject, steps in lives.items():
+            assert steps[-1][2] == current[subject]
+            for (_, _, then), (event, before, after) in pairwise(steps):
+                assert before == then
+                assert _follows(before, event, of_run=subject[1] is None) == after
+
+
+def _follows(state: str, event: str, *, of_run: bool) -> str:
+    if of_run:
+        return RUN_TRANSITIONS[RunState(state), RunEvent(event)].value
+    return TASK_TRANSITIONS[TaskState(state), TaskEvent(event)].value
+
+
+def _key(run_id: object, path: object, attempt: object) -> AttemptKey:
+    return AttemptKey(run_id=RunId(str(run_id)), path=str(path), attempt=int(str(attempt)))  # type: ignore[arg-type]
+
+
+def test_every_run_reaches_its_end_whatever_is_lost_doubled_or_killed(engine: Engine) -> None:
+    run_state_machine_as_test(
+        lambda: LifeOfRuns(engine),
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
