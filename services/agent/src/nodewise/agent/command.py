@@ -1,0 +1,56 @@
+"""The command `nodewise agent`, and `python -m nodewise.agent`. Imports are inside: every start of the CLI reads this."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def agent(  # noqa: PLR0913 - one parameter per option of the command
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the node, unique in the cluster; else the host's.")] = None,
+    broker: Annotated[str | None, typer.Option(help="redis:// URL of the cluster's broker; else REDIS_URL.")] = None,
+    store: Annotated[str | None, typer.Option(help="URL of the artifact store; else NODEWISE_STORE_URL.")] = None,
+    cores: Annotated[str | None, typer.Option(help="Cores for tasks, such as 0,1 or 0-3; else all.")] = None,
+    millicores: Annotated[int | None, typer.Option(help="CPU to offer, in thousandths of a core; else all cores.")] = None,
+    memory_mib: Annotated[int | None, typer.Option(help="Memory to offer; else 90 % of the machine's.")] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs to offer.")] = 0,
+    accelerator: Annotated[str | None, typer.Option(help="Kind of accelerator, such as gpu.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="amd64 or arm64; else this machine's.")] = None,
+    worker_type: Annotated[str | None, typer.Option(help="low-cpu, med-cpu or high-cpu; else by cores.")] = None,
+    node_class: Annotated[str | None, typer.Option(help="Nodes of one class are equally fast; else by size.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
+    work_dir: Annotated[Path | None, typer.Option(help="Folder of running tasks; else ~/.nodewise-agent/NAME.")] = None,
+    cache_mib: Annotated[int, typer.Option(help="Disk for artifacts that were fetched before.")] = 4096,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; else NODEWISE_METRICS_PORT.")] = None,
+    advertise: Annotated[str | None, typer.Option(help="Address where others reach this node's /metrics.")] = None,
+) -> None:  # fmt: skip
+    """Join this machine to a cluster as a node: it needs only the broker and the artifact store."""
+    from nodewise.agent import options as given  # noqa: PLC0415
+    from nodewise.agent.worker import run  # noqa: PLC0415
+    from nodewise.core.model.resources import Resources  # noqa: PLC0415
+
+    try:
+        core_numbers = given.parse_cores(cores) if cores else given.usable_cores()
+        node = given.node_from(
+            name or given.host_name(),
+            capacity=Resources(
+                millicores=1000 * len(core_numbers) if millicores is None else millicores,
+                memory_mib=given.default_memory_mib() if memory_mib is None else memory_mib,
+                gpus=gpus,
+            ),
+            node_class=node_class,
+            described={"architecture": architecture, "worker_type": worker_type, "accelerator": accelerator},
+            labels=given.parse_labels(label or ()),
+        )
+        options = given.AgentOptions(
+            node=node,
+            cores=core_numbers,
+            work_dir=(work_dir or given.default_work_dir(node.name)).absolute(),
+            cache_mib=cache_mib,
+            advertise=advertise,
+        )
+        run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise), options)
+    except (given.OptionError, ValueError) as error:
+        typer.echo(f"nodewise agent: {error}", err=True)
+        raise typer.Exit(2) from error

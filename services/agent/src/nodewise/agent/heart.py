@@ -1,0 +1,104 @@
+"""The heartbeat: the agent's whole state, at a steady pace and at once on any change."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import redis
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from nodewise.core.messages import HEARTBEAT, AttemptReport, Heartbeat
+from nodewise.core.model.node import Node
+
+LEAST_SECONDS: Final = 0.02
+"""Between two heartbeats: many changes at once are one message."""
+_log = structlog.get_logger()
+
+
+class Heart:
+    """Sends heartbeats from a thread of its own. What could not be sent is in the next one."""
+
+    def __init__(
+        self,
+        app: Celery,
+        node: Node,
+        *,
+        boot_id: str,
+        metrics_url: str | None,
+        reports: Callable[[], tuple[AttemptReport, ...]],
+        every_seconds: float,
+    ) -> None:
+        self._app = app
+        self._node = node
+        self._boot_id = boot_id
+        self._metrics_url = metrics_url
+        self._reports = reports
+        self._every = every_seconds
+        self._sequence = 0
+        self._answers = True
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._sending = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def start(self) -> None:
+        self._changed.set()
+        self._thread.start()
+
+    def beat(self) -> None:
+        """Something changed: tell it soon."""
+        self._changed.set()
+
+    def leave(self) -> None:
+        """Send the last one, which says that no other will come."""
+        self._stopped.set()
+        self._changed.set()
+        self._thread.join(2.0)
+        self._send(leaving=True)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._changed.wait(self._every)
+            self._changed.clear()
+            if self._stopped.is_set():
+                return
+            began = time.monotonic()
+            if not self._send(leaving=False):
+                # Not at once again, however much changes meanwhile.
+                self._stopped.wait(min(self._every, 1.0))
+                self._changed.set()
+            self._stopped.wait(max(0.0, began + LEAST_SECONDS - time.monotonic()))
+
+    def _send(self, *, leaving: bool) -> bool:
+        with self._sending:
+            self._sequence += 1
+            heartbeat = Heartbeat(
+                node=self._node,
+                boot_id=self._boot_id,
+                sequence=self._sequence,
+                sent_at=datetime.now(UTC),
+                metrics_url=self._metrics_url,
+                attempts=self._reports(),
+                leaving=leaving,
+            )
+            return self._deliver(heartbeat)
+
+    def _deliver(self, heartbeat: Heartbeat) -> bool:
+        try:
+            self._app.send_task(HEARTBEAT, args=[heartbeat.model_dump(mode="json")], queue="recorder")
+        except (redis.RedisError, OperationalError, OSError) as error:
+            if self._answers:
+                _log.warning("the broker does not answer; trying again", error=str(error))
+            self._answers = False
+            return False
+        except Exception:
+            _log.exception("a heartbeat could not be sent")
+            return False
+        if not self._answers:
+            _log.info("the broker answers again")
+        self._answers = True
+        return True

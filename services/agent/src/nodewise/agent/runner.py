@@ -1,0 +1,121 @@
+"""The task's own process: `python -m nodewise.agent.runner task.json`.
+
+Calls one function of a user's module through KFP's executor and writes what came of it beside `task.json`. Every
+import here is paid by every task, so there are few, and none of Nodewise.
+"""
+
+import json
+import os
+import sys
+from types import ModuleType, TracebackType
+from typing import Any
+
+MODULE_NAME = "component"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(task_path: str) -> int:
+    """Run the task that the file describes.
+
+    Returns:
+        The exit code: 0, or 1 after an exception; a `SystemExit` of the user's passes through.
+    """
+    with open(task_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is an import
+        task: dict[str, Any] = json.load(file)
+    _bind_to(task["agent_pid"], task["cores"])
+    try:
+        _execute(task)
+    except Exception as error:
+        _report(error, task)
+        return 1
+    finally:
+        _leave_peak(task["peak_path"])
+    return 0
+
+
+def _bind_to(agent_pid: int, cores: list[int]) -> None:
+    """Stay on the node's cores, and end with the agent (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    # Orphans among its descendants come back to it, so that they are counted and ended with it.
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if os.getppid() != agent_pid:
+        os._exit(1)
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+def _execute(task: dict[str, Any]) -> None:
+    from kfp.dsl.executor import Executor  # noqa: PLC0415
+
+    module = _load(task["source_path"])
+    function = getattr(module, task["function"], None)
+    if function is None:
+        raise AttributeError(f"the component's source has no function {task['function']!r}")
+    executor_input = task["executor_input"]
+    _restore_integers(function, executor_input["inputs"]["parameterValues"])
+    Executor(executor_input=executor_input, function_to_execute=function).execute()
+
+
+def _load(path: str) -> ModuleType:
+    """The user's module. It stays a file, so that tracebacks and `inspect` find its lines."""
+    from importlib.util import module_from_spec, spec_from_file_location  # noqa: PLC0415
+
+    spec = spec_from_file_location(MODULE_NAME, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"not a Python module: {path}")
+    module = module_from_spec(spec)
+    sys.modules[MODULE_NAME] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _restore_integers(function: Any, values: dict[str, Any]) -> None:
+    """Make 3.0 an int again where the function wants one: protobuf knows only doubles."""
+    function = getattr(function, "python_func", function)
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        value = values.get(name)
+        wanted = annotation is int or "int" in str(annotation).replace("[", " ").replace("]", " ").split()
+        if wanted and isinstance(value, float) and value.is_integer():
+            values[name] = int(value)
+
+
+def _leave_peak(path: str) -> None:
+    """Tell the agent the peak of our memory: it looks only a few times a second."""
+    try:
+        # Not `ru_maxrss`: that one starts from the peak of the process that forked us.
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+            peak = next(line.split()[1] for line in status if line.startswith("VmHWM:"))
+        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(peak)
+    except (OSError, StopIteration):
+        return
+
+
+def _report(error: Exception, task: dict[str, Any]) -> None:
+    """Print the traceback from the user's own lines on, and leave its last line for the agent."""
+    import traceback  # noqa: PLC0415
+
+    trace = _own_part(error.__traceback__, task["source_path"])
+    sys.stdout.flush()
+    traceback.print_exception(type(error), error, trace)
+    line = traceback.format_exception_only(type(error), error)[-1].strip()
+    with open(task["error_path"], "w", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        file.write(line)
+
+
+def _own_part(trace: TracebackType | None, source_path: str) -> TracebackType | None:
+    part = trace
+    while part is not None and part.tb_frame.f_code.co_filename != source_path:
+        part = part.tb_next
+    return part or trace
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,200 @@
+"""Wiring: the Celery worker on the node's queue, and the process from its start to its orderly end."""
+
+import fcntl
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final, TypeVar
+
+import redis
+import structlog
+from celery import Celery
+from celery.signals import worker_shutting_down
+from prometheus_client import REGISTRY
+from pydantic import ValidationError
+
+from nodewise.agent.agent import Agent
+from nodewise.agent.attempt import Workshop
+from nodewise.agent.cache import ArtifactCache
+from nodewise.agent.heart import Heart
+from nodewise.agent.journal import Journal
+from nodewise.agent.logs import LogShipper
+from nodewise.agent.metrics import NodeCollector
+from nodewise.agent.options import AgentOptions, OptionError
+from nodewise.agent.supervision import Watchdog
+from nodewise.core.errors import StoreError
+from nodewise.core.messages import (
+    CANCEL_JOBS,
+    FORGET_JOBS,
+    START_JOBS,
+    CancelJobs,
+    ForgetJobs,
+    Message,
+    StartJobs,
+)
+from nodewise.core.messaging.app import agent_queue, create_app, worker_arguments
+from nodewise.core.settings import Settings
+from nodewise.core.store import ArtifactStore
+from nodewise.core.telemetry import configure_logging, serve_metrics
+
+M = TypeVar("M", bound=Message)
+
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+_log = structlog.get_logger()
+
+
+def run(settings: Settings, options: AgentOptions) -> None:
+    """Be the agent of this node until SIGTERM.
+
+    Raises:
+        OptionError: The work directory cannot be used, or another agent uses it.
+    """
+    configure_logging(settings, "agent")
+    structlog.contextvars.bind_contextvars(node=options.node.name)
+    with owning(options.work_dir):
+        store = ArtifactStore(settings.store_url)
+        if not _wait_for_servers(settings, store):
+            return
+        agent = Agent(_workshop(settings, options, store))
+        _serve_metrics(settings, options, agent)
+        _work(settings, options, agent)
+
+
+def _work(settings: Settings, options: AgentOptions, agent: Agent) -> None:
+    app = create_app(f"agent-{options.node.name}", settings)
+    register(app, agent)
+    agent.start(create_heart(settings, options, app, agent))
+
+    def begin_leaving(**_: object) -> None:
+        # From a signal handler, where taking locks could wait for ourselves.
+        threading.Thread(target=agent.begin_leaving, daemon=True).start()
+
+    worker_shutting_down.connect(begin_leaving, weak=False)
+    queue = agent_queue(options.node.name)
+    try:
+        app.worker_main(worker_arguments(queue, name=options.node.name))
+    except SystemExit as stop:
+        _log.info("the worker ended", code=stop.code)
+    finally:
+        agent.leave()
+
+
+def register(app: Celery, agent: Agent) -> None:
+    """The tasks that this worker consumes. Each returns at once (rule 6): the work is done in other threads."""
+
+    @app.task(name=START_JOBS)
+    def start(payload: object) -> None:
+        _receive(StartJobs, payload, agent.on_start)
+
+    @app.task(name=CANCEL_JOBS)
+    def cancel(payload: object) -> None:
+        _receive(CancelJobs, payload, agent.on_cancel)
+
+    @app.task(name=FORGET_JOBS)
+    def forget(payload: object) -> None:
+        _receive(ForgetJobs, payload, agent.on_forget)
+
+
+def _receive(kind: type[M], payload: object, handle: Callable[[M], None]) -> None:
+    try:
+        message = kind.model_validate(payload)
+    except ValidationError as error:
+        _log.warning("a message does not parse", kind=kind.__name__, error=str(error))
+        return
+    handle(message)
+
+
+def create_heart(settings: Settings, options: AgentOptions, app: Celery, agent: Agent) -> Heart:
+    """The heart of this start of the agent."""
+    host, port = settings.host, settings.metrics_port
+    return Heart(
+        app,
+        options.node,
+        boot_id=str(uuid.uuid4()),
+        metrics_url=f"http://{options.advertise or host}:{port}/metrics" if port else None,
+        reports=agent.reports,
+        every_seconds=settings.heartbeat_seconds,
+    )
+
+
+def _workshop(settings: Settings, options: AgentOptions, store: ArtifactStore) -> Workshop:
+    return Workshop(
+        options=options,
+        store=store,
+        cache=ArtifactCache(store, options.work_dir / "cache", limit_mib=options.cache_mib),
+        journal=Journal(options.work_dir),
+        watchdog=Watchdog(),
+        shipper=LogShipper(),
+        max_log_mib=settings.max_log_mib,
+    )
+
+
+def _serve_metrics(settings: Settings, options: AgentOptions, agent: Agent) -> None:
+    collector = NodeCollector(
+        cores=options.cores,
+        memory_mib=options.node.capacity.memory_mib,
+        used_mib=agent.resident_mib,
+        running=agent.running,
+    )
+    REGISTRY.register(collector)
+    try:
+        serve_metrics(settings)
+    except OSError as error:
+        raise OptionError(f"metrics on {settings.host}:{settings.metrics_port}: {error.strerror}") from error
+
+
+@contextmanager
+def owning(work_dir: Path) -> Iterator[None]:
+    """Keep the work directory to ourselves: a second agent in it would take the first one's tasks for leftovers.
+
+    Raises:
+        OptionError: It cannot be made or written, or another agent uses it.
+    """
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        lock = (work_dir / "agent.lock").open("w")
+    except OSError as error:
+        raise OptionError(f"--work-dir {work_dir}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OptionError(f"--work-dir {work_dir}: another agent uses it") from error
+        yield
+
+
+def _wait_for_servers(settings: Settings, store: ArtifactStore) -> bool:
+    """Wait until broker and store can be used, saying once which one cannot; False when SIGTERM came first."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
+        stopped.set()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        return _wait_until("the broker", client.ping, stopped) and _wait_until(
+            "the store", store.check, stopped
+        )
+    finally:
+        client.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait_until(server: str, probe: Callable[[], object], stopped: threading.Event) -> bool:
+    pause = 0.1
+    while not stopped.is_set():
+        try:
+            probe()
+        except (redis.RedisError, StoreError) as error:
+            if pause == 0.1:
+                _log.warning("waiting for a server", server=server, error=str(error).splitlines()[0])
+            stopped.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        else:
+            return True
+    return False

@@ -1,0 +1,219 @@
+"""A real agent process under test, and an ear on the recorder's queue."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty
+from types import TracebackType
+from typing import Self, TypeVar
+
+import psutil
+from kombu import Connection
+
+from nodewise.core.codec import encode
+from nodewise.core.lifecycle import AttemptState
+from nodewise.core.messages import (
+    CANCEL_JOBS,
+    FORGET_JOBS,
+    START_JOBS,
+    AttemptReport,
+    CancelJobs,
+    ForgetJobs,
+    Heartbeat,
+    JobRef,
+    Message,
+    StartJobs,
+)
+from nodewise.core.messaging.app import agent_queue, create_app
+from nodewise.core.model.artifact import ArtifactRef
+from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
+from nodewise.core.model.job import Job
+from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, ParameterType, PythonComponent
+from nodewise.core.model.resources import Resources
+from nodewise.core.settings import Settings
+from nodewise.core.store import ArtifactStore
+
+NODE = "n1"
+ENDED = (AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELED)
+HEADER = "from kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n\n"
+
+
+def key(path: str = "train", attempt: int = 1) -> AttemptKey:
+    return AttemptKey(run_id=RunId("run-1"), path=TaskPath(path), attempt=attempt)
+
+
+FIRST = key()
+
+
+def job(
+    source: str,
+    *,
+    key: AttemptKey = FIRST,
+    outputs: Mapping[str, ParameterType] | None = None,
+    artifacts: Mapping[str, str] | None = None,
+    inputs: Mapping[str, ArtifactRef] | None = None,
+    parameters: Mapping[str, object] | None = None,
+    **rest: object,
+) -> Job:
+    """A job of a function called `step`; `outputs` and `artifacts` are what it declares."""
+    return Job(
+        key=key,
+        run_name="run",
+        component="step",
+        code=PythonComponent(source=HEADER + source, function="step", environment={"GREETING": "hello"}),
+        parameters=parameters or {},
+        artifacts=inputs or {},
+        output_parameters={name: ParameterSpec(type=kind) for name, kind in (outputs or {}).items()},
+        output_artifacts={name: ArtifactSpec(schema_title=t) for name, t in (artifacts or {}).items()},
+        resources=Resources(millicores=1000, memory_mib=256),
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+class AgentProcess:
+    """`python -m nodewise.agent` with a work directory that outlives it."""
+
+    def __init__(self, redis_url: str, store_url: str, work_dir: Path) -> None:
+        self.settings = Settings(redis_url=redis_url, store_url=store_url)
+        self.store = ArtifactStore(store_url)
+        self.work_dir = work_dir
+        self.ear = Ear(redis_url)
+        self._app = create_app("test", self.settings)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = work_dir.with_suffix(".log")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *arguments: str, **environment: str) -> None:
+        env = {
+            **os.environ,
+            "REDIS_URL": self.settings.redis_url,
+            "NODEWISE_STORE_URL": self.settings.store_url,
+            "_KFP_RUNTIME": "true",
+            "NODEWISE_HEARTBEAT_SECONDS": "0.3",
+            **environment,
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "nodewise.agent", "--name", NODE, "--memory-mib", "1024",
+                 "--node-class", "big", "--work-dir", str(self.work_dir), *arguments],
+                env=env, stderr=log, stdout=log,
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> int:
+        return self._end(signal.SIGTERM)
+
+    def wait(self, seconds: float = 15) -> int:
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(15)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self.ear.close()
+        self._app.close()
+
+    def submit(self, *jobs: Job) -> None:
+        refs = []
+        for one in jobs:
+            uri = self.store.put_bytes(json.dumps(encode(one)).encode())
+            refs.append(JobRef(key=one.key, job_uri=uri, dispatched_at=datetime.now(UTC)))
+        self.send(START_JOBS, StartJobs(jobs=tuple(refs)))
+
+    def cancel(self, *keys: AttemptKey) -> None:
+        self.send(CANCEL_JOBS, CancelJobs(keys=keys))
+
+    def forget(self, *keys: AttemptKey) -> None:
+        self.send(FORGET_JOBS, ForgetJobs(keys=keys))
+
+    def send(self, name: str, message: Message) -> None:
+        self._app.send_task(name, args=[message.model_dump(mode="json")], queue=agent_queue(NODE))
+
+    def end_of(self, key: AttemptKey, seconds: float = 20) -> AttemptReport:
+        """The report of the attempt's end."""
+        return self.report_of(key, lambda report: report.state in ENDED, seconds)
+
+    def running(self, key: AttemptKey, seconds: float = 20) -> AttemptReport:
+        return self.report_of(key, lambda report: report.state is AttemptState.RUNNING, seconds)
+
+    def report_of(
+        self, key: AttemptKey, fits: Callable[[AttemptReport], bool], seconds: float = 20
+    ) -> AttemptReport:
+        def found(heartbeat: Heartbeat) -> AttemptReport | None:
+            return next((r for r in heartbeat.attempts if r.key == key and fits(r)), None)
+
+        return self.ear.wait_for(found, seconds, f"{key} as wanted")
+
+
+T = TypeVar("T")
+
+
+class Ear:
+    """Reads heartbeats as the recorder would."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._connection = Connection(redis_url)
+        self._queue = self._connection.SimpleQueue("recorder", no_ack=True)
+
+    def wait_for(self, found: Callable[[Heartbeat], T | None], seconds: float = 20, what: str = "") -> T:
+        """The first thing that `found` finds in a heartbeat."""
+        deadline = time.monotonic() + seconds
+        last: Heartbeat | None = None
+        while time.monotonic() < deadline:
+            for heartbeat in self.hear(0.5):
+                last = heartbeat
+                result = found(heartbeat)
+                if result is not None:
+                    return result
+        raise AssertionError(f"waited {seconds:g} s in vain for {what}; last heartbeat: {last}")
+
+    def hear(self, seconds: float) -> Iterator[Heartbeat]:
+        with contextlib.suppress(Empty):
+            message = self._queue.get(timeout=seconds)
+            yield Heartbeat.model_validate(message.payload[0][0])
+
+    def drain(self) -> list[Heartbeat]:
+        """All that was said so far."""
+        heard = []
+        with contextlib.suppress(Empty):
+            while True:
+                heard.append(Heartbeat.model_validate(self._queue.get(block=False).payload[0][0]))
+        return heard
+
+    def close(self) -> None:
+        self._queue.close()
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process with that number runs (a zombie does not)."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
