@@ -1,6 +1,7 @@
 """Compiled pipelines: KFP's IR and its platform section, as plain JSON."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from nodewise.sdk.dsl.errors import PipelineError, place_in
 from nodewise.sdk.dsl.pipeline import Pipeline
 
 _PLATFORM: Final = "nodewise"
+_RUNTIME_VARIABLE: Final = "_KFP_RUNTIME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,10 @@ def is_kfp_pipeline(target: object) -> bool:
 
 
 def _compile(pipeline: Pipeline) -> CompiledPipeline:
+    if os.environ.get(_RUNTIME_VARIABLE) == "true":
+        raise PipelineError(
+            pipeline.place, f"cannot compile: {_RUNTIME_VARIABLE} is set, so KFP leaves its compiler out"
+        )
     from kfp import dsl  # noqa: PLC0415 (a second to import)
 
     try:

@@ -83,6 +83,17 @@ class TaskHandle:
             self._step.add_hint(section, key, value)
 
 
+def outputs_for_handles(value: Any) -> Any:
+    """The value with each handle in it, at any depth of lists and objects, replaced by its output."""
+    if isinstance(value, TaskHandle):
+        return value.output
+    if isinstance(value, list):
+        return [outputs_for_handles(item) for item in value]
+    if isinstance(value, dict):
+        return {key: outputs_for_handles(item) for key, item in value.items()}
+    return value
+
+
 class _Outputs(Mapping[str, Any]):
     def __init__(self, task: str, known: Mapping[str, Any]) -> None:
         self._task = task

@@ -13,7 +13,7 @@ from kfp import dsl
 from nodewise.core.ir.parameters import coerce
 from nodewise.core.model.pipeline import ParameterType
 from nodewise.sdk.dsl.errors import PipelineError, place_of_caller
-from nodewise.sdk.dsl.handle import TaskHandle
+from nodewise.sdk.dsl.handle import TaskHandle, outputs_for_handles
 from nodewise.sdk.dsl.options import Resources
 from nodewise.sdk.dsl.signature import Input, Output, Signature
 from nodewise.sdk.dsl.source import emitted_source
@@ -97,8 +97,7 @@ class _KfpStep:
 
 
 def _argument(task: "Task[..., Any]", item: Input, value: Any) -> Any:
-    if isinstance(value, TaskHandle):
-        value = value.output
+    value = outputs_for_handles(value)
     if item.is_artifact or value is None or not isinstance(value, str | bool | int | float | list | dict):
         return value
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nodewise.sdk.dsl.handle import TaskHandle
+from nodewise.sdk.dsl.handle import TaskHandle, outputs_for_handles
 from nodewise.sdk.dsl.signature import Input, Output
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class LocalBuilder:
 
     def call(self, task: "Task[..., Any]", arguments: Mapping[str, Any]) -> TaskHandle:
         name = self._unique(task.name.replace("_", "-"))
-        given = {
-            key: value.output if isinstance(value, TaskHandle) else value for key, value in arguments.items()
-        }
+        given = {key: outputs_for_handles(value) for key, value in arguments.items()}
         written = self._written(task, name)
         defaults = {
             item.name: item.default

@@ -62,7 +62,7 @@ class Pipeline:
             raise self._error(f"cannot take the artifact {artifacts[0]!r}: its parameters are plain values")
         try:
             return pipeline_hints(self.options)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise self._error(f"is wrong: {error}") from error
 
     def _error(self, rule: str) -> PipelineError:

@@ -84,9 +84,9 @@ def read_signature(function: Callable[..., Any], *, subject: str) -> Signature:
     )
 
 
-def _hints(function: Callable[..., Any], subject: str, place: Place) -> dict[str, Any]:
+def _hints(typed: Any, subject: str, place: Place) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        return typing.get_type_hints(typed, include_extras=True)
     except Exception as error:
         # Annotations written as text are the user's code: they may raise anything.
         raise PipelineError(place, f"{subject}: a type cannot be resolved: {error}") from error
@@ -110,8 +110,10 @@ class _Reader:
         if OUT_MARK in marks:
             return Output(name=name, type=self._artifact(name, bare))
         kind = self._artifact(name, bare) if IN_MARK in marks else self._parameter(name, bare)
+        if optional and parameter.default is inspect.Parameter.empty:
+            raise self._error(f"{name!r} is optional: give it a default of None")
         return Input(
-            name=name, type=kind, optional=optional or parameter.default is not inspect.Parameter.empty,
+            name=name, type=kind, optional=parameter.default is not inspect.Parameter.empty,
             keyword_only=parameter.kind is inspect.Parameter.KEYWORD_ONLY, **self._default(parameter, kind),
         )  # fmt: skip
 
@@ -119,7 +121,7 @@ class _Reader:
         if hint is None or hint is type(None):
             return ()
         if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
-            fields = typing.get_type_hints(hint)
+            fields = _hints(hint, self._subject, self._place)
             return tuple(Output(name=name, type=self._parameter(name, fields[name])) for name in hint._fields)
         return (Output(name=SINGLE_OUTPUT, type=self._parameter("return", _strip_optional(hint)[0])),)
 

@@ -1,0 +1,81 @@
+"""Tasks and pipelines as plain Python."""
+
+from pathlib import Path
+
+import pytest
+
+from nodewise.sdk import Dataset, Metrics, Model, Pipeline, PipelineError, Task, pipeline
+from tests.support.sdk_pipelines import best, demo, fit, optional, prepare
+
+
+def test_a_task_is_still_its_function(tmp_path: Path) -> None:
+    train, test = Dataset(uri=tmp_path / "train"), Dataset(uri=str(tmp_path / "test"))
+    assert prepare(5, train, test, note="x") == (5, 1)
+    assert Path(train.path).read_text() == "5 rows, seed 7, x"
+    assert train.metadata == {"rows": 5}
+    assert prepare.__doc__ == "Make data."
+    assert prepare.__name__ == "prepare"
+    assert isinstance(prepare, Task)
+
+
+def test_metrics_and_models_have_what_kfps_have(tmp_path: Path) -> None:
+    data, model, metrics = Dataset(uri=tmp_path / "d"), Model(), Metrics(name="m")
+    Path(data.path).write_text("x")
+    model.path = str(tmp_path / "model")
+    assert fit(data, 2.0, model, metrics) == 4.0
+    assert metrics.metadata == {"rate": 2.0}
+    model.framework = "sklearn"
+    assert model.framework == "sklearn"
+    assert "Model(name=''" in repr(model)
+
+
+def test_a_pipeline_runs_in_this_process() -> None:
+    run = demo(rows=4, rate=3)
+    assert isinstance(demo, Pipeline)
+    assert list(run.outputs) == ["prepare", "fit", "fit-2", "best"]
+    assert run["prepare"]["train_rows"] == 4
+    assert Path(run["prepare"]["train"].path).read_text() == "4 rows, seed 7, of 4"
+    assert run["fit"]["metrics"].metadata == {"rate": 3}
+    assert run["fit-2"]["Output"] == 2.0
+    assert run["best"]["Output"] == "3: 6.0"
+
+
+def test_its_files_go_with_the_run() -> None:
+    run = demo()
+    folder = run.folder
+    assert folder.is_dir()
+    del run
+    assert not folder.exists()
+
+
+def test_defaults_and_optional_inputs() -> None:
+    @pipeline
+    def one():
+        optional(flag=True)
+
+    assert one()["optional"]["Output"] is True
+
+
+def test_a_pipeline_refuses_parameters_that_it_does_not_have() -> None:
+    with pytest.raises(
+        PipelineError, match=r"test_sdk_locally.py:\d+: pipeline 'demo' has no parameter named 'row'"
+    ):
+        demo(row=3)
+
+
+def test_a_pipeline_needs_its_parameters() -> None:
+    @pipeline
+    def one(scores: list):
+        best(scores=scores)
+
+    with pytest.raises(PipelineError, match="needs scores"):
+        one()
+
+
+def test_a_pipeline_is_no_step_yet() -> None:
+    @pipeline
+    def outer():
+        demo()
+
+    with pytest.raises(PipelineError, match="cannot be a step"):
+        outer()
