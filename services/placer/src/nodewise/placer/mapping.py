@@ -17,6 +17,7 @@ from nodewise.core.ports import PlacementContext, Strategy
 
 _CLAIMS: Final = frozenset({ReasonCode.NO_ROOM, ReasonCode.NO_NODES, ReasonCode.UNSATISFIABLE})
 """Reasons that claim that no node could take the task."""
+_LONGEST_TEXT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,9 @@ def _asked(
 
 
 def _all_deferred(tasks: Sequence[WaitingTask], code: ReasonCode, text: str) -> list[Decision]:
-    return [Deferral(ref=task.ref, reason=Reason(code=code, text=text)) for task in tasks]
+    # The text may hold what foreign code said: bounded, and without the one character that Postgres refuses.
+    reason = Reason(code=code, text=text.replace("\x00", "")[:_LONGEST_TEXT])
+    return [Deferral(ref=task.ref, reason=reason) for task in tasks]
 
 
 def _checked(

@@ -72,7 +72,7 @@ def settle(
         )
         for key, new in attempts.items()
     ]
-    booked = book(connection, requests, at=desk.now)
+    booked = book(connection, requests)
     lost = attempts.keys() - booked
     take_back_attempts(connection, lost)
     placed = {key: new for key, new in attempts.items() if key in booked}

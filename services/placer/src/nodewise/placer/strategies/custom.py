@@ -95,7 +95,7 @@ def _scores(view: NodeView, rule: Rule, rank: int | None) -> dict[str, Score]:
         scores["pipeline_ran_here"] = "yes" if rank is not None else "no"
     if rule.accelerator is not None:
         scores["accelerator"] = view.node.accelerator or "none"
-    return scores | {key: abs(SORT_KEYS[key](view)) for key in rule.sort}
+    return scores | {key: float(abs(SORT_KEYS[key](view))) for key in rule.sort}
 
 
 def _because(chosen: NodeView, rule: Rule, rank: Mapping[NodeName, int]) -> str:

@@ -42,7 +42,7 @@ def _least_loaded(nodes: Sequence[NodeView], measured: Mapping[NodeName, float |
             "booked_share": booked[view.name],
             "load_per_core": measured[view.name],
             "cores": view.node.capacity.millicores / 1000,
-            "memory_mib": view.node.capacity.memory_mib,
+            "memory_mib": float(view.node.capacity.memory_mib),
         }
         for view in nodes
     }

@@ -37,7 +37,8 @@ FOR UPDATE OF l
 
 _INSERT = text("""
 INSERT INTO bookings (run_id, path, attempt, node, millicores, memory_mib, gpus, booked_at)
-SELECT v.run_id, v.path, v.attempt, v.node, v.millicores, v.memory_mib, v.gpus, :at
+SELECT v.run_id, v.path, v.attempt, v.node, v.millicores, v.memory_mib, v.gpus,
+       coalesce(CAST(:at AS timestamptz), clock_timestamp())
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
     run_id uuid, path text, attempt int, node text, millicores int, memory_mib int, gpus int)
 """)
@@ -51,8 +52,11 @@ ORDER BY b.run_id, b.path, b.attempt
 FOR UPDATE OF b
 """)
 
+# Never later than the database's clock: who books the room after us is stamped later by that clock, under the lock, so
+# the history never shows two bookings of the same room, whatever the clocks of other machines say.
 _CLOSE = text("""
-UPDATE bookings AS b SET released_at = greatest(CAST(:at AS timestamptz), b.booked_at)
+UPDATE bookings AS b
+SET released_at = greatest(b.booked_at, least(CAST(:at AS timestamptz), clock_timestamp()))
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, attempt int)
 WHERE b.run_id = v.run_id AND b.path = v.path AND b.attempt = v.attempt AND b.released_at IS NULL
 RETURNING b.run_id, b.path, b.attempt, b.node, b.millicores, b.memory_mib, b.gpus
@@ -72,10 +76,13 @@ WHERE l.node = v.node
 """)
 
 
-def book(connection: Connection, requests: Sequence[BookingRequest], *, at: datetime) -> set[AttemptKey]:
+def book(
+    connection: Connection, requests: Sequence[BookingRequest], *, at: datetime | None = None
+) -> set[AttemptKey]:
     """Book what still fits, in the order of `requests`; return the keys that got their room.
 
     A key that is absent lost a race: since the caller's snapshot its node was filled by somebody else, shrank, or left.
+    `at` None stamps the history with the database's clock once the room is held.
     """
     if not requests:
         return set()

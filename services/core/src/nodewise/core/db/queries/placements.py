@@ -1,6 +1,7 @@
 """The placer's questions and answers: what is admitted, what its jobs need, and the attempts that it makes of it."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 from nodewise.core.codec import decode, encode
 from nodewise.core.db.queries.queue import waiting_task
 from nodewise.core.model.artifact import TaskOutputs
-from nodewise.core.model.decision import Placement
+from nodewise.core.model.decision import Candidate, Placement
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 from nodewise.core.model.task import TaskSpec, WaitingTask
 
@@ -244,6 +245,21 @@ def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
         "strategy": attempt.strategy,
         "reason_code": placement.reason.code.value,
         "reason": placement.reason.text,
-        "candidates": [encode(candidate) for candidate in placement.candidates],
+        "candidates": [_candidate_row(candidate) for candidate in placement.candidates],
         "predicted_seconds": attempt.predicted_seconds,
     }
+
+
+def _candidate_row(candidate: Candidate) -> dict[str, object]:
+    """A candidate in its encoded form, whatever a foreign strategy put into its scores."""
+    return {
+        "node": candidate.node,
+        "scores": {str(name): _storable(score) for name, score in candidate.scores.items()},
+        "exclusion": encode(candidate.exclusion) if candidate.exclusion else None,
+    }
+
+
+def _storable(score: object) -> float | str | None:
+    if isinstance(score, int | float):
+        return float(score) if math.isfinite(score) else None
+    return None if score is None else str(score).replace("\x00", "")
