@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from nodewise.api.choice import Choice
 from nodewise.api.problems import Problem, invalid
-from nodewise.api.requests import PRIORITY_LIMIT, SubmitRequest
+from nodewise.api.requests import SubmitRequest
 from nodewise.core.db.queries.runs import NewRun, NewTask
 from nodewise.core.estimates.effort import effort_flops
 from nodewise.core.estimates.memory import effective_resources
@@ -21,8 +21,6 @@ from nodewise.core.model.task import DatasetFacts, TaskSpec
 
 _HINTS = "body.platform_spec.platforms.nodewise"
 _DEFAULT_TEAM = "default"
-_LONGEST_PATH = 512
-"""Characters of a task's path: it is part of a primary key, and Postgres limits those to 2,700 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +51,6 @@ def read_submission(
         InvalidPipeline: The IR breaks a rule.
     """
     pipeline = read_pipeline(request.pipeline_spec, request.platforms, max_tasks=max_tasks)
-    for path in pipeline.tasks:
-        if len(path) > _LONGEST_PATH:
-            rule = f"the name of a task has at most {_LONGEST_PATH} characters"
-            raise invalid("body.pipeline_spec.root.dag.tasks", rule)
     return Submission(request=request, pipeline=pipeline, digest=digest_of(body), idempotency_key=key)
 
 
@@ -156,13 +150,7 @@ def _new_task(spec: TaskSpec) -> NewTask:
 
 
 def _priority(request: SubmitRequest, pipeline: Pipeline) -> int:
-    if request.priority is not None:
-        return request.priority
-    priority = pipeline.priority or 0
-    if abs(priority) > PRIORITY_LIMIT:
-        rule = f"must be within {-PRIORITY_LIMIT} and {PRIORITY_LIMIT}"
-        raise invalid(f"{_HINTS}.pipelineConfig.priority", rule)
-    return priority
+    return request.priority if request.priority is not None else pipeline.priority or 0
 
 
 def _deadline(request: SubmitRequest, pipeline: Pipeline, now: datetime) -> datetime | None:
@@ -172,10 +160,7 @@ def _deadline(request: SubmitRequest, pipeline: Pipeline, now: datetime) -> date
         return request.deadline
     if pipeline.deadline_seconds is None:
         return None
-    try:
-        return now + timedelta(seconds=pipeline.deadline_seconds)
-    except (OverflowError, ValueError) as error:
-        raise invalid(f"{_HINTS}.pipelineConfig.deadlineSeconds", "is beyond the calendar") from error
+    return now + timedelta(seconds=pipeline.deadline_seconds)
 
 
 def _past(deadline: datetime) -> Problem:

@@ -1,0 +1,59 @@
+"""From a request to rows, without a database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from nodewise.api.choice import Choice
+from nodewise.api.requests import submit_request
+from nodewise.api.submission import Submission, digest_of, new_run, read_submission
+from nodewise.core.model.task import DatasetFacts
+from tests.support.pipelines import compiled, hints
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+CHOICE = Choice(policy="fifo", strategy="greedy")
+
+
+def submission(**body: Any) -> Submission:
+    body = {"pipeline_spec": compiled(tasks={"train": ()}), **body}
+    return read_submission(submit_request(body), body, key=None, max_tasks=10)
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest_of({"a": 1, "b": [1, 2]}) == digest_of({"b": [1, 2], "a": 1})
+    assert digest_of({"a": [1, 2]}) != digest_of({"a": [2, 1]})
+
+
+def test_the_team_is_the_requests_then_the_authors_then_the_default() -> None:
+    author = hints({"team": "authors"})
+    assert submission(platform_spec=author, team="mine").team == "mine"
+    assert submission(platform_spec=author).team == "authors"
+    assert submission().team == "default"
+
+
+def test_measured_facts_win_and_the_authors_fill_the_gaps() -> None:
+    named = submission(
+        platform_spec=hints(train={"dataset": {"name": "d", "samples": 1, "features": 2, "sizeBytes": 3}})
+    )
+    registered = {"d": DatasetFacts(name="d", samples=100, size_bytes=999)}
+    [task] = new_run(named, CHOICE, registered, now=NOW).tasks
+    assert task.spec.dataset == DatasetFacts(name="d", samples=100, features=2, size_bytes=999, measured=True)
+
+
+def test_effort_is_estimated_where_the_task_is_described() -> None:
+    described = hints(
+        train={
+            "kind": "training",
+            "dataset": {"name": "d", "samples": 1000, "features": 10},
+            "model": {"type": "linear_regression"},
+        }
+    )
+    [task] = new_run(submission(platform_spec=described), CHOICE, {}, now=NOW).tasks
+    assert task.effort_flops is not None
+    assert task.effort_flops > 0
+    [task] = new_run(submission(), CHOICE, {}, now=NOW).tasks
+    assert task.effort_flops is None
+
+
+def test_a_deadline_of_the_author_counts_from_the_submission() -> None:
+    run = new_run(submission(platform_spec=hints({"deadlineSeconds": 90})), CHOICE, {}, now=NOW)
+    assert run.deadline == NOW + timedelta(seconds=90)
