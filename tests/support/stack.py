@@ -118,7 +118,7 @@ def fake_services(folder: Path) -> Path:
     """An interpreter for `launch.up` whose services are small fakes."""
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "fake-python"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKE_PYTHON}" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{FAKE_PYTHON}" "$@"\n')
     script.chmod(0o755)
     return script
 

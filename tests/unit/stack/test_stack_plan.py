@@ -53,6 +53,13 @@ def test_the_users_environment_is_inherited_but_does_not_win() -> None:
     assert api.program.env["NODEWISE_HOST"] == "127.0.0.1"
 
 
+def test_a_port_that_the_user_has_set_is_not_shared_by_all() -> None:
+    services = stages(Options(), NODEWISE_PORT="80", NODEWISE_METRICS_PORT="81")[1]
+    assert "NODEWISE_METRICS_PORT" not in services["api"].program.env
+    assert services["scheduler"].program.env["NODEWISE_METRICS_PORT"] == str(services["scheduler"].port)
+    assert "NODEWISE_PORT" not in services["scheduler"].program.env
+
+
 def test_policy_and_strategy_reach_the_services_only_when_given() -> None:
     chosen = stages(Options(policy="shortest", strategy="custom"))[1]["scheduler"].program.env
     assert (chosen["NODEWISE_POLICY"], chosen["NODEWISE_STRATEGY"]) == ("shortest", "custom")

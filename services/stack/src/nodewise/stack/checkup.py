@@ -102,4 +102,4 @@ def _stale(node: Mapping[str, Any]) -> Iterator[Finding]:
     stale = sorted(n for n, figure in observation.items() if figure is None or not figure.get("fresh", False))
     if stale or not observation:
         text = f"figures unknown or stale: {', '.join(stale) or 'all'}"
-        yield warn(str(node["name"]), text, "decisions use the booked capacity alone; see the monitor's log")
+        yield warn(str(node["name"]), text, "decisions do without them; if it lasts, see the monitor's log")

@@ -14,6 +14,8 @@ HTTP_SERVICES = {"api": "/readyz", "monitor": "/healthz"}
 """Services with an HTTP server, and the path that says whether they can work."""
 WORKERS = ("recorder", "scheduler")
 _HIGHEST_PORT = 65535
+_OF_ONE_PROCESS = ("NODEWISE_PORT", "NODEWISE_METRICS_PORT")
+"""Settings that two processes must not share, should the user have set them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +117,9 @@ def _settings(options: Options) -> dict[str, str]:
 
 def environment(site: Site) -> dict[str, str]:
     """What every process of this home inherits."""
+    inherited = {name: value for name, value in site.env.items() if name not in _OF_ONE_PROCESS}
     return {
-        **site.env,
+        **inherited,
         "DATABASE_URL": site.endpoints.database_url,
         "REDIS_URL": site.endpoints.redis_url,
         "NODEWISE_STORE_URL": site.endpoints.store_url,

@@ -5,7 +5,7 @@ import os
 from typing import Protocol
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from nodewise.stack.state import StackState
 
@@ -29,10 +29,13 @@ class TerminalReporter:
         self._stop = "`nodewise down` stops it." if detached else "Ctrl-C stops it."
 
     def line(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def ready(self, state: StackState) -> None:
-        self._console.print(addresses(state))
+        for name, value in addresses(state).items():
+            # Neither wrapped nor shortened: people copy these.
+            line = Text.assemble((f"{name:<10}", "bold"), value)
+            self._console.print(line, soft_wrap=True)
         self.line(f"Nodewise is ready. {self._stop}")
 
     def failed(self, error: str) -> None:
@@ -74,22 +77,15 @@ class PipeReporter:
             self._pipe = None
 
 
-def addresses(state: StackState) -> Table:
-    """The table that a newcomer needs: where everything is."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    # Folded, never shortened: people copy these.
-    table.add_column(overflow="fold")
-    nodes = sum(name.startswith("agent-") for name in state.processes)
+def addresses(state: StackState) -> dict[str, str]:
+    """What a newcomer needs, by name: where everything is."""
+    agents = sum(name.startswith("agent-") for name in state.processes)
     placers = sum(name.startswith("placer-") for name in state.processes)
-    rows = {
+    return {
         "API": f"{state.api_url}  (docs: {state.api_url}/docs)",
         "Monitor": state.monitor_url,
         "Postgres": state.database_url,
         "Redis": state.redis_url,
         "Store": state.store_url,
-        "Runs": f"{nodes} agents, {placers} placer{'s' if placers != 1 else ''}",
+        "Runs": f"{agents} agents, {placers} placer{'' if placers == 1 else 's'}",
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
