@@ -110,6 +110,8 @@ def _checked(
 def _problem(
     task: WaitingTask, decision: Decision, views: Mapping[NodeName, NodeView], cluster: Cluster
 ) -> str | None:
+    if "\x00" in decision.reason.text:
+        return "gave a reason that cannot be stored"
     if isinstance(decision, Deferral):
         if decision.reason.code not in _CLAIMS:
             return None
