@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import RowMapping
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from nodewise.api.paging import decode_cursor, encode_cursor
@@ -15,7 +14,7 @@ from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
 from nodewise.api.schemas import Explanation, Run, RunPage, TaskList
 from nodewise.api.stream import event_stream
-from nodewise.api.views import run_view, task_view
+from nodewise.api.views import Row, run_view, task_view
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import RunFilter, runs_page, task_counts
@@ -88,7 +87,7 @@ async def get_events(
     after_id = _event_id(last_event_id)
     state = await run_in_threadpool(_state_of, services, run_id)
 
-    async def fetch(after: int, without: Collection[int]) -> Sequence[RowMapping]:
+    async def fetch(after: int, without: Collection[int]) -> Sequence[Row]:
         return await run_in_threadpool(_events, services, run_id, after=after, without=without)
 
     stream = event_stream(
@@ -129,13 +128,11 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _cursor_behind(page: Sequence[RowMapping]) -> str:
+def _cursor_behind(page: Sequence[Row]) -> str:
     return encode_cursor(page[-1]["submitted_at"], str(page[-1]["id"]))
 
 
-def _explained(
-    row: RowMapping, attempts: Mapping[TaskPath, Sequence[RowMapping]], services: Services
-) -> dict[str, object]:
+def _explained(row: Row, attempts: Mapping[TaskPath, Sequence[Row]], services: Services) -> dict[str, object]:
     tried = attempts.get(TaskPath(row["path"]), ())
     return {**task_view(row, now=services.clock()), "attempts": [dict(attempt) for attempt in tried]}
 
@@ -154,8 +151,6 @@ def _state_of(services: Services, run_id: RunId) -> RunState:
         return RunState(str(run_of(connection, run_id)["state"]))
 
 
-def _events(
-    services: Services, run_id: RunId, *, after: int, without: Collection[int]
-) -> Sequence[RowMapping]:
+def _events(services: Services, run_id: RunId, *, after: int, without: Collection[int]) -> Sequence[Row]:
     with transaction(services.engine) as connection:
         return events_after(connection, run_id, after, without=without)
