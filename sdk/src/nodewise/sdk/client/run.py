@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nodewise.core.lifecycle import FINAL_RUN_STATES
-from nodewise.sdk.client.errors import RunFailed
+from nodewise.sdk.client.errors import ApiError, NotReachable, RunFailed
+from nodewise.sdk.client.transport import TRY_AGAIN
 from nodewise.sdk.models import Event, Json, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
     from nodewise.sdk.client.http import Client
 
 _POLL_SECONDS = 0.5
+_OUTAGE_SECONDS = 60.0
+"""So long `wait` puts up with an API that does not answer: the run goes on without it."""
 
 
 class Run:
@@ -64,6 +67,7 @@ class Run:
         Raises:
             RunFailed: It ended otherwise than SUCCEEDED, and `check`.
             TimeoutError: It had not ended in time. The run goes on.
+            NotReachable: The API did not answer at the beginning, or for a minute. The run goes on.
         """
         from nodewise.sdk.progress import RunProgress  # noqa: PLC0415
 
@@ -74,10 +78,22 @@ class Run:
                 if end is not None and time.monotonic() >= end:
                     raise TimeoutError(f"run {self.id} was still {self.state} after {timeout:g} s")
                 self.pause(_POLL_SECONDS)
-                shown.update(self.refresh().info)
+                shown.update(self._refresh_in_spite_of_outages().info)
         if check and not self.succeeded:
             raise RunFailed(self.info)
         return self
+
+    def _refresh_in_spite_of_outages(self) -> Run:
+        patience = time.monotonic() + _OUTAGE_SECONDS
+        while True:
+            try:
+                return self.refresh()
+            except NotReachable:
+                if time.monotonic() >= patience:
+                    raise
+            except ApiError as error:
+                if error.status not in TRY_AGAIN or time.monotonic() >= patience:
+                    raise
 
     def pause(self, seconds: float) -> None:
         """Let time pass by the client's clock."""
