@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import psutil
+import redis
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from nodewise.core.codec import encode
 from nodewise.core.lifecycle import AttemptState
@@ -113,30 +115,33 @@ class AgentProcess:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
-    def terminate(self) -> int:
-        return self._end(signal.SIGTERM)
+    def terminate(self, seconds: float = 15) -> int:
+        return self._end(signal.SIGTERM, seconds)
 
     def wait(self, seconds: float = 15) -> int:
         assert self._process is not None
         return self._process.wait(seconds)
 
-    def _end(self, number: signal.Signals) -> int:
+    def _end(self, number: signal.Signals, seconds: float = 15) -> int:
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(15)
+        return self._process.wait(seconds)
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.kill()
-        self.ear.close()
+        # Its broker may be gone by now.
+        with contextlib.suppress(OperationalError, redis.RedisError, OSError):
+            self.ear.close()
         self._app.close()
 
     def submit(self, *jobs: Job) -> None:
-        refs = []
-        for one in jobs:
-            uri = self.store.put_bytes(json.dumps(encode(one)).encode())
-            refs.append(JobRef(key=one.key, job_uri=uri, dispatched_at=datetime.now(UTC)))
-        self.send(START_JOBS, StartJobs(jobs=tuple(refs)))
+        self.send(START_JOBS, StartJobs(jobs=tuple(self.stored(one) for one in jobs)))
+
+    def stored(self, job: Job) -> JobRef:
+        """Put the job into the store, as a placer does."""
+        uri = self.store.put_bytes(json.dumps(encode(job)).encode())
+        return JobRef(key=job.key, job_uri=uri, dispatched_at=datetime.now(UTC))
 
     def cancel(self, *keys: AttemptKey) -> None:
         self.send(CANCEL_JOBS, CancelJobs(keys=keys))

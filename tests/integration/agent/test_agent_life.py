@@ -1,5 +1,6 @@
 """The life of an agent: duplicates, kill -9, an orderly stop, a broker that comes late, its own metrics."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 import redis
 
 from nodewise.core.lifecycle import AttemptState
-from nodewise.core.messages import Heartbeat
+from nodewise.core.messages import START_JOBS, Heartbeat, StartJobs
+from nodewise.core.model.job import Job
 from nodewise.core.model.pipeline import ParameterType
 from tests.support.agents import NODE, AgentProcess, alive, job, key
 from tests.support.waiting import wait_until
@@ -30,7 +32,7 @@ def step(marker: str):
 """
 
 
-def marking(marker: Path, **rest: object) -> object:
+def marking(marker: Path, **rest: object) -> Job:
     return job(
         MARK, parameters={"marker": str(marker)}, outputs={"Output": ParameterType.NUMBER_INTEGER}, **rest
     )  # type: ignore[arg-type]
@@ -206,6 +208,16 @@ def test_kfp_stays_out_of_the_agent() -> None:
     assert result.stdout == "[]\n"
 
 
+def test_the_runner_imports_little() -> None:
+    code = (
+        "import sys, nodewise.agent.runner, kfp.dsl.executor;"
+        "print([m for m in sys.modules if m in ('pydantic', 'celery', 'psutil', 'fsspec', 'nodewise.core', 'kfp.compiler')])"
+    )
+    env = {**os.environ, "_KFP_RUNTIME": "true"}
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
 def test_changes_are_told_at_once(stopped_agent: AgentProcess, tmp_path: Path) -> None:
     stopped_agent.start(NODEWISE_HEARTBEAT_SECONDS="60")
 
@@ -215,3 +227,18 @@ def test_changes_are_told_at_once(stopped_agent: AgentProcess, tmp_path: Path) -
     stopped_agent.ear.wait_for(first)
     stopped_agent.submit(marking(tmp_path / "marker"))
     assert stopped_agent.end_of(key(), 15).state is AttemptState.SUCCEEDED
+
+
+def test_a_store_that_fails_for_a_moment_costs_only_time(agent: AgentProcess, tmp_path: Path) -> None:
+    store = Path(agent.store.url.removeprefix("file://"))
+    one = marking(tmp_path / "marker")
+    agent.ear.wait_for(lambda heartbeat: heartbeat)
+    objects, away = store / "file", store / "away"
+    ref = agent.stored(one)
+    objects.rename(away)
+    objects.write_text("a file where a directory should be")
+    agent.send(START_JOBS, StartJobs(jobs=(ref,)))
+    wait_until(lambda: "the store failed; trying again" in agent.log.read_text(), 10, "the first try")
+    objects.unlink()
+    away.rename(objects)
+    assert agent.end_of(key()).state is AttemptState.SUCCEEDED

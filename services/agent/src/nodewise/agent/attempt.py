@@ -13,11 +13,12 @@ import structlog
 from pydantic import ValidationError
 
 from nodewise.agent.cache import ArtifactCache
+from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.journal import Journal, ProcessRecord
 from nodewise.agent.logs import AttemptLog, LogShipper
 from nodewise.agent.options import AgentOptions
 from nodewise.agent.outputs import OutputError, collect
-from nodewise.agent.staging import AttemptFolder, stage
+from nodewise.agent.staging import stage
 from nodewise.agent.supervision import (
     GRACE_SECONDS,
     Limits,
@@ -122,10 +123,7 @@ class AttemptRun:
 
     def _carried_out(self) -> AttemptReport:
         job = self._patiently(self._read_job)
-        self._folder.create()
-        env = self._patiently(
-            lambda: stage(job, self._folder, self._workshop.cache, cores=self._workshop.options.cores)
-        )
+        env = self._patiently(lambda: self._staged(job))
         process = self._spawn(job, env)
         try:
             end = process.wait()
@@ -134,6 +132,10 @@ class AttemptRun:
             self._workshop.shipper.remove(self._log)
         self._finish_log()
         return self._judge(job, end)
+
+    def _staged(self, job: Job) -> dict[str, str]:
+        self._folder.create()
+        return stage(job, self._folder, self._workshop.cache, cores=self._workshop.options.cores)
 
     def _read_job(self) -> Job:
         job = decode(Job, json.loads(self._workshop.store.get_bytes(self._job_uri)))

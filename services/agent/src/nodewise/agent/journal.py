@@ -1,6 +1,5 @@
 """The agent's memory on disk: survives `kill -9`, so that no end is lost and nothing keeps running unseen."""
 
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import psutil
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.processes import end_tree, marked_processes
 from nodewise.core.messages import AttemptReport
 from nodewise.core.model.ids import AttemptKey
@@ -58,7 +58,7 @@ class Journal:
     def remove(self, key: AttemptKey) -> None:
         """Delete what the attempt left, and the folders of its run that are empty now."""
         folder = self.folder(key)
-        shutil.rmtree(folder, ignore_errors=True)
+        AttemptFolder(folder).remove()
         for parent in (folder.parent, folder.parent.parent):
             try:
                 parent.rmdir()
@@ -74,7 +74,7 @@ class Journal:
                 reports.append(report)
             else:
                 _kill_leftovers(folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                AttemptFolder(folder).remove()
         return reports
 
     def _folders(self) -> Iterator[Path]:

@@ -110,8 +110,8 @@ def parse_cores(text: str) -> tuple[int, ...]:
 
 
 def _core_range(part: str) -> range:
-    first, _, last = part.partition("-")
-    return range(int(first), int(last or first) + 1)
+    first, separator, last = part.partition("-")
+    return range(int(first), int(last if separator else first) + 1)
 
 
 def parse_labels(pairs: Sequence[str]) -> Mapping[str, str]:

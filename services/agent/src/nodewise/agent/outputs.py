@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from nodewise.agent.staging import AttemptFolder
+from nodewise.agent.folder import AttemptFolder
 from nodewise.core.errors import NodewiseError
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
 from nodewise.core.model.job import Job

@@ -1,25 +1,17 @@
-"""An attempt's folder: what the runner finds there, and where it leaves what it made.
-
-<folder>/task.json  component.py  log.txt        the runner's order, the user's module, stdout and stderr
-<folder>/inputs/<name>   outputs/<name>          artifacts
-<folder>/parameters/<name>                       parameters that the task writes to a path
-<folder>/work/  tmp/                             the process's current and temporary folder
-<folder>/executor_output.json  error.txt  peak.txt   what the executor, an exception, and the end left
-"""
+"""Staging: everything that a job needs is put into its attempt's folder, and the runner's order is written."""
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from nodewise.agent.cache import ArtifactCache
+from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.processes import MARK
 from nodewise.core.model.artifact import ArtifactRef
 from nodewise.core.model.job import Job
 from nodewise.core.model.pipeline import ArtifactSpec
-from nodewise.core.store.addresses import safe_segment
 
 _INHERITED: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
@@ -29,43 +21,6 @@ _THREADS: Final = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )  # fmt: skip
-_BULKY: Final = ("inputs", "outputs", "parameters", "work", "tmp", "dataset")
-
-
-class AttemptFolder:
-    """The paths of one attempt."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.task = root / "task.json"
-        self.source = root / "component.py"
-        self.log = root / "log.txt"
-        self.executor_output = root / "executor_output.json"
-        self.error = root / "error.txt"
-        self.peak = root / "peak.txt"
-        self.work = root / "work"
-        self.temporary = root / "tmp"
-        self.dataset = root / "dataset" / "data"
-
-    def input(self, name: str) -> Path:
-        return self.root / "inputs" / safe_segment(name)
-
-    def output(self, name: str) -> Path:
-        return self.root / "outputs" / safe_segment(name)
-
-    def parameter(self, name: str) -> Path:
-        return self.root / "parameters" / safe_segment(name)
-
-    def create(self) -> None:
-        """Make it new: what an earlier process with the same key left is gone."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        for path in (self.work, self.temporary, self.root / "outputs", self.root / "parameters"):
-            path.mkdir(parents=True)
-
-    def clear(self) -> None:
-        """Remove the bulk: all but the log and the small files."""
-        for name in _BULKY:
-            shutil.rmtree(self.root / name, ignore_errors=True)
 
 
 def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple[int, ...]) -> dict[str, str]:
@@ -149,7 +104,7 @@ def environment(job: Job, folder: AttemptFolder, base: Mapping[str, str]) -> dic
     given = {
         "PYTHONUNBUFFERED": "1",
         "_KFP_RUNTIME": "true",
-        "TMPDIR": str(folder.temporary),
+        "TMPDIR": str(folder.temporary.resolve()),
         MARK: str(folder.root),
         **dict.fromkeys(_THREADS, threads),
     }

@@ -153,7 +153,7 @@ class AgentState:
                 instructions.append(Stop(key=key))
             else:
                 instructions += self._ended(AttemptReport(key=key, state=AttemptState.CANCELED))
-        return instructions
+        return tuple(instructions)
 
     def _cancel(self, event: CancelRequested) -> Sequence[Instruction]:
         if event.key in self._forgotten:
