@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from examples.demo_view import DemoView, print_accuracies, print_tasks
@@ -76,15 +76,18 @@ def stack() -> Iterator[Mapping[str, str]]:
     """A fresh stack of the demo's own; yields the environment that leads to it. Always stopped at the end."""
     environment = _environment()
     OUT.mkdir(exist_ok=True)
-    if HOME.exists():
+    if _known_pids():
         _stop(environment)
-        shutil.rmtree(HOME)
+    shutil.rmtree(HOME, ignore_errors=True)
     for name in _PRODUCTS:
         (OUT / name).unlink(missing_ok=True)
     try:
         _nodewise(environment, "up", "--detach", "--placers", "2")
         yield environment
     finally:
+        # Whoever presses Ctrl-C twice still gets a machine without our processes.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _stop(environment)
 
 
@@ -108,35 +111,42 @@ def _nodewise(environment: Mapping[str, str], *arguments: str) -> None:
 
 
 def _stop(environment: Mapping[str, str]) -> None:
-    """Stop the stack, and make sure that nothing of it is left."""
+    """Stop the stack, and make sure that nothing of it is left.
+
+    Raises:
+        DemoFailed: Something still runs; says what.
+    """
+    known = _known_pids()
+    _nodewise(environment, "down")
+    end = time.monotonic() + _STOP_SECONDS
+    while (left := {pid for pid in known if _runs(pid)} | _pids_by_home()) and time.monotonic() < end:
+        time.sleep(0.1)
+    if left:
+        raise DemoFailed(f"these processes are left behind: {', '.join(map(str, sorted(left)))}")
+    print("The stack is stopped; no process is left behind.")
+
+
+def _known_pids() -> set[int]:
+    """What the supervisor wrote down."""
     try:
-        pids = _pids(read_stack(HOME))
+        said = read_stack(HOME)
     except NoStack:
-        pids = []
-    try:
-        _nodewise(environment, "down")
-    except DemoFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-    left = _wait_for_end(pids)
-    print(f"Still running: {left}" if left else "The stack is stopped; no process is left behind.")
-
-
-def _pids(said: Mapping[str, object]) -> list[int]:
+        return set()
     processes = said.get("processes")
     entries = processes.values() if isinstance(processes, dict) else ()
-    return [
-        pid
-        for pid in (said.get("supervisor_pid"), *(entry["pid"] for entry in entries))
-        if isinstance(pid, int)
-    ]
+    pids = (said.get("supervisor_pid"), *(entry["pid"] for entry in entries))
+    return {pid for pid in pids if isinstance(pid, int)}
 
 
-def _wait_for_end(pids: list[int]) -> list[int]:
-    """The processes that are still there when patience is at its end."""
-    end = time.monotonic() + _STOP_SECONDS
-    while (left := [pid for pid in pids if _runs(pid)]) and time.monotonic() < end:
-        time.sleep(0.1)
-    return left
+def _pids_by_home() -> set[int]:
+    """What runs with the demo's home in its environment, tasks too; nothing where there is no /proc."""
+    mark = f"NODEWISE_HOME={HOME}\0".encode()
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in file.read_bytes() + b"\0":
+                found.add(int(file.parent.name))
+    return found - {os.getpid()}
 
 
 def _runs(pid: int) -> bool:
@@ -173,9 +183,9 @@ def follow(client: Client) -> list[Run]:
         DemoFailed: They did not end in time.
     """
     runs: list[Run] = []
-    began = time.monotonic()
-    with DemoView(client) as view:
-        while len(runs) < sum(map(len, WAVES)) or not all(run.ended for run in runs):
+    began, total = time.monotonic(), sum(map(len, WAVES))
+    with DemoView(client, total=total) as view:
+        while len(runs) < total or not all(run.ended for run in runs):
             passed = time.monotonic() - began
             if passed > _PATIENCE_SECONDS:
                 raise DemoFailed(f"the runs did not end within {_PATIENCE_SECONDS:.0f} s")

@@ -5,21 +5,21 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+from nodewise.sdk.cli.output import print_table, rich_table
 from nodewise.sdk.client import Client, Run
 from nodewise.sdk.models import TaskInfo
-from nodewise.sdk.progress import done, plain_table, seconds_text, why
+from nodewise.sdk.progress import done, seconds_text, why
 
 if TYPE_CHECKING:
     from rich.live import Live
-
-_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan", "PLACED": "cyan", "FAILED": "red", "CANCELED": "yellow"}
 
 
 class DemoView:
     """Shows the runs while they run. Asks for the tasks of a run only when the run has moved."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, total: int) -> None:
         self._client = client
+        self._total = total
         self._live: Live | None = None
         self._tasks: dict[str, tuple[Any, list[TaskInfo]]] = {}
         self._told: set[str] = set()
@@ -40,7 +40,7 @@ class DemoView:
     def say(self, line: str) -> None:
         """A line above the table."""
         if self._live is not None:
-            self._live.console.print(line)
+            self._live.console.print(line, highlight=False)
         else:
             print(line, flush=True)
 
@@ -52,17 +52,19 @@ class DemoView:
         for run in runs:
             if run.ended and run.id not in self._told:
                 self._told.add(run.id)
-                print(f"  {run.name}: {run.state} ({len(self._told)} of {len(runs)} ended)", flush=True)
+                print(f"  {run.name}: {run.state} ({len(self._told)} of {self._total} ended)", flush=True)
 
     def _screen(self, runs: list[Run]) -> Any:
         from rich.console import Group  # noqa: PLC0415
 
         ended = sum(run.ended for run in runs)
+        fits = self._live is None or self._live.console.height > len(runs) + 10
+        shown = [run for run in runs if fits or not run.ended]
         return Group(
-            _table(("wave", "pipeline", "state", "tasks"), [self._row(run) for run in runs]),
+            rich_table(("node", "kind", "cores free", "runs"), self._nodes(runs)),
             "",
-            _table(("node", "kind", "cores free", "runs"), self._nodes(runs)),
-            f"\n{ended} of {len(runs)} pipelines have ended",
+            rich_table(("wave", "pipeline", "state", "tasks"), [self._row(run) for run in shown]),
+            f"\n{ended} of {self._total} pipelines have ended",
         )
 
     def _row(self, run: Run) -> tuple[str, ...]:
@@ -95,16 +97,6 @@ class DemoView:
         ]  # fmt: skip
 
 
-def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> Any:
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(*headers, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    return table
-
-
 def print_tasks(runs: list[Run]) -> None:
     """Per task: where it ran, how long it waited and ran, and why there."""
     rows = [
@@ -115,13 +107,15 @@ def print_tasks(runs: list[Run]) -> None:
         for run in runs
         for task in run.tasks()
     ]  # fmt: skip
-    print("\n" + plain_table(("pipeline", "task", "node", "waited", "ran", "why that node"), rows))
+    print()
+    print_table(("pipeline", "task", "node", "waited", "ran", "why that node"), rows)
 
 
 def print_accuracies(runs: list[Run]) -> None:
     """Per pipeline: how often its model was right on what it had not seen."""
     rows = [(run.name, run.state, _percent(run.outputs("evaluate").get("Output"))) for run in runs]
-    print("\n" + plain_table(("pipeline", "state", "accuracy"), rows))
+    print()
+    print_table(("pipeline", "state", "accuracy"), rows)
 
 
 def _percent(share: object) -> str:

@@ -4,7 +4,7 @@ from steps import Images, steps_for
 
 from nodewise.sdk import pipeline
 
-CIFAR10 = Images(name="cifar10", count=60_000, side=32, channels=3, classes=10, scale=0.05)
+CIFAR10 = Images(name="cifar10", count=60_000, side=32, channels=3, classes=10, scale=0.05, noise=170.0)
 
 NN = {"hidden_layer_sizes": [64], "max_iter": 25}
 

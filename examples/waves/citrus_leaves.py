@@ -4,7 +4,7 @@ from steps import Images, steps_for
 
 from nodewise.sdk import pipeline
 
-LEAVES = Images(name="citrus_leaves", count=600, side=64, channels=3, classes=5)
+LEAVES = Images(name="citrus_leaves", count=600, side=64, channels=3, classes=5, noise=90.0)
 
 NN = {"hidden_layer_sizes": [32], "max_iter": 40}
 

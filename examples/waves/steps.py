@@ -62,11 +62,15 @@ def prepare_images(
     side: int,
     channels: int,
     classes: int,
+    noise: float,
     scale: float,
     train: Out[Dataset],
     test: Out[Dataset],
 ) -> int:
-    """Load the digits that scikit-learn carries, or draw images: a pattern per class, shifted, dimmed and noisy."""
+    """Load the digits that scikit-learn carries, or draw images: a pattern per class, shifted, dimmed and noisy.
+
+    `noise` is the standard deviation of each value, of 255.
+    """
     import numpy as np
 
     if source == "digits":
@@ -82,13 +86,13 @@ def prepare_images(
         waves = rng.uniform(0.5, 3.0, size=(classes, channels, 2))
         drawn = np.empty((total, channels, side, side), dtype="uint8")
         for index, label in enumerate(y):
-            shift = rng.uniform(0.0, 0.15, size=2)
+            shift = rng.uniform(0.0, 0.12, size=2)
             for channel in range(channels):
                 across, down = waves[label, channel]
                 pattern = np.sin(6.28 * across * (grid[:, None] + shift[0])) * np.cos(
                     6.28 * down * (grid + shift[1])
                 )
-                noisy = 127 + 80 * rng.uniform(0.5, 1.0) * pattern + rng.normal(0.0, 80.0, size=(side, side))
+                noisy = 127 + 80 * rng.uniform(0.5, 1.0) * pattern + rng.normal(0.0, noise, size=(side, side))
                 drawn[index, channel] = np.clip(noisy, 0, 255)
         x = drawn.reshape(total, -1) / 255.0
     order = np.random.default_rng(11).permutation(len(y))
@@ -196,13 +200,14 @@ class Images:
     channels: int
     classes: int
     scale: float = 1.0
+    noise: float = 100.0
     source: str = "generated"
 
     def arguments(self) -> dict[str, Any]:
         """What `prepare_images` is called with, besides the scale."""
         return {
             "source": self.source, "count": self.count, "side": self.side, "channels": self.channels,
-            "classes": self.classes,
+            "classes": self.classes, "noise": self.noise,
         }  # fmt: skip
 
     def hints(self) -> dict[str, Any]:

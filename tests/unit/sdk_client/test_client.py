@@ -92,7 +92,7 @@ def test_no_answer_at_all_says_what_to_do(api: FakeApi, client: Client) -> None:
 
     with pytest.raises(NotReachable, match="cannot reach http://api: is the stack up\\? Run `nodewise up`"):
         client.nodes()
-    assert len(api.requests) == 5
+    assert len(api.requests) == 6
 
 
 def test_a_refusal_is_not_repeated_and_says_field_and_rule(api: FakeApi, client: Client) -> None:
@@ -280,7 +280,7 @@ def test_events_give_up_when_the_server_stays_away(api: FakeApi, client: Client)
 
     with pytest.raises(NotReachable):
         next(client.events("r"))
-    assert len(api.requests) == 5
+    assert len(api.requests) == 6
 
 
 def test_data_of_several_lines_is_one_event() -> None:

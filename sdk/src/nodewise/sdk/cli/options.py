@@ -20,8 +20,10 @@ RunRef = Annotated[
 ]
 
 _ID_LENGTH = 36
-_CLI_RETRIES = 2
+_RETRIES = 2
 """A person waits: give up after about half a second."""
+_PATIENT_RETRIES = 7
+"""Whoever follows a run outlives a restart of the API: about sixteen seconds."""
 
 
 class AmbiguousRun(NodewiseError):
@@ -33,11 +35,11 @@ class AmbiguousRun(NodewiseError):
         super().__init__(f"{len(runs)} runs begin with {prefix!r}: {listed}{' ...' if len(runs) > 5 else ''}")
 
 
-def connect(url: str | None) -> Client:
-    """A client that gives up early, since a person waits."""
+def connect(url: str | None, *, patient: bool = False) -> Client:
+    """A client that gives up early, since a person waits; or late, for one who follows a run."""
     from nodewise.sdk.client import Client  # noqa: PLC0415
 
-    return Client(url, retries=_CLI_RETRIES)
+    return Client(url, retries=_PATIENT_RETRIES if patient else _RETRIES)
 
 
 def find_run(client: Client, ref: str) -> Run:

@@ -45,7 +45,10 @@ def rich_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, title: 
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        # Names stay whole; only the last column, where sentences stand, is wrapped.
+        table.add_column(header, no_wrap=header != headers[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
     return table

@@ -107,7 +107,7 @@ def logs(
     url: Url = None,
 ) -> None:
     """Print what tasks wrote."""
-    with connect(url) as client:
+    with connect(url, patient=follow) as client:
         found = find_run(client, run)
         for item in _chosen(found, task):
             if task is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -58,17 +58,21 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
             compiled, parameters=parameters, name=name, policy=policy, strategy=strategy,
             priority=priority, deadline=until, team=team, labels=labels,
         )  # fmt: skip
-        if as_json and not watch:
-            print_json(run.info)
-        elif not as_json:
-            typer.echo(f"{run.id}  {run.name}  {run.state}")
-        if watch:
-            from nodewise.sdk.cli.watch import follow  # noqa: PLC0415
+    if not as_json:
+        typer.echo(f"{run.id}  {run.name}  {run.state}")
+    elif not watch:
+        print_json(run.info)
+    if watch:
+        _watch(run.id, url=url, as_json=as_json)
 
-            follow(run, quiet=as_json)
-            if as_json:
-                print_json(run.info)
-            raise typer.Exit(0 if run.succeeded else 1)
+
+def _watch(run_id: str, *, url: str | None, as_json: bool) -> NoReturn:
+    from nodewise.sdk.cli.watch import follow  # noqa: PLC0415
+
+    ended = follow(run_id, url=url, quiet=as_json)
+    if as_json:
+        print_json(ended.info)
+    raise typer.Exit(0 if ended.succeeded else 1)
 
 
 def _deadline(text: str | None) -> str | None:

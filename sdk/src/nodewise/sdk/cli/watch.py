@@ -25,19 +25,19 @@ def watch(run: RunRef, url: Url = None) -> None:
     The exit code is 0 only if it SUCCEEDED.
     """
     with connect(url) as client:
-        found = find_run(client, run)
-        follow(found)
-    raise typer.Exit(0 if found.succeeded else 1)
+        run_id = find_run(client, run).id
+    raise typer.Exit(0 if follow(run_id, url=url).succeeded else 1)
 
 
-def follow(run: Run, *, quiet: bool = False) -> None:
-    """Show the run until it has ended; `quiet`: just wait."""
-    if quiet:
-        run.wait(progress=False, check=False)
-    elif is_terminal():
-        _follow_live(run)
-    else:
-        _follow_plainly(run)
+def follow(run_id: str, *, url: str | None, quiet: bool = False) -> Run:
+    """Show the run until it has ended, and return it; `quiet`: just wait."""
+    with connect(url, patient=True) as client:
+        run = client.get(run_id)
+        if quiet:
+            return run.wait(progress=False, check=False)
+        show = _follow_live if is_terminal() else _follow_plainly
+        show(run)
+        return run
 
 
 def _follow_live(run: Run) -> None:

@@ -37,7 +37,7 @@ class Client:
         url: str | None = None,
         *,
         timeout: float = 30.0,
-        retries: int = 4,
+        retries: int = 5,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
