@@ -6,6 +6,7 @@ machine likes. Whatever happened, when everybody can speak and hear again, every
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 
 from hypothesis import HealthCheck, Phase, settings
@@ -43,6 +44,8 @@ SHAPES: tuple[Mapping[str, tuple[str, ...]], ...] = (
     {"a": (), "left": ("a",), "right": ("a",), "end": ("left", "right")},
 )
 NODES = ("n1", "n2")
+SKEWS = {"n1": timedelta(hours=-3), "n2": timedelta(hours=1)}
+"""How wrong the nodes' clocks are."""
 ROUNDS = 250
 """More than the longest chain, lost ten times with its pauses, needs to end."""
 
@@ -256,7 +259,11 @@ class LifeOfRuns(RuleBasedStateMachine):
             self.starts.append((node, self.world.place(RunId(str(run_id)), str(path), node)))
 
     def _beat(self, agent: Agent) -> None:
-        reports = [AttemptReport(key=key, state=state) for key, state in agent.attempts.items()]
+        at = self.world.clock.now + SKEWS[agent.name]
+        reports = [
+            AttemptReport(key=key, state=state, started_at=at, finished_at=at)
+            for key, state in agent.attempts.items()
+        ]
         self.in_flight.append(
             self.world.heartbeat(*reports, node=agent.name, boot=f"{agent.name}-{agent.boot}")
         )
