@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from nodewise.core.errors import NodewiseError
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -22,6 +24,10 @@ DatabaseOption = Annotated[
         "--database", metavar="URL", help="Postgres URL; else DATABASE_URL, else the stack started here."
     ),
 ]
+
+
+class NotPossible(NodewiseError):
+    """A report or an export that cannot be made from here; says what is missing."""
 
 
 def report(
@@ -51,7 +57,7 @@ def report(
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise _refusal(f"cannot write {output}: {error.strerror}") from error
+        raise NotPossible(f"cannot write {output}: {error.strerror}") from error
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_OF_A_FILE)
@@ -70,7 +76,7 @@ def export(
         try:
             written = export_all(connection, directory)
         except OSError as error:
-            raise _refusal(f"cannot write into {directory}: {error.strerror or error}") from error
+            raise NotPossible(f"cannot write into {directory}: {error.strerror or error}") from error
     typer.echo(f"Wrote {len(written)} files into {directory}")
 
 
@@ -78,12 +84,12 @@ def database_url(given: str | None) -> str:
     """The database that is meant: named, in the environment, or of the stack that was started here.
 
     Raises:
-        typer.BadParameter: None of the three; says what to do.
+        NotPossible: None of the three; says what to do.
     """
     named = given or os.environ.get("DATABASE_URL") or os.environ.get("NODEWISE_DATABASE_URL") or _of_stack()
     if named:
         return named
-    raise _refusal("no database: give --database URL, set DATABASE_URL, or start one with `nodewise up`")
+    raise NotPossible("no database: give --database URL, set DATABASE_URL, or start one with `nodewise up`")
 
 
 def _of_stack() -> str | None:
@@ -115,11 +121,11 @@ def _connected(given: str | None) -> "Iterator[Connection]":
             yield connection.execution_options(**options)
         engine.dispose()
     except ArgumentError as error:
-        raise _refusal(f"{url!r} is not the URL of a database") from error
+        raise NotPossible(f"{url!r} is not the URL of a database") from error
     except OperationalError as error:
-        raise _refusal(f"the database does not answer: {_first_line(error.orig)}") from error
+        raise NotPossible(f"the database does not answer: {_first_line(error.orig)}") from error
     except ProgrammingError as error:
-        raise _refusal(
+        raise NotPossible(
             f"this is not a Nodewise database of this version: {_first_line(error.orig)}"
         ) from error
 
@@ -134,9 +140,7 @@ def _moment(given: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(given)
     except ValueError as error:
-        raise _refusal(f"--since {given!r} is not a time such as 2026-11-20 or 2026-11-20T12:30") from error
+        raise NotPossible(
+            f"--since {given!r} is not a time such as 2026-11-20 or 2026-11-20T12:30"
+        ) from error
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _refusal(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message)

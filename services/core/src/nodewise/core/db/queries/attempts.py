@@ -25,9 +25,7 @@ _LIVE_ON_NODE_OF_RUNS = text(
     "ORDER BY a.run_id, a.path"
 )
 
-_ENDED_LEASES = text(
-    f"SELECT {_COLUMNS} AND a.lease_until <= :now ORDER BY a.run_id, a.path"
-)
+_ENDED_LEASES = text(f"SELECT {_COLUMNS} AND a.lease_until <= :now ORDER BY a.run_id, a.path")
 
 _ENDED_LEASES_OF_RUNS = text(
     f"SELECT {_COLUMNS} AND a.lease_until <= :now AND a.run_id = ANY(CAST(:run_ids AS uuid[])) "
