@@ -129,7 +129,7 @@ class AgentProcess:
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
-            self.kill()
+            self.terminate()
         # Its broker may be gone by now.
         with contextlib.suppress(OperationalError, redis.RedisError, OSError):
             self.ear.close()

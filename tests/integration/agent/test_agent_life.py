@@ -140,6 +140,12 @@ def test_sigterm_ends_tasks_and_says_goodbye(agent: AgentProcess, tmp_path: Path
     assert [report.key.path for report in back.attempts] == ["done"]
 
 
+def test_sigterm_right_after_the_start_is_orderly(agent: AgentProcess) -> None:
+    agent.ear.wait_for(lambda heartbeat: heartbeat)
+    assert agent.terminate() == 0
+    assert agent.ear.drain()[-1].leaving
+
+
 def test_sigterm_ends_an_agent_whose_broker_never_came(stopped_agent: AgentProcess) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -57,7 +57,8 @@ class Heart:
         """Send the last one, which says that no other will come."""
         self._stopped.set()
         self._changed.set()
-        self._thread.join(2.0)
+        if self._thread.is_alive():
+            self._thread.join(2.0)
         self._send(leaving=True)
 
     def _run(self) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,12 +54,13 @@ def run(settings: Settings, options: AgentOptions) -> None:
     Raises:
         OptionError: The work directory cannot be used, or another agent uses it.
     """
+    # Until Celery's worker takes the signal over.
+    signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings, "agent")
     structlog.contextvars.bind_contextvars(node=options.node.name)
     with owning(options.work_dir):
         store = ArtifactStore(settings.store_url)
-        if not _wait_for_servers(settings, store):
-            return
+        _wait_for_servers(settings, store)
         agent = Agent(_workshop(settings, options, store))
         _serve_metrics(settings, options, agent)
         _work(settings, options, agent)
@@ -67,7 +69,6 @@ def run(settings: Settings, options: AgentOptions) -> None:
 def _work(settings: Settings, options: AgentOptions, agent: Agent) -> None:
     app = create_app(f"agent-{options.node.name}", settings)
     register(app, agent)
-    agent.start(create_heart(settings, options, app, agent))
 
     def begin_leaving(**_: object) -> None:
         # From a signal handler, where taking locks could wait for ourselves.
@@ -76,9 +77,8 @@ def _work(settings: Settings, options: AgentOptions, agent: Agent) -> None:
     worker_shutting_down.connect(begin_leaving, weak=False)
     queue = agent_queue(options.node.name)
     try:
+        agent.start(create_heart(settings, options, app, agent))
         app.worker_main(worker_arguments(queue, name=options.node.name))
-    except SystemExit as stop:
-        _log.info("the worker ended", code=stop.code)
     finally:
         agent.leave()
 
@@ -167,34 +167,26 @@ def owning(work_dir: Path) -> Iterator[None]:
         yield
 
 
-def _wait_for_servers(settings: Settings, store: ArtifactStore) -> bool:
-    """Wait until broker and store can be used, saying once which one cannot; False when SIGTERM came first."""
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
-        stopped.set()
-
-    before = signal.signal(signal.SIGTERM, stop)
-    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
-    try:
-        return _wait_until("the broker", client.ping, stopped) and _wait_until(
-            "the store", store.check, stopped
-        )
-    finally:
-        client.close()
-        signal.signal(signal.SIGTERM, before)
+def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
+    raise SystemExit(0)
 
 
-def _wait_until(server: str, probe: Callable[[], object], stopped: threading.Event) -> bool:
+def _wait_for_servers(settings: Settings, store: ArtifactStore) -> None:
+    """Wait until broker and store can be used, saying once which one cannot."""
+    with redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+        _wait_until("the broker", client.ping)
+    _wait_until("the store", store.check)
+
+
+def _wait_until(server: str, probe: Callable[[], object]) -> None:
     pause = 0.1
-    while not stopped.is_set():
+    while True:
         try:
             probe()
         except (redis.RedisError, StoreError) as error:
             if pause == 0.1:
                 _log.warning("waiting for a server", server=server, error=str(error).splitlines()[0])
-            stopped.wait(pause)
+            time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         else:
-            return True
-    return False
+            return
