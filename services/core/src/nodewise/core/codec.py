@@ -1,7 +1,8 @@
 """Values to JSON and back, through pydantic: for rows, messages and files."""
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -9,13 +10,13 @@ T = TypeVar("T")
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
 def encode(value: object) -> Any:
     """The value as plain JSON types (enums as text, durations as ISO 8601, times as RFC 3339)."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    return _adapter(cast("Hashable", type(value))).dump_python(value, mode="json")
 
 
 def decode(kind: type[T], raw: object) -> T:
@@ -24,4 +25,4 @@ def decode(kind: type[T], raw: object) -> T:
     Raises:
         pydantic.ValidationError: `raw` does not describe a `kind`.
     """
-    return _adapter(kind).validate_python(raw)  # type: ignore[no-any-return]
+    return cast("T", _adapter(cast("Hashable", kind)).validate_python(raw))
