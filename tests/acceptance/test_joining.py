@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,19 @@ class Agent:
         return self._process.wait(15)
 
 
-def test_a_node_joins_goes_and_is_used_again(stack: RunningStack, tmp_path: Path) -> None:
-    agent = Agent(stack, tmp_path / "work")
-    with Client(stack.api_url) as client:
+@pytest.fixture
+def small_stack(tmp_path: Path) -> Iterator[RunningStack]:
+    """One of its own: the node that joins here stays on record, and others count nodes."""
+    running = RunningStack(home=tmp_path / "home", agents=1)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+def test_a_node_joins_goes_and_is_used_again(small_stack: RunningStack, tmp_path: Path) -> None:
+    agent = Agent(small_stack, tmp_path / "work")
+    with Client(small_stack.api_url) as client:
 
         def state() -> str | None:
             return next((n["state"] for n in client.nodes() if n["name"] == "extra"), None)

@@ -11,6 +11,7 @@ from nodewise.stack import home as homes
 from nodewise.stack.doctor import examine
 from nodewise.stack.findings import Finding, Level
 from tests.support.stack import Foreground, fake_services, run_command
+from tests.support.waiting import wait_until
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -49,7 +50,9 @@ def test_a_running_stack_and_then_a_dead_one(tmp_path: Path) -> None:
         # A supervisor that hangs restarts nothing.
         up.process.send_signal(signal.SIGSTOP)
         os.kill(state.processes["scheduler"].id.pid, signal.SIGKILL)
-        assert findings(home)["scheduler"].level is Level.FAIL
+        wait_until(
+            lambda: findings(home)["scheduler"].level is Level.FAIL, 10, "the dead scheduler to be seen"
+        )
         up.process.kill()
         up.process.wait()
         ill = run_command("doctor", "--home", str(home))
