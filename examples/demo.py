@@ -167,7 +167,8 @@ def show(environment: Mapping[str, str]) -> bool:
         print_tasks(runs)
         print_accuracies(runs)
     print(flush=True)
-    _nodewise(environment, "report", "--output", str(OUT / "report.html"))
+    # Its table of tasks would repeat ours.
+    _nodewise(environment, "report", "--no-tasks", "--output", str(OUT / "report.html"))
     _nodewise(environment, "export", str(OUT))
     failed = [run for run in runs if not run.succeeded]
     for run in failed:

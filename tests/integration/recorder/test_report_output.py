@@ -56,9 +56,9 @@ def page_of(connection: Connection) -> tuple[str, Reader]:
     return page, reader
 
 
-def printed(connection: Connection) -> str:
+def printed(connection: Connection, *, tasks: bool = True) -> str:
     text = io.StringIO()
-    print_report(build_report(connection), Console(file=text, width=200))
+    print_report(build_report(connection), Console(file=text, width=200), tasks=tasks)
     return text.getvalue()
 
 
@@ -87,6 +87,14 @@ def test_a_record_of_runs_that_only_wait_can_be_shown(engine: Engine) -> None:
         )
         page, _ = page_of(connection)
     assert "1 under way" in page
+
+
+def test_the_rows_of_tasks_can_be_left_out(filled: Engine) -> None:
+    with filled.connect() as connection:
+        whole, short = printed(connection), printed(connection, tasks=False)
+    assert "Why this node" in whole
+    assert "Why this node" not in short
+    assert "Summary" in short
 
 
 def test_the_page_stands_alone(filled: Engine) -> None:

@@ -39,6 +39,9 @@ def report(
         str | None,
         typer.Option("--since", help="Only runs submitted since then (ISO 8601; UTC unless it says)."),
     ] = None,
+    tasks: Annotated[
+        bool, typer.Option("--tasks/--no-tasks", help="Print a row for each task; the page always has them.")
+    ] = True,
 ) -> None:
     """Print what ran where, how long it waited and took, and write it as one self-contained page."""
     from rich.console import Console  # noqa: PLC0415 - a command's imports wait for its use
@@ -61,7 +64,7 @@ def report(
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_OF_A_FILE)
-    print_report(built, console)
+    print_report(built, console, tasks=tasks)
     console.print(f"Wrote {output}", highlight=False)
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from nodewise.recorder.reports.build import Report
-from nodewise.recorder.reports.tabular import TextTable, summary, text_tables
+from nodewise.recorder.reports.tabular import TASKS_TITLE, TextTable, summary, text_tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -11,8 +11,14 @@ if TYPE_CHECKING:
 _MAX_ROWS: Final = 200
 
 
-def print_report(report: Report, console: "Console") -> None:
-    """Print all tables; of long ones the first rows (the page and the export have the rest)."""
+def print_report(report: Report, console: "Console", *, tasks: bool = True) -> None:
+    """Print all tables; of long ones the first rows (the page and the export have the rest).
+
+    Args:
+        report: What to print.
+        console: Where to.
+        tasks: Whether to print the table with a row for each task.
+    """
     from rich.table import Table  # noqa: PLC0415 - only where something is printed
 
     if report.empty:
@@ -23,7 +29,8 @@ def print_report(report: Report, console: "Console") -> None:
         figures.add_row(name, figure)
     console.print(figures)
     for table in text_tables(report, max_rows=_MAX_ROWS):
-        _print_table(table, console)
+        if tasks or table.title != TASKS_TITLE:
+            _print_table(table, console)
 
 
 def _print_table(table: TextTable, console: "Console") -> None:

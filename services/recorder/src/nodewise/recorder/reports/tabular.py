@@ -10,6 +10,8 @@ from nodewise.recorder.reports.wording import duration, factor, percent
 Row = Mapping[str, object]
 Cell = Callable[[Row], str]
 
+TASKS_TITLE: Final = "Tasks"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -119,7 +121,7 @@ def text_tables(report: Report, *, max_rows: int) -> Sequence[TextTable]:
             report.pipelines,
         ),
         (
-            "Tasks",
+            TASKS_TITLE,
             "A task waits from the time its inputs are there to its start, latest attempt.",
             _TASKS,
             report.tasks,
