@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.11+: make demo, make test.
 PYTHON ?= python3
 VENV := .venv
+TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PORTIONS := services/core services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack sdk
@@ -21,7 +22,7 @@ demo: setup
 	@$(BIN)/python -m examples.demo
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup
 	@$(BIN)/ruff check .
