@@ -141,7 +141,7 @@ def test_an_unknown_strategy_rests_and_blocks_nobody(engine: Engine, settings: S
     assert all_rows(engine, "SELECT not_before > now() FROM tasks WHERE path = 'a'") == [(True,)]
 
 
-def test_a_job_that_cannot_be_built_rests_with_what_is_wrong_and_blocks_nobody(
+def test_a_job_that_cannot_be_built_fails_with_what_is_wrong_and_blocks_nobody(
     engine: Engine, settings: Settings
 ) -> None:
     add_nodes(engine, n1=2)
@@ -155,9 +155,9 @@ def test_a_job_that_cannot_be_built_rests_with_what_is_wrong_and_blocks_nobody(
         connection.execute(text("UPDATE tasks SET path = 'd' WHERE run_id = :id"), {"id": renamed})
     make_placer(engine, settings).look()
     assert all_rows(engine, STATES) == [
-        ("a", "READY", "job_not_built"),
+        ("a", "FAILED", "job_not_built"),
         ("b", "PLACED", "placed"),
-        ("d", "READY", "job_not_built"),
+        ("d", "FAILED", "job_not_built"),
     ]
     [[first], [second]] = all_rows(
         engine, "SELECT reason FROM tasks WHERE reason_code = 'job_not_built' ORDER BY path"

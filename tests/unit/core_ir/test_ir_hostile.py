@@ -153,3 +153,16 @@ def assert_consistent(pipeline: Pipeline) -> None:
         assert task.spec.path == path
         assert set(task.spec.upstream) <= seen
         seen.add(path)
+
+
+@pytest.mark.parametrize("number", [1e20, -1e300, 1.7976931348623157e308, 2**63])
+def test_what_postgres_makes_of_a_double_is_read_again(number: float) -> None:
+    """jsonb gives 1e20 back as the integer 100000000000000000000."""
+    check_json({"a": number})
+    check_json({"a": int(number)})
+
+
+@pytest.mark.parametrize("number", [2**64 + 1, 10**400, -(10**4000)])
+def test_an_integer_that_no_double_holds_is_refused(number: int) -> None:
+    with pytest.raises(InvalidPipeline, match="64 bits"):
+        check_json({"a": number})

@@ -113,10 +113,10 @@ def test_a_task_is_admitted_when_its_back_off_is_over() -> None:
 
 
 def test_what_the_placer_said_of_a_resting_task_stays() -> None:
-    said = Reason(code=ReasonCode.JOB_NOT_BUILT, text="no such task")
+    said = Reason(code=ReasonCode.UNKNOWN_STRATEGY, text="no such strategy")
     decided = decide([Queued(task=a_task(), not_before=NOON + seconds(9), reason=said)], a_cluster(a_node()))
     assert decided.reasons == {}
-    assert decided.waiting == {ReasonCode.JOB_NOT_BUILT: 1}
+    assert decided.waiting == {ReasonCode.UNKNOWN_STRATEGY: 1}
 
 
 def test_an_unknown_or_broken_policy_holds_up_only_its_own_tasks() -> None:

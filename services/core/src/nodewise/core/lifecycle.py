@@ -53,6 +53,8 @@ class TaskEvent(StrEnum):
     ADMIT = "admit"
     DEFER = "defer"
     PLACE = "place"
+    REJECT = "reject"
+    """No job can be made of what is on record, whatever the node."""
     START = "start"
     SUCCEED = "succeed"
     FAIL = "fail"
@@ -87,6 +89,7 @@ TASK_TRANSITIONS: Final[Mapping[tuple[TaskState, TaskEvent], TaskState]] = Mappi
         (_T.READY, _E.CANCEL): _T.CANCELED,
         (_T.ADMITTED, _E.PLACE): _T.PLACED,
         (_T.ADMITTED, _E.DEFER): _T.READY,
+        (_T.ADMITTED, _E.REJECT): _T.FAILED,
         (_T.ADMITTED, _E.SKIP): _T.SKIPPED,
         (_T.ADMITTED, _E.CANCEL): _T.CANCELED,
         (_T.PLACED, _E.START): _T.RUNNING,
@@ -109,6 +112,7 @@ TASK_EVENT_OWNERS: Final[Mapping[TaskEvent, str]] = MappingProxyType(
         _E.ADMIT: "scheduler",
         _E.PLACE: "placer",
         _E.DEFER: "placer",
+        _E.REJECT: "placer",
         _E.INPUTS_READY: "recorder",
         _E.START: "recorder",
         _E.SUCCEED: "recorder",

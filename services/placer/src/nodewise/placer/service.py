@@ -22,7 +22,7 @@ from nodewise.core.db.queries.placements import (
     previous_node,
 )
 from nodewise.core.estimates.runtime import learned_seconds
-from nodewise.core.messages import WAKE_SCHEDULER
+from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Deferral, Reason, ReasonCode
 from nodewise.core.model.ids import AttemptKey, TaskRef
@@ -90,6 +90,8 @@ class Placer:
         self.dispatcher.dispatch(settled, jobs, self.clock())
         if starved:
             self.waker.wake(WAKE_SCHEDULER)
+        if settled.rejected:
+            self.waker.wake(WAKE_RECORDER)
         return True
 
     def _settled(
@@ -135,7 +137,7 @@ def _given_up(
 def _measure(settled: Settled) -> None:
     for new in settled.placed.values():
         _PLACED.labels(new.placement.node, new.strategy).inc()
-    for deferral in settled.deferred:
+    for deferral in (*settled.deferred, *settled.rejected):
         _DEFERRED.labels(deferral.reason.code.value).inc()
     _LOST.inc(len(settled.lost))
     _log.info("placed", placed=len(settled.placed), deferred=len(settled.deferred), lost=len(settled.lost))

@@ -29,15 +29,16 @@ _AT_ONCE: Final = frozenset(
 _REST: Final = timedelta(seconds=1)
 """For a strategy's own reasons, which only its next answer can change."""
 _LONG_REST: Final = timedelta(seconds=15)
-"""For what only an operator can change: a plug-in that is missing, a job that cannot be built."""
+"""For what only an operator can change: a plug-in that is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What a transaction recorded: attempts with their node, deferrals, and who lost a race."""
+    """What a transaction recorded: attempts with their node, deferrals, tasks that failed, and who lost a race."""
 
     placed: Mapping[AttemptKey, NewAttempt] = field(default_factory=dict)
     deferred: Sequence[Deferral] = ()
+    rejected: Sequence[Deferral] = ()
     lost: frozenset[TaskRef] = frozenset()
 
 
@@ -63,8 +64,12 @@ def settle(
         by_ref[found.ref].key: _attempt(by_ref[found.ref], found, classes[found.node], desk.estimates)
         for found in placements
     }
-    deferred = [decision for decision in decisions if isinstance(decision, Deferral)]
+    unplaced = [decision for decision in decisions if isinstance(decision, Deferral)]
+    # A job is made from rows that never change: what cannot be built now never can.
+    rejected = [found for found in unplaced if found.reason.code is ReasonCode.JOB_NOT_BUILT]
+    deferred = [found for found in unplaced if found.reason.code is not ReasonCode.JOB_NOT_BUILT]
     _defer(connection, deferred, desk.now)
+    _reject(connection, rejected, desk.now)
     insert_attempts(connection, list(attempts.values()), placer=desk.placer, now=desk.now, lease=desk.lease)
     requests = [
         BookingRequest(
@@ -77,7 +82,8 @@ def settle(
     take_back_attempts(connection, lost)
     placed = {key: new for key, new in attempts.items() if key in booked}
     _place(connection, placed, desk.now)
-    return Settled(placed=placed, deferred=deferred, lost=frozenset(key.task for key in lost))
+    lost_refs = frozenset(key.task for key in lost)
+    return Settled(placed=placed, deferred=deferred, rejected=rejected, lost=lost_refs)
 
 
 def _attempt(
@@ -131,8 +137,22 @@ def _defer(connection: Connection, deferred: Sequence[Deferral], now: datetime) 
     move_tasks(connection, moves, service="placer")
 
 
+def _reject(connection: Connection, rejected: Sequence[Deferral], now: datetime) -> None:
+    moves = [
+        TaskMove(
+            ref=deferral.ref,
+            state=TaskState.ADMITTED,
+            event=TaskEvent.REJECT,
+            at=now,
+            reason=deferral.reason,
+            finished_at=now,
+        )
+        for deferral in rejected
+    ]
+    move_tasks(connection, moves, service="placer")
+
+
 def _rest(code: ReasonCode, now: datetime) -> datetime | None:
     if code in _AT_ONCE:
         return None
-    long = code in (ReasonCode.UNKNOWN_STRATEGY, ReasonCode.JOB_NOT_BUILT)
-    return now + (_LONG_REST if long else _REST)
+    return now + (_LONG_REST if code is ReasonCode.UNKNOWN_STRATEGY else _REST)

@@ -30,7 +30,6 @@ QUEUED: Final = Reason(
 _KEPT_DURING_BACKOFF: Final = frozenset(
     {
         ReasonCode.RETRY_BACKOFF,
-        ReasonCode.JOB_NOT_BUILT,
         ReasonCode.UNKNOWN_STRATEGY,
         ReasonCode.STRATEGY_RULE,
     }

@@ -76,10 +76,20 @@ def _broken_scalar(value: object) -> str | None:
     if isinstance(value, str):
         return _broken_text(value)
     if isinstance(value, int):
-        return None if abs(value) <= _LARGEST_INTEGER else "is an integer of more than 64 bits"
+        return None if _is_storable(value) else "is an integer of more than 64 bits"
     if isinstance(value, float):
         return None if math.isfinite(value) else "is not a finite number"
     return f"is a {type(value).__name__}, which JSON does not have"
+
+
+def _is_storable(value: int) -> bool:
+    """At most 64 bits, or a double that happens to be whole: Postgres gives 1e20 back as 100000000000000000000."""
+    if abs(value) <= _LARGEST_INTEGER:
+        return True
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
 
 
 def _broken_text(text: str) -> str | None:
