@@ -212,3 +212,12 @@ def test_children_do_not_hear_ctrl_c_in_the_terminal(start: Start) -> None:
     groups = {os.getpgid(process.id.pid) for process in state.processes.values()}
     assert os.getpgid(0) not in groups
     assert all(psutil.Process(p.id.pid).is_running() for p in state.processes.values())
+
+
+@pytest.mark.parametrize("mode", [[], ["--detach"]])
+def test_a_strategy_that_nobody_knows_starts_nothing(home: Path, mode: list[str]) -> None:
+    done = run_command("up", "--home", str(home), "--strategy", "gredy", *mode)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "greedy" in done.stderr
+    assert not home.exists()

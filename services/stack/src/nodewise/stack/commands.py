@@ -18,7 +18,9 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
     agents: Annotated[int, typer.Option(help="Node agents to start here.")] = 4,
     placers: Annotated[int, typer.Option(help="Placers to start.")] = 1,
     policy: Annotated[str | None, typer.Option(help="Policy of runs that name none.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="Strategy of runs that name none.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Strategy of runs that name none; or a preset, for both.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; else a free one.")] = None,
     home: _Home = None,
 ) -> None:
@@ -27,6 +29,7 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
 
     from nodewise.core.errors import NodewiseError  # noqa: PLC0415
     from nodewise.stack import launch  # noqa: PLC0415
+    from nodewise.stack.choice import chosen  # noqa: PLC0415
     from nodewise.stack.detach import up_detached  # noqa: PLC0415
     from nodewise.stack.home import find_home  # noqa: PLC0415
     from nodewise.stack.plan import Options  # noqa: PLC0415
@@ -36,7 +39,7 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
     try:
         options = Options(agents=agents, placers=placers, policy=policy, strategy=strategy, port=port)
         folder = find_home(home, os.environ)
-        code = (up_detached if detach else launch.up)(folder, options, report)
+        code = (up_detached if detach else launch.up)(folder, chosen(options, os.environ), report)
     except NodewiseError as error:
         report.failed(str(error))
         code = 1

@@ -19,7 +19,7 @@ from nodewise.stack.profiles import AgentProfile, agent_profiles
 from nodewise.stack.report import Reporter
 from nodewise.stack.servers import assemble, embedded
 from nodewise.stack.signals import Signals
-from nodewise.stack.state import Phase, ProcessState, StackState, load_state, save_state
+from nodewise.stack.state import Phase, ProcessState, StackState, load_state, save_state, state_path
 from nodewise.stack.supervisor import StopRequested, Supervisor
 
 
@@ -65,7 +65,7 @@ class _Stack:
         self._state = _first_state(self._site)
 
     def live(self) -> None:
-        supervisor = Supervisor(self._signals, tell=self._report.line, changed=self._save)
+        supervisor = Supervisor(self._signals, tell=self._report.line, changed=self._note)
         try:
             with suppress(StopRequested):
                 self._start(supervisor)
@@ -73,7 +73,8 @@ class _Stack:
             self._report.line("stopping")
         finally:
             supervisor.stop()
-            save_state(self._home, self._state.stopped())
+            with suppress(OSError):
+                save_state(self._home, self._state.stopped())
             # A task outlives an agent that had to be killed; nothing of this home outlives its supervisor.
             clean_up(self._home)
 
@@ -87,6 +88,13 @@ class _Stack:
         self._state = replace(self._state, phase=Phase.RUNNING)
         self._save(supervisor.processes())
         self._report.ready(self._state)
+
+    def _note(self, processes: Mapping[str, ProcessState]) -> None:
+        """Save what changed while the stack runs. A full disk must not end the processes that could free it."""
+        try:
+            self._save(processes)
+        except OSError as error:
+            self._report.line(f"cannot write {state_path(self._home)}: {error.strerror}; the stack goes on")
 
     def _save(self, processes: Mapping[str, ProcessState]) -> None:
         self._state = replace(self._state, processes=processes)

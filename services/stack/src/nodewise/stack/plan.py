@@ -1,7 +1,7 @@
 """What to start, in which order, with which environment. Pure: the machine and the ports come in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nodewise.stack.errors import StackError
@@ -159,8 +159,10 @@ def _worker(site: Site, name: str, arguments: Sequence[str], settings: Mapping[s
 def _agent(site: Site, agent: AgentProfile) -> Planned:
     name = agent_process(agent)
     worker = _worker(site, name, agent_arguments(agent, site.home / "agents" / agent.name), {})
+    # An agent needs the broker and the store; what it does not know, no task of it can read.
+    env = {name: value for name, value in worker.program.env.items() if name != "DATABASE_URL"}
     return Planned(
-        program=worker.program,
+        program=replace(worker.program, env=env),
         probes=(*worker.probes, NodeProbe(site.url("api"), agent.name)),
         port=worker.port,
     )

@@ -108,6 +108,9 @@ def load_state(home: Path) -> StackState | None:
 def save_state(home: Path, state: StackState) -> None:
     """Replace the file at once, readable by its owner only: the addresses carry passwords."""
     temporary = home / f"stack.json.{os.getpid()}"
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(state.to_json(), file, indent=2)
-    temporary.replace(state_path(home))
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(state.to_json(), file, indent=2)
+        temporary.replace(state_path(home))
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""The policy and the strategy that `nodewise up` was asked for: known ones, or nothing starts."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from nodewise.core import plugins
+from nodewise.stack.errors import StackError
+from nodewise.stack.plan import Options
+
+
+def chosen(options: Options, env: Mapping[str, str]) -> Options:
+    """The options with a preset replaced by what it stands for; a policy beside it wins over its own.
+
+    Raises:
+        StackError: A name that the options or the environment carry is none of an installed policy, strategy or
+            preset. Every run would wait for it for ever.
+    """
+    strategies = {*plugins.strategies(), *plugins.presets()}
+    _require("--policy", options.policy, plugins.policies())
+    _require("--strategy", options.strategy, strategies)
+    _require("NODEWISE_POLICY", env.get("NODEWISE_POLICY"), plugins.policies())
+    _require("NODEWISE_STRATEGY", env.get("NODEWISE_STRATEGY"), strategies)
+    preset = plugins.presets().get(options.strategy or "")
+    if preset is None:
+        return options
+    return replace(options, policy=options.policy or preset.policy, strategy=preset.strategy)
+
+
+def _require(source: str, name: str | None, known: Collection[str]) -> None:
+    if name is not None and name not in known:
+        raise StackError(f"{source} is {name!r}, which is not known", f"known: {', '.join(sorted(known))}")
