@@ -47,6 +47,11 @@ def test_a_running_stack_and_then_a_dead_one(tmp_path: Path) -> None:
         assert {well[name].level for name in ("stack", "scheduler", "database", "redis", "api", "nodes")} == {
             Level.OK
         }
+        assert state.database_url in well["database"].line()
+        assert state.redis_url in well["redis"].line()
+        assert state.api_url in well["api"].line()
+        assert state.monitor_url in well["monitor"].line()
+        assert state.store_url in well["store"].line()
         # A supervisor that hangs restarts nothing.
         up.process.send_signal(signal.SIGSTOP)
         os.kill(state.processes["scheduler"].id.pid, signal.SIGKILL)

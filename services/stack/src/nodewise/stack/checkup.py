@@ -50,10 +50,13 @@ def _ports(state: StackState) -> Iterator[Finding]:
 def _running(home: Path, state: StackState) -> Iterator[Finding]:
     for name, process in state.processes.items():
         yield _process(home, name, process)
-    yield _answers("database", PostgresProbe(state.database_url), home, log="postgres")
-    yield _answers("redis", RedisProbe(state.redis_url), home, log="valkey")
-    yield _answers("api", HttpProbe(f"{state.api_url}/readyz"), home, log="api")
-    yield _answers("monitor", HttpProbe(f"{state.monitor_url}/healthz"), home, log="monitor")
+    database, redis = PostgresProbe(state.database_url), RedisProbe(state.redis_url)
+    api, monitor = HttpProbe(f"{state.api_url}/readyz"), HttpProbe(f"{state.monitor_url}/healthz")
+    yield _answers("database", state.database_url, database, log=_log(home, "postgres"))
+    yield _answers("redis", state.redis_url, redis, log=_log(home, "valkey"))
+    yield _answers("api", state.api_url, api, log=_log(home, "api"))
+    yield _answers("monitor", state.monitor_url, monitor, log=_log(home, "monitor"))
+    yield ok("store", state.store_url)
     yield from _nodes(state)
 
 
@@ -66,9 +69,11 @@ def _process(home: Path, name: str, process: ProcessState) -> Finding:
     return ok(name, f"alive (pid {process.id.pid})")
 
 
-def _answers(subject: str, probe: Probe, home: Path, *, log: str) -> Finding:
+def _answers(subject: str, address: str, probe: Probe, *, log: Path) -> Finding:
     trouble = problem(probe)
-    return fail(subject, trouble, f"read {_log(home, log)}") if trouble else ok(subject, "answers")
+    if trouble:
+        return fail(subject, f"{address}: {trouble}", f"read {log}")
+    return ok(subject, f"{address} answers")
 
 
 def _log(home: Path, name: str) -> Path:
