@@ -158,7 +158,12 @@ def test_the_summary_measures_waiting_execution_and_nodes(api: Api, engine: Engi
         insert_node(connection, "n2", SIZE)
         for name, start, end in (("a", 2, 6), ("b", 4, 12)):
             run_id = insert_run(
-                connection, pipeline_name=name, state=RunState.SUCCEEDED, finished_at=at(end), team=name
+                connection,
+                pipeline_name=name,
+                state=RunState.SUCCEEDED,
+                started_at=at(start),
+                finished_at=at(end),
+                team=name,
             )
             insert_task(connection, run_id, "train", state=TaskState.SUCCEEDED, attempt=1)
             insert_attempt(
@@ -190,6 +195,22 @@ def test_the_summary_measures_waiting_execution_and_nodes(api: Api, engine: Engi
     assert (second["tasks"], second["utilisation"]) == (0, 0)
     only_a = api.http.get("/v1/reports/summary", params={"team": "a"}).json()
     assert (only_a["runs"], only_a["total_execution_seconds"]) == ({"SUCCEEDED": 1}, 4)
+
+
+def test_the_summary_counts_the_time_between_tasks_as_waiting(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        insert_node(connection, "n1", SIZE)
+        start, end = NOW + timedelta(seconds=1), NOW + timedelta(seconds=30)
+        run_id = insert_run(connection, state=RunState.SUCCEEDED, started_at=start, finished_at=end)
+        for path, begun in (("prepare", 1), ("train", 26)):
+            insert_task(connection, run_id, path, state=TaskState.SUCCEEDED, attempt=1)
+            at = NOW + timedelta(seconds=begun)
+            times = {"started_at": at, "finished_at": at + timedelta(seconds=4)}
+            insert_attempt(connection, run_id, path, "n1", state="SUCCEEDED", **times)
+    summary = api.http.get("/v1/reports/summary").json()
+    for figures in (summary, summary["pipelines"][0]):
+        assert (figures["mean_waiting_seconds"], figures["mean_execution_seconds"]) == (22, 8)
+    assert summary["total_execution_seconds"] == 29
 
 
 def test_it_is_ready_with_the_newest_schema_only(settings: Settings, empty_database_url: str) -> None:

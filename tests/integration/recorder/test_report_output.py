@@ -160,6 +160,8 @@ def test_the_export_names_every_component_with_its_node_and_platform(filled: Eng
     assert first["platform"] in {"amd64", "arm64"}
     assert first["start_time"].endswith("Z")
     assert first["duration"] > 0
+    assert pipelines[0]["execution"] == pytest.approx(pipelines[0]["duration"])
+    assert pipelines[0]["waiting"] > 0
     skipped = pipelines[8]["components"][2]
     assert (skipped["state"], skipped["node"], skipped["start_time"]) == ("SKIPPED", None, None)
 

@@ -89,18 +89,45 @@ def rows(connection: Connection, query: str) -> list[tuple[object, ...]]:
     return [tuple(row) for row in connection.execute(text(query))]
 
 
-def test_a_run_waits_until_its_first_start_and_executes_from_there(
+RUN_TIMES = "SELECT start_delay_seconds, waiting_seconds, execution_seconds, total_seconds FROM run_times"
+
+
+def test_a_run_executes_while_any_of_its_attempts_runs_and_waits_the_rest(
     connection: Connection, history: RunId
 ) -> None:
-    query = "SELECT run_id::text, waiting_seconds, execution_seconds, total_seconds FROM run_times"
-    assert rows(connection, query) == [(history, 10.0, 23.0, 33.0)]
+    assert rows(connection, RUN_TIMES) == [(10.0, 11.0, 22.0, 33.0)]
+
+
+def test_a_run_also_waits_between_its_tasks(connection: Connection) -> None:
+    insert_node(connection, "n1", Resources(millicores=1000, memory_mib=1000))
+    run_id = insert_run(connection, state=RunState.SUCCEEDED, started_at=after(5), finished_at=after(60))
+    for path, start, end in (("a", 5, 10), ("b", 40, 50), ("c", 45, 70)):
+        insert_task(connection, run_id, path)
+        times = {"started_at": after(start), "finished_at": after(end)}
+        insert_attempt(connection, run_id, path, "n1", state="SUCCEEDED", **times)
+    assert rows(connection, RUN_TIMES) == [(5.0, 35.0, 25.0, 60.0)]
+
+
+def test_a_run_under_way_executes_up_to_now_and_clocks_that_differ_do_no_harm(connection: Connection) -> None:
+    insert_node(connection, "n1", Resources(millicores=1000, memory_mib=1000))
+    run_id = insert_run(connection, state=RunState.RUNNING, started_at=after(0))
+    insert_task(connection, run_id, "a")
+    insert_attempt(connection, run_id, "a", "n1", state="RUNNING", started_at=after(-5))
+    insert_attempt(
+        connection, run_id, "a", "n1", attempt=2, state="FAILED", started_at=after(3), finished_at=after(2)
+    )
+    ((delay, waiting, execution, total),) = rows(connection, RUN_TIMES)
+    assert (delay, waiting) == (0, 0)
+    assert execution == total
+    assert total > 0
 
 
 def test_a_run_that_has_not_started_still_waits(connection: Connection) -> None:
     insert_run(connection)
-    ((waiting, execution),) = rows(connection, "SELECT waiting_seconds, execution_seconds FROM run_times")
+    ((delay, waiting, execution, total),) = rows(connection, RUN_TIMES)
+    assert delay == waiting == total
     assert waiting > 0
-    assert execution is None
+    assert execution == 0
 
 
 def test_a_task_has_its_node_its_wait_its_run_and_its_prediction(
@@ -172,7 +199,7 @@ def test_a_booking_that_follows_a_release_does_not_add_to_it(connection: Connect
     insert_task(connection, history, "c")
     insert_attempt(connection, history, "c", "n1", state="SUCCEEDED")
     book(connection, history, "c", "n1", start=20, end=25, millicores=900)
-    query = "SELECT node, peak_millicores, peak_memory_mib, peak_gpus, overbooked FROM booking_peaks ORDER BY node"
+    query = "SELECT node, peak_millicores, peak_memory_mib, peak_gpus, overbooked FROM booking_peaks"
     assert rows(connection, query) == [
         ("n1", 900, 100, 0, False),
         ("n2", 500, 100, 0, False),

@@ -39,7 +39,10 @@ def export_all(connection: Connection, directory: Path) -> Sequence[Path]:
 
 
 def pipeline_records(connection: Connection) -> list[dict[str, object]]:
-    """Each run with its components: where each ran, on what platform, from when to when."""
+    """Each run with its components: where each ran, on what platform, from when to when.
+
+    `duration` goes from `started_at` to `finished_at`; `waiting` and `execution` are those of the view `run_times`.
+    """
     components: dict[str, list[dict[str, object]]] = {}
     for task in reports.tasks(connection, since=_EVER):
         components.setdefault(str(task["run_id"]), []).append(_component(task))
@@ -53,8 +56,9 @@ def pipeline_records(connection: Connection) -> list[dict[str, object]]:
             "scheduled_at": _iso(run["scheduled_at"]),
             "started_at": _iso(run["started_at"]),
             "finished_at": _iso(run["finished_at"]),
-            "duration": run["execution_seconds"] if run["finished_at"] else None,
+            "duration": _span(run),
             "waiting": run["waiting_seconds"],
+            "execution": run["execution_seconds"],
             "components": components.get(str(run["run_id"]), []),
         }
         for run in reports.runs(connection, since=_EVER)
@@ -86,6 +90,13 @@ def _component(task: Row) -> dict[str, object]:
         "end_time": _iso(task["finished_at"]),
         "duration": task["ran_seconds"] if task["finished_at"] else None,
     }
+
+
+def _span(run: Row) -> float | None:
+    started, finished = run["started_at"], run["finished_at"]
+    if isinstance(started, datetime) and isinstance(finished, datetime):
+        return (finished - started).total_seconds()
+    return None
 
 
 def _iso(time: object) -> str | None:

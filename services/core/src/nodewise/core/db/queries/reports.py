@@ -20,7 +20,9 @@ SELECT count(*) AS runs,
        count(*) FILTER (WHERE finished_at IS NULL) AS unfinished,
        min(submitted_at) AS first_submission, min(started_at) AS first_start, max(finished_at) AS last_end,
        extract(epoch FROM max(finished_at) - min(submitted_at))::float8 AS total_seconds,
-       extract(epoch FROM max(finished_at) - min(started_at))::float8 AS total_execution_seconds,
+       extract(epoch FROM max(finished_at) FILTER (WHERE started_at IS NOT NULL)
+                          - min(started_at))::float8 AS total_execution_seconds,
+       sum(execution_seconds) AS sum_execution_seconds,
        avg(waiting_seconds) AS mean_waiting_seconds, max(waiting_seconds) AS longest_waiting_seconds,
        avg(execution_seconds) AS mean_execution_seconds, max(execution_seconds) AS longest_execution_seconds
 FROM run_times WHERE submitted_at >= :since
@@ -36,8 +38,17 @@ FROM run_times WHERE submitted_at >= :since
 GROUP BY pipeline ORDER BY min(submitted_at), pipeline
 """)
 
+_CHOICES = text("""
+SELECT policy, strategy, count(*) AS runs, avg(waiting_seconds) AS mean_waiting_seconds,
+       avg(execution_seconds) AS mean_execution_seconds, avg(total_seconds) AS mean_total_seconds,
+       extract(epoch FROM max(finished_at) FILTER (WHERE started_at IS NOT NULL)
+                          - min(started_at))::float8 AS makespan_seconds
+FROM run_times WHERE submitted_at >= :since
+GROUP BY policy, strategy ORDER BY min(submitted_at), policy, strategy
+""")
+
 _TASKS = text("""
-SELECT t.*, r.submitted_at FROM task_times AS t JOIN runs AS r ON r.id = t.run_id
+SELECT t.*, r.submitted_at, r.policy, r.strategy FROM task_times AS t JOIN runs AS r ON r.id = t.run_id
 WHERE r.submitted_at >= :since ORDER BY r.submitted_at, t.run_id, t.ordinal
 """)
 
@@ -64,7 +75,11 @@ GROUP BY p.task_class, p.node_class ORDER BY p.task_class, p.node_class
 
 
 def totals(connection: Connection, *, since: datetime) -> Mapping[str, object]:
-    """Counts of runs by end, total execution time, waiting and execution on average and at most."""
+    """Counts of runs by end, waiting and execution on average and at most, and two ways to add up.
+
+    `total_execution_seconds` is the makespan: from the first start of all to the last end. `sum_execution_seconds` adds
+    the execution of every run, also of those that ran at the same time.
+    """
     return dict(connection.execute(_TOTALS, {"since": since}).mappings().one())
 
 
@@ -76,6 +91,11 @@ def runs(connection: Connection, *, since: datetime) -> Rows:
 def pipelines(connection: Connection, *, since: datetime) -> Rows:
     """Waiting and execution per pipeline name."""
     return _rows(connection, _PIPELINES, {"since": since})
+
+
+def policies_and_strategies(connection: Connection, *, since: datetime) -> Rows:
+    """Waiting, execution and makespan (first start to last end) per pair of policy and strategy."""
+    return _rows(connection, _CHOICES, {"since": since})
 
 
 def tasks(connection: Connection, *, since: datetime) -> Rows:

@@ -1,21 +1,14 @@
 """The figures of the summary report, over all runs or one team's. Reads only.
 
-A pipeline waits from its submission to the first start of one of its tasks, and executes from there to its end.
+Waiting and execution are those of the view `run_times`: a run executes while at least one of its attempts runs, and
+waits the rest of the time from its submission to its end, also between its tasks. `total_execution_seconds` is the
+makespan: from the first start to the last end of all runs.
 """
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, text
 
-_RUN_SPANS = """
-WITH spans AS (
-    SELECT r.id, r.name, r.pipeline_name, r.state, r.submitted_at, r.finished_at, min(a.started_at) AS started_at,
-           max(a.finished_at) AS last_end
-    FROM runs AS r LEFT JOIN attempts AS a ON a.run_id = r.id
-    WHERE CAST(:team AS text) IS NULL OR r.team = :team
-    GROUP BY r.id
-)
-"""
 _RUN_COUNTS = text(
     "SELECT state, count(*) FROM runs WHERE CAST(:team AS text) IS NULL OR team = :team GROUP BY state"
 )
@@ -23,31 +16,23 @@ _TASK_COUNTS = text("""
 SELECT t.state, count(*) FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
 WHERE CAST(:team AS text) IS NULL OR r.team = :team GROUP BY t.state
 """)
-_TOTALS = text(
-    _RUN_SPANS
-    + """
-SELECT min(started_at) AS first_start, max(last_end) AS last_end,
-       extract(epoch FROM max(last_end) - min(started_at))::float8 AS total_execution_seconds,
-       avg(extract(epoch FROM started_at - submitted_at))::float8 AS mean_waiting_seconds,
-       max(extract(epoch FROM started_at - submitted_at))::float8 AS max_waiting_seconds,
-       avg(extract(epoch FROM finished_at - started_at))::float8 AS mean_execution_seconds,
-       max(extract(epoch FROM finished_at - started_at))::float8 AS max_execution_seconds
-FROM spans
-"""
-)
-_PIPELINES = text(
-    _RUN_SPANS
-    + """
-SELECT pipeline_name AS pipeline, count(*) AS runs,
+_TOTALS = text("""
+SELECT min(started_at) AS first_start, max(finished_at) FILTER (WHERE started_at IS NOT NULL) AS last_end,
+       extract(epoch FROM max(finished_at) FILTER (WHERE started_at IS NOT NULL)
+                          - min(started_at))::float8 AS total_execution_seconds,
+       avg(waiting_seconds) AS mean_waiting_seconds, max(waiting_seconds) AS max_waiting_seconds,
+       avg(execution_seconds) AS mean_execution_seconds, max(execution_seconds) AS max_execution_seconds
+FROM run_times WHERE CAST(:team AS text) IS NULL OR team = :team
+""")
+_PIPELINES = text("""
+SELECT pipeline, count(*) AS runs,
        count(*) FILTER (WHERE state = 'SUCCEEDED') AS succeeded,
        count(*) FILTER (WHERE state = 'FAILED') AS failed,
-       avg(extract(epoch FROM started_at - submitted_at))::float8 AS mean_waiting_seconds,
-       max(extract(epoch FROM started_at - submitted_at))::float8 AS max_waiting_seconds,
-       avg(extract(epoch FROM finished_at - started_at))::float8 AS mean_execution_seconds,
-       max(extract(epoch FROM finished_at - started_at))::float8 AS max_execution_seconds
-FROM spans GROUP BY pipeline_name ORDER BY pipeline_name COLLATE "C" LIMIT :limit
-"""
-)
+       avg(waiting_seconds) AS mean_waiting_seconds, max(waiting_seconds) AS max_waiting_seconds,
+       avg(execution_seconds) AS mean_execution_seconds, max(execution_seconds) AS max_execution_seconds
+FROM run_times WHERE CAST(:team AS text) IS NULL OR team = :team
+GROUP BY pipeline ORDER BY pipeline COLLATE "C" LIMIT :limit
+""")
 # Utilisation: core-seconds that attempts really ran on the cores booked for them, over the core-seconds that the node
 # offered from the first start to the last end of all (now, while something runs).
 _NODES = text("""
@@ -78,7 +63,7 @@ def task_state_counts(connection: Connection, team: str | None) -> dict[str, int
 
 
 def totals(connection: Connection, team: str | None) -> RowMapping:
-    """First start, last end, and waiting and execution over all runs; null where nothing started yet."""
+    """First start, last end and the makespan between them (null before them), waiting and execution over all runs."""
     return connection.execute(_TOTALS, {"team": team}).mappings().one()
 
 

@@ -9,13 +9,28 @@ down_revision: str | Sequence[str] | None = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+# Attempts are cut to their run's own span, so that clocks that differ leave no negative wait.
 _RUN_TIMES = """
+WITH ran AS (
+    SELECT run_id, range_agg(tstzrange(started_at, greatest(started_at, coalesce(finished_at, 'infinity')))) AS times
+    FROM attempts WHERE started_at IS NOT NULL GROUP BY run_id
+), spans AS (
+    SELECT r.*, coalesce(r.finished_at, now()) AS known_until, ran.times
+    FROM runs AS r LEFT JOIN ran ON ran.run_id = r.id
+), executions AS (
+    SELECT s.*, coalesce((
+        SELECT sum(extract(epoch FROM upper(part) - lower(part)))
+        FROM unnest(s.times * tstzmultirange(tstzrange(s.submitted_at, greatest(s.submitted_at, s.known_until)))) AS part
+    ), 0) AS seconds
+    FROM spans AS s
+)
 SELECT r.id AS run_id, r.name AS run_name, r.pipeline_name AS pipeline, r.team, r.labels, r.policy, r.strategy, r.state,
        r.submitted_at, r.scheduled_at, r.started_at, r.finished_at,
-       extract(epoch FROM coalesce(r.started_at, r.finished_at, now()) - r.submitted_at)::float8 AS waiting_seconds,
-       extract(epoch FROM coalesce(r.finished_at, now()) - r.started_at)::float8 AS execution_seconds,
-       extract(epoch FROM coalesce(r.finished_at, now()) - r.submitted_at)::float8 AS total_seconds
-FROM runs AS r
+       extract(epoch FROM coalesce(r.started_at, r.known_until) - r.submitted_at)::float8 AS start_delay_seconds,
+       (extract(epoch FROM r.known_until - r.submitted_at) - r.seconds)::float8 AS waiting_seconds,
+       r.seconds::float8 AS execution_seconds,
+       extract(epoch FROM r.known_until - r.submitted_at)::float8 AS total_seconds
+FROM executions AS r
 """
 
 _TASK_TIMES = """
@@ -111,6 +126,7 @@ SELECT l.node, coalesce(p.millicores, 0) AS peak_millicores, l.capacity_millicor
        coalesce(p.millicores > l.capacity_millicores OR p.memory_mib > l.capacity_memory_mib
                 OR p.gpus > l.capacity_gpus, false) AS overbooked
 FROM node_loads AS l LEFT JOIN peaks AS p ON p.node = l.node
+ORDER BY l.node
 """
 
 _ATTEMPT_HISTORY = """
@@ -128,7 +144,10 @@ LEFT JOIN bookings AS b USING (run_id, path, attempt)
 _VIEWS = {
     "run_times": (
         _RUN_TIMES,
-        "How long each run waited (submission to the first start of a task), executed (to its end) and took in all. "
+        "execution_seconds: time in which at least one attempt of the run was running. "
+        "waiting_seconds: time in which none was, before the first start and between tasks. "
+        "total_seconds: submission to end; always waiting + execution. "
+        "start_delay_seconds: submission to the first start. "
         "What has not happened yet is counted up to now.",
     ),
     "task_times": (
