@@ -87,8 +87,8 @@ CALLS = [
     ("use(data=use(data=make(rows=1).data))", "has no single output; its outputs: none"),
     ("use(data=make(rows=1))", "Incompatible argument passed to the input 'data'"),
     ("use(data='x')", "task 'use'"),
-    ("make(rows=n / 0)", "TypeError"),
-    ("[make(rows=x) for x in n]", "TypeError"),
+    ("make(rows=n / 0)", "the parameter 'n' of pipeline 'p' is not known while the pipeline is written"),
+    ("[make(rows=x) for x in n]", "the parameter 'n' of pipeline 'p' is not known"),
     ("1 / 0", "ZeroDivisionError"),
     ("make(rows=1).with_resources(Resources(memory='4Q'))", "must be an amount of memory"),
 ]
@@ -100,6 +100,39 @@ def test_a_wrong_call(tmp_path: Path, call: str, rule: str) -> None:
     assert rule in str(error)
     assert error.place is not None
     assert error.place.line == FIRST + 3
+
+
+UNKNOWN = [
+    "if r.output > 5: pass", "if r.output: pass", "not r.output", "r.output == 1", "r.output != 1",
+    "1 <= r.output", "r.output + 1", "1 + r.output", "'a' + r.output", "r.output ** 2", "-r.output",
+    "for x in r.output: pass", "len(r.output)", "int(r.output)", "float(r.output)", "round(r.output)",
+    "r.output[0]", "1 in r.output", "f'{r.output:.2f}'", "r.output.real", "range(r.output)", "[1][r.output]",
+    "total = r.output; total += 1", "r.data.path",
+    "if r: pass", "if r > 5: pass", "r == 1", "a, b = r", "r[0]",
+    "if n: pass", "if n > 2: pass", "range(n)", "n - 1", "make(rows=1).require(accelerator=n)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", UNKNOWN)
+def test_what_is_not_known_yet_decides_nothing(tmp_path: Path, code: str) -> None:
+    error = fails(tmp_path, f"@pipeline\ndef p(n: int = 3):\n    r = make(rows=n)\n    {code}\n")
+    assert "is not known while the pipeline is written" in str(error)
+    assert "inside that task" in str(error)
+    assert error.place is not None
+    assert error.place.line == FIRST + 3
+
+
+def test_what_is_not_known_yet_may_stand_in_text(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    code = (
+        "@pipeline\ndef p(n: int = 3):\n    r = make(rows=n)\n    say(text=f'{r.output} {r} {n!s} {[n]}')\n"
+    )
+    file.write_text(PRELUDE + "@task\ndef say(text: str): pass\n" + code)
+    root = compile(load_pipelines(file)["p"]).pipeline_spec["root"]
+    text = root["dag"]["tasks"]["say"]["inputs"]["parameters"]["text"]["runtimeValue"]["constant"]
+    of_task = "{{$.inputs.parameters['pipelinechannel--make-Output']}}"
+    of_pipeline = "{{$.inputs.parameters['pipelinechannel--n']}}"
+    assert text == f"{of_task} {of_task} {of_pipeline} [{of_pipeline}]"
 
 
 OUTSIDE = [

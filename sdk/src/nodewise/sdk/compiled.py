@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from nodewise.core.errors import InvalidPipeline
 from nodewise.sdk.dsl.building import building
 from nodewise.sdk.dsl.errors import PipelineError, place_in
 from nodewise.sdk.dsl.pipeline import Pipeline
+from nodewise.sdk.dsl.unknown import TaskOutput
 
 _PLATFORM: Final = "nodewise"
 _RUNTIME_VARIABLE: Final = "_KFP_RUNTIME"
@@ -102,11 +103,18 @@ def _traced(pipeline: Pipeline) -> Callable[..., None]:
 
     def trace(*channels: Any) -> None:
         with building(KfpBuilder()):
-            pipeline.function(**dict(zip(pipeline.signature.inputs, channels, strict=True)))
+            pipeline.function(**_parameters(pipeline, channels))
 
     trace.__name__ = pipeline.function.__name__
     trace.__signature__ = kfp_signature(pipeline.signature)  # type: ignore[attr-defined]
     return trace
+
+
+def _parameters(pipeline: Pipeline, channels: Sequence[Any]) -> dict[str, TaskOutput]:
+    return {
+        name: TaskOutput(channel, f"the parameter {name!r} of pipeline {pipeline.name!r}")
+        for name, channel in zip(pipeline.signature.inputs, channels, strict=True)
+    }
 
 
 def _from_kfp(component: Any) -> CompiledPipeline:

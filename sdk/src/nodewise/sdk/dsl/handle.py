@@ -6,9 +6,10 @@ from typing import Any, Self
 from nodewise.sdk.dsl.building import Step
 from nodewise.sdk.dsl.errors import PipelineError, place_of_caller
 from nodewise.sdk.dsl.options import Resources, names_of
+from nodewise.sdk.dsl.unknown import NotKnownYet, TaskOutput
 
 
-class TaskHandle:
+class TaskHandle(NotKnownYet):
     """One step of a pipeline.
 
     Its outputs are attributes (`prep.train`), entries of `outputs` (any name), or `output` where there is one only.
@@ -18,6 +19,12 @@ class TaskHandle:
         self._name = name
         self._step = step
         self._outputs = _Outputs(name, outputs)
+
+    def _subject(self) -> str:
+        return f"what task {self._name!r} returns"
+
+    def __str__(self) -> str:
+        return str(self.output)
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -84,9 +91,14 @@ class TaskHandle:
 
 
 def outputs_for_handles(value: Any) -> Any:
-    """The value with each handle in it, at any depth of lists and objects, replaced by its output."""
+    """The value with each handle in it, at any depth of lists and objects, replaced by its output.
+
+    What is not known yet becomes what KFP calls it.
+    """
     if isinstance(value, TaskHandle):
-        return value.output
+        value = value.output
+    if isinstance(value, TaskOutput):
+        return value.channel
     if isinstance(value, list):
         return [outputs_for_handles(item) for item in value]
     if isinstance(value, dict):

@@ -15,8 +15,9 @@ from nodewise.core.model.pipeline import ParameterType
 from nodewise.sdk.dsl.errors import PipelineError, place_of_caller
 from nodewise.sdk.dsl.handle import TaskHandle, outputs_for_handles
 from nodewise.sdk.dsl.options import Resources
-from nodewise.sdk.dsl.signature import Input, Output, Signature
+from nodewise.sdk.dsl.signature import SINGLE_OUTPUT, Input, Output, Signature
 from nodewise.sdk.dsl.source import emitted_source
+from nodewise.sdk.dsl.unknown import TaskOutput
 
 if TYPE_CHECKING:
     from nodewise.sdk.dsl.building import Step
@@ -49,7 +50,19 @@ class KfpBuilder:
         except Exception as error:
             raise PipelineError(place_of_caller(), f"task {task.name!r}: {error}") from error
         step = _KfpStep(kfp_task, task)
-        return TaskHandle(task.name, step, dict(kfp_task.outputs))
+        return TaskHandle(task.name, step, _outputs(task.name, kfp_task.outputs))
+
+
+def _outputs(task: str, channels: Mapping[str, Any]) -> dict[str, TaskOutput]:
+    return {
+        name: TaskOutput(
+            channel,
+            f"what task {task!r} returns"
+            if name == SINGLE_OUTPUT
+            else f"the output {name!r} of task {task!r}",
+        )
+        for name, channel in channels.items()
+    }
 
 
 class _KfpStep:
