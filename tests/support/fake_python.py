@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit(3)
     port = os.environ.get("NODEWISE_PORT") or os.environ.get("NODEWISE_METRICS_PORT")
     if port:
-        HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+        HTTPServer((os.environ["NODEWISE_HOST"], int(port)), Handler).serve_forever()
 
 
 main()

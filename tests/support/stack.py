@@ -127,19 +127,25 @@ class Foreground:
     """`up` in the foreground, in a process of its own, with fake services."""
 
     def __init__(
-        self, home: Path, python: Path, *, agents: int = 1, env: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        python: Path,
+        *,
+        agents: int = 1,
+        env: Mapping[str, str] | None = None,
+        **options: object,
     ) -> None:
         self.home = home
         self._output = home.parent / f"{home.name}.out"
         code = (
-            "import sys, pathlib; from rich.console import Console; from nodewise.stack.launch import up; "
+            "import json, sys, pathlib; from rich.console import Console; from nodewise.stack.launch import up; "
             "from nodewise.stack.plan import Options; from nodewise.stack.report import TerminalReporter; "
-            "c = Console(soft_wrap=True); home, agents, python = sys.argv[1:]; "
-            "sys.exit(up(pathlib.Path(home), Options(agents=int(agents)), TerminalReporter(c, c), python=python))"
+            "c = Console(soft_wrap=True); home, options, python = sys.argv[1:]; "
+            "sys.exit(up(pathlib.Path(home), Options(**json.loads(options)), TerminalReporter(c, c), python=python))"
         )
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, str(home), str(agents), str(python)],
+                [sys.executable, "-c", code, str(home), json.dumps({"agents": agents, **options}), str(python)],
                 env=clean_environment(env), stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
 

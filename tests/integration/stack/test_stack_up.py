@@ -1,6 +1,7 @@
 """`nodewise up` and `down` with real servers and small fake services."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,7 +11,10 @@ import psutil
 import psycopg
 import pytest
 
+from nodewise.stack.health import problem
+from nodewise.stack.hosts import public
 from nodewise.stack.ports import bind
+from nodewise.stack.probes import HttpProbe, PostgresProbe, RedisProbe
 from nodewise.stack.process import left_behind
 from nodewise.stack.state import Phase, StackState, load_state
 from tests.support.stack import Foreground, alive, fake_services, run_command
@@ -221,3 +225,62 @@ def test_a_strategy_that_nobody_knows_starts_nothing(home: Path, mode: list[str]
     assert done.stderr.count("\n") == 1
     assert "greedy" in done.stderr
     assert not home.exists()
+
+
+def test_a_stack_bound_to_all_addresses_is_reached_from_outside_but_for_its_database(
+    start: Start, home: Path, tmp_path: Path
+) -> None:
+    up = start(bind="0.0.0.0", store=(tmp_path / "elsewhere").as_uri())
+    state = up.wait_ready()
+    host = public("0.0.0.0")
+    assert host not in ("0.0.0.0", "127.0.0.1")
+    assert state.api_url.startswith(f"http://{host}:")
+    assert f"@{host}:" in state.redis_url
+    assert state.redis_url in up.output
+    assert problem(RedisProbe(state.redis_url)) is None
+    assert problem(HttpProbe(f"{state.api_url}/readyz")) is None
+    assert "@127.0.0.1:" in state.database_url
+    assert problem(PostgresProbe(state.database_url.replace("127.0.0.1", host))) is not None
+    assert state.store_url == (tmp_path / "elsewhere").as_uri()
+    assert up.output.count("warning: --bind 0.0.0.0: ") == 1
+    assert run_command("doctor", "--home", str(home)).returncode == 0
+
+
+def test_a_stack_bound_to_one_address_works_there(start: Start) -> None:
+    up = start(bind="127.0.0.2")
+    state = up.wait_ready()
+    assert state.api_url.startswith("http://127.0.0.2:")
+    assert "warning" not in up.output
+    assert problem(RedisProbe(state.redis_url.replace("127.0.0.2", "127.0.0.1"))) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--bind", "192.0.2.7"], "error: --bind is '192.0.2.7', where nothing can listen"),
+        (["--store", "nonsense"], "error: the store 'nonsense' is no URL"),
+    ],
+)
+def test_an_address_that_cannot_be_is_one_clear_line(home: Path, options: list[str], line: str) -> None:
+    done = run_command("up", "--home", str(home), *options)
+    assert done.returncode == 1
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_up_says_what_each_kind_of_agent_offers(start: Start) -> None:
+    up = start(agents=5)
+    up.wait_ready()
+    assert re.search(r"^big: .* cores?, \d+ MiB, high-cpu, no accelerator: n1, n5$", up.output, re.MULTILINE)
+    assert re.search(r"^sim-gpu: .* MiB, med-cpu, simulated gpu: n4$", up.output, re.MULTILINE)
+
+
+def test_one_agent_is_one_agent_and_none_is_no_line(start: Start) -> None:
+    up = start(agents=1)
+    up.wait_ready()
+    assert "1 agent, 1 placer\n" in up.output
+    up.stop()
+    none = start(agents=0)
+    none.wait_ready()
+    assert "0 agents, 1 placer\n" in none.output
+    assert "starting \n" not in none.output

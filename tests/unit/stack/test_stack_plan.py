@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ AGENTS = agent_profiles(4, Machine(cores=(0, 1), memory_mib=4000, architecture="
 
 def site(options: Options, **env: str) -> Site:
     return Site(
+        bind=options.bind,
         home=Path("/home/u/.nodewise"),
         python="/venv/bin/python",
         env=env,
@@ -88,7 +90,18 @@ def test_the_arguments_of_an_agent() -> None:
     assert text.endswith("--work-dir /home/u/.nodewise/agents/n4")
 
 
+def test_agents_of_a_stack_on_all_addresses_tell_one_that_names_this_machine() -> None:
+    _, services, agents = stages(Options(bind="0.0.0.0"))
+    assert services["api"].program.env["NODEWISE_HOST"] == "0.0.0.0"
+    assert services["api"].probes == (HttpProbe(f"http://127.0.0.1:{services['api'].port}/readyz"),)
+    assert agents["agent-n1"].program.argv[-2:] == ("--advertise", "127.0.0.1")
+
+
+def test_a_stack_without_agents_has_no_empty_stage() -> None:
+    assert all(service_stages(Options(agents=0), site(Options()), ()))
+
+
 @pytest.mark.parametrize("wrong", [{"agents": -1}, {"placers": 0}, {"port": 0}, {"port": 70000}])
-def test_options_that_make_no_sense_are_refused_by_name(wrong: dict[str, int]) -> None:
+def test_options_that_make_no_sense_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(StackError, match=f"--{next(iter(wrong))} is"):
         Options(**wrong)

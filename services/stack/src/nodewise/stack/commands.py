@@ -22,6 +22,12 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
         str | None, typer.Option(help="Strategy of runs that name none; or a preset, for both.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; else a free one.")] = None,
+    bind: Annotated[
+        str, typer.Option(help="Address to listen on, for further machines; 0.0.0.0: all of them.")
+    ] = "127.0.0.1",
+    store: Annotated[
+        str | None, typer.Option(help="URL of the artifact store; else NODEWISE_STORE_URL, else in the home.")
+    ] = None,
     home: _Home = None,
 ) -> None:
     """Start Nodewise on this machine: Postgres, Valkey, all services, and agents."""
@@ -37,7 +43,15 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
 
     report = TerminalReporter(Console(), Console(stderr=True), detached=detach)
     try:
-        options = Options(agents=agents, placers=placers, policy=policy, strategy=strategy, port=port)
+        options = Options(
+            agents=agents,
+            placers=placers,
+            policy=policy,
+            strategy=strategy,
+            port=port,
+            bind=bind,
+            store=store,
+        )
         folder = find_home(home, os.environ)
         code = (up_detached if detach else launch.up)(folder, chosen(options, os.environ), report)
     except NodewiseError as error:

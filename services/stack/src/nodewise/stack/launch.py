@@ -10,17 +10,22 @@ from pathlib import Path
 
 from nodewise.core.errors import NodewiseError
 from nodewise.stack import home as homes
+from nodewise.stack.hosts import is_loopback, public, require_own
 from nodewise.stack.leftovers import clean_up
 from nodewise.stack.lock import SupervisorLock
-from nodewise.stack.plan import Options, Site, port_names, service_stages
-from nodewise.stack.ports import choose_ports, require_free
+from nodewise.stack.plan import Endpoints, Options, Site, port_names, service_stages
+from nodewise.stack.ports import LOOPBACK, choose_ports, require_free
 from nodewise.stack.process import identity
-from nodewise.stack.profiles import AgentProfile, agent_profiles
+from nodewise.stack.profiles import AgentProfile, agent_profiles, describe
 from nodewise.stack.report import Reporter
 from nodewise.stack.servers import assemble, embedded
 from nodewise.stack.signals import Signals
 from nodewise.stack.state import Phase, ProcessState, StackState, load_state, save_state, state_path
 from nodewise.stack.supervisor import StopRequested, Supervisor
+
+_OPEN_TO_OTHERS = (
+    "warning: --bind {host}: whoever reaches that address can use the API, which has no accounts yet"
+)
 
 
 def up(home: Path, options: Options, report: Reporter, *, python: str = sys.executable) -> int:
@@ -32,6 +37,7 @@ def up(home: Path, options: Options, report: Reporter, *, python: str = sys.exec
     try:
         homes.prepare(home)
         with SupervisorLock(home), Signals() as signals:
+            require_own(options.bind)
             _clear_the_past(home, report)
             homes.rotate_logs(home)
             _Stack(options, report, signals, home=home, python=python).live()
@@ -58,11 +64,16 @@ class _Stack:
         self._signals = signals
         self._agents = agent_profiles(options.agents, homes.this_machine())
         ports = _ports(home, options, self._agents)
-        self._servers = assemble(home, os.environ, ports)
+        self._servers = assemble(home, os.environ, ports, options)
         self._site = Site(
-            home=home, python=python, env=dict(os.environ), endpoints=self._servers.endpoints, ports=ports
+            home=home,
+            python=python,
+            env=dict(os.environ),
+            endpoints=self._servers.endpoints,
+            ports=ports,
+            bind=options.bind,
         )
-        self._state = _first_state(self._site)
+        self._state = _first_state(self._site, self._servers.public)
 
     def live(self) -> None:
         supervisor = Supervisor(self._signals, tell=self._report.line, changed=self._note)
@@ -79,12 +90,16 @@ class _Stack:
             clean_up(self._home)
 
     def _start(self, supervisor: Supervisor) -> None:
+        if not is_loopback(self._options.bind):
+            self._report.line(_OPEN_TO_OTHERS.format(host=self._options.bind))
         supervisor.start_stage(self._servers.stage(self._home))
         if self._servers.postgres is not None:
             self._servers.postgres.ensure_database()
         for stage in service_stages(self._options, self._site, self._agents):
             self._report.line(f"starting {', '.join(planned.name for planned in stage)}")
             supervisor.start_stage(stage)
+        for line in describe(self._agents):
+            self._report.line(line)
         self._state = replace(self._state, phase=Phase.RUNNING)
         self._save(supervisor.processes())
         self._report.ready(self._state)
@@ -104,20 +119,22 @@ class _Stack:
 def _ports(home: Path, options: Options, agents: tuple[AgentProfile, ...]) -> Mapping[str, int]:
     remembered = state.ports if (state := load_state(home)) else {}
     names = (*embedded(os.environ), *port_names(options, agents))
+    hosts = {**dict.fromkeys(names, options.bind), "postgres": LOOPBACK}
     if options.port is None:
-        return choose_ports(names, remembered)
-    require_free(options.port)
-    return choose_ports(names, {**remembered, "api": options.port})
+        return choose_ports(names, remembered, hosts=hosts)
+    require_free(options.port, options.bind)
+    return choose_ports(names, {**remembered, "api": options.port}, hosts=hosts)
 
 
-def _first_state(site: Site) -> StackState:
+def _first_state(site: Site, endpoints: Endpoints) -> StackState:
+    host = public(site.bind)
     return StackState(
         phase=Phase.STARTING,
-        api_url=site.url("api"),
-        monitor_url=site.url("monitor"),
-        database_url=site.endpoints.database_url,
-        redis_url=site.endpoints.redis_url,
-        store_url=site.endpoints.store_url,
+        api_url=site.url("api", host),
+        monitor_url=site.url("monitor", host),
+        database_url=endpoints.database_url,
+        redis_url=endpoints.redis_url,
+        store_url=endpoints.store_url,
         started_at=datetime.now(UTC),
         supervisor=identity(os.getpid()),
         ports=dict(site.ports),

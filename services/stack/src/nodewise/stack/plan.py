@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nodewise.stack.errors import StackError
+from nodewise.stack.hosts import near
 from nodewise.stack.ports import LOOPBACK
 from nodewise.stack.probes import HttpProbe, NodeProbe, Probe
 from nodewise.stack.process import MARK, Program
@@ -27,6 +28,9 @@ class Options:
     policy: str | None = None
     strategy: str | None = None
     port: int | None = None
+    bind: str = LOOPBACK
+    """Address that all but Postgres listen on."""
+    store: str | None = None
 
     def __post_init__(self) -> None:
         if self.agents < 0:
@@ -59,10 +63,11 @@ class Site:
     env: Mapping[str, str]
     endpoints: Endpoints
     ports: Mapping[str, int]
+    bind: str = LOOPBACK
 
-    def url(self, name: str) -> str:
-        """Base address of a process's HTTP port."""
-        return f"http://{LOOPBACK}:{self.ports[name]}"
+    def url(self, name: str, host: str | None = None) -> str:
+        """Base address of a process's HTTP port, for processes of this machine unless `host` is given."""
+        return f"http://{host or near(self.bind)}:{self.ports[name]}"
 
     def log(self, name: str) -> Path:
         return self.home / "logs" / f"{name}.log"
@@ -103,11 +108,12 @@ def service_stages(options: Options, site: Site, agents: Sequence[AgentProfile])
     http = [_http_service(site, name, path, settings) for name, path in HTTP_SERVICES.items()]
     workers = [_worker(site, name, (f"nodewise.{name}",), settings) for name in WORKERS]
     placers = [_worker(site, n, ("nodewise.placer", "--name", n), settings) for n in options.placer_names]
-    return (
+    stages: tuple[Stage, ...] = (
         (migrate,),
         (*http, *workers, *placers),
         tuple(_agent(site, agent) for agent in agents),
     )
+    return tuple(stage for stage in stages if stage)
 
 
 def _settings(options: Options) -> dict[str, str]:
@@ -123,7 +129,7 @@ def environment(site: Site) -> dict[str, str]:
         "DATABASE_URL": site.endpoints.database_url,
         "REDIS_URL": site.endpoints.redis_url,
         "NODEWISE_STORE_URL": site.endpoints.store_url,
-        "NODEWISE_HOST": LOOPBACK,
+        "NODEWISE_HOST": site.bind,
         "NODEWISE_HOME": str(site.home),
         MARK: str(site.home),
         "PYTHONUNBUFFERED": "1",
@@ -158,7 +164,11 @@ def _worker(site: Site, name: str, arguments: Sequence[str], settings: Mapping[s
 
 def _agent(site: Site, agent: AgentProfile) -> Planned:
     name = agent_process(agent)
-    worker = _worker(site, name, agent_arguments(agent, site.home / "agents" / agent.name), {})
+    arguments = agent_arguments(agent, site.home / "agents" / agent.name)
+    if near(site.bind) != site.bind:
+        # It would tell others the address that it listens on, and that one names no machine.
+        arguments = (*arguments, "--advertise", near(site.bind))
+    worker = _worker(site, name, arguments, {})
     # An agent needs the broker and the store; what it does not know, no task of it can read.
     env = {name: value for name, value in worker.program.env.items() if name != "DATABASE_URL"}
     return Planned(

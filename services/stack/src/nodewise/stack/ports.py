@@ -1,4 +1,4 @@
-"""TCP ports on loopback: free ones, and the ones that a home used before."""
+"""TCP ports: free ones, and the ones that a home used before."""
 
 import socket
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ from nodewise.stack.errors import StackError
 LOOPBACK = "127.0.0.1"
 
 
-def bind(port: int) -> socket.socket:
-    """A socket that listens on `port` (0: any free one); OSError when it is taken.
+def bind(port: int, host: str = LOOPBACK) -> socket.socket:
+    """A socket that listens on `port` (0: any free one); OSError when it is taken, or `host` is not ours.
 
     It listens, since on Linux two sockets with SO_REUSEADDR may be bound to one port until one of them does.
     """
@@ -20,7 +20,7 @@ def bind(port: int) -> socket.socket:
     # Without it the port of a server that has just ended looks taken for a minute (TIME_WAIT).
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((LOOPBACK, port))
+        sock.bind((host, port))
         sock.listen(1)
     except OSError:
         sock.close()
@@ -28,40 +28,45 @@ def bind(port: int) -> socket.socket:
     return sock
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on `port` now."""
     try:
-        bind(port).close()
+        bind(port, host).close()
     except OSError:
         return False
     return True
 
 
-def choose_ports(names: Iterable[str], remembered: Mapping[str, int]) -> dict[str, int]:
-    """A free port for each name, its remembered one wherever that is free; no two alike.
+def choose_ports(
+    names: Iterable[str], remembered: Mapping[str, int], *, hosts: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """A free port for each name, its remembered one wherever that is free; no two alike on one address.
+
+    `hosts` says on which address each listens; loopback where it says nothing.
 
     The sockets stay bound until all are chosen: otherwise the system may hand out one port twice.
     """
     chosen: dict[str, int] = {}
     with ExitStack() as held:
         for name in names:
-            sock = held.enter_context(_bind_preferring(remembered.get(name, 0)))
+            host = (hosts or {}).get(name, LOOPBACK)
+            sock = held.enter_context(_bind_preferring(remembered.get(name, 0), host))
             chosen[name] = sock.getsockname()[1]
     return chosen
 
 
-def _bind_preferring(port: int) -> socket.socket:
+def _bind_preferring(port: int, host: str) -> socket.socket:
     try:
-        return bind(port)
+        return bind(port, host)
     except OSError:
-        return bind(0)
+        return bind(0, host)
 
 
-def require_free(port: int) -> None:
+def require_free(port: int, host: str = LOOPBACK) -> None:
     """Raise StackError that names who holds `port`, if somebody does."""
-    if not is_free(port):
+    if not is_free(port, host):
         raise StackError(
-            f"port {port} on {LOOPBACK} is taken{_holder(port)}",
+            f"port {port} on {host} is taken{_holder(port)}",
             "choose another with --port, or leave --port out to get a free one",
         )
 

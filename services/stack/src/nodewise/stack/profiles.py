@@ -1,7 +1,7 @@
 """The nodes of an embedded cluster: one machine, divided into agents unlike each other."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 _AGENTS_MEMORY_SHARE = 0.8
@@ -90,3 +90,18 @@ def _profile(index: int, kind: _Kind, machine: Machine, *, memory_mib: int) -> A
         gpus=kind.gpus,
         labels=kind.labels,
     )
+
+
+def describe(agents: Sequence[AgentProfile]) -> list[str]:
+    """A line for each kind of agent: class, cores, memory, worker type, accelerator, and which they are."""
+    kinds: dict[str, list[str]] = {}
+    for agent in agents:
+        kinds.setdefault(_kind_line(agent), []).append(agent.name)
+    return [f"{line}: {', '.join(names)}" for line, names in kinds.items()]
+
+
+def _kind_line(agent: AgentProfile) -> str:
+    simulated = "simulated " if agent.labels.get("simulated") == "true" else ""
+    accelerator = f"{simulated}{agent.accelerator}" if agent.accelerator else "no accelerator"
+    cores = f"{agent.millicores / 1000:g} core{'' if agent.millicores == 1000 else 's'}"
+    return f"{agent.node_class}: {cores}, {agent.memory_mib} MiB, {agent.worker_type}, {accelerator}"

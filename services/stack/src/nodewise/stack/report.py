@@ -87,5 +87,9 @@ def addresses(state: StackState) -> dict[str, str]:
         "Postgres": state.database_url,
         "Redis": state.redis_url,
         "Store": state.store_url,
-        "Runs": f"{agents} agents, {placers} placer{'' if placers == 1 else 's'}",
+        "Runs": f"{_count(agents, 'agent')}, {_count(placers, 'placer')}",
     }
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nodewise.core.db.engine import plain_url
+from nodewise.core.errors import StoreError
+from nodewise.core.store import checked_url
 from nodewise.stack import postgres, valkey
 from nodewise.stack.errors import StackError
 from nodewise.stack.health import problem
-from nodewise.stack.plan import Endpoints, Planned, Stage
+from nodewise.stack.hosts import public
+from nodewise.stack.plan import Endpoints, Options, Planned, Stage
 from nodewise.stack.postgres import PostgresServer
 from nodewise.stack.privilege import run_as
 from nodewise.stack.probes import PostgresProbe, Probe, RedisProbe
@@ -18,9 +21,13 @@ from nodewise.stack.valkey import ValkeyServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servers:
-    """What we start ourselves (None: the user's own serves), and the addresses either way."""
+    """What we start ourselves (None: the user's own serves), and the addresses either way.
+
+    `endpoints` are for this machine's processes, `public` for other machines (but Postgres is never for them).
+    """
 
     endpoints: Endpoints
+    public: Endpoints
     postgres: PostgresServer | None
     valkey: ValkeyServer | None
 
@@ -42,20 +49,33 @@ def embedded(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name, variable in wanted.items() if not env.get(variable))
 
 
-def assemble(home: Path, env: Mapping[str, str], ports: Mapping[str, int]) -> Servers:
+def assemble(home: Path, env: Mapping[str, str], ports: Mapping[str, int], options: Options) -> Servers:
     """Find out which servers this home has, and where; makes the data folders of those that we start.
 
     Raises:
-        StackError: No binary for a server of our own; or the user's own does not answer.
+        StackError: No binary for a server of our own; the user's own does not answer; or the store is no URL.
     """
     own_postgres = _postgres(home, ports["postgres"]) if "postgres" in ports else None
-    own_valkey = _valkey(home, ports["valkey"]) if "valkey" in ports else None
+    own_valkey = _valkey(home, ports["valkey"], options.bind) if "valkey" in ports else None
     endpoints = Endpoints(
         database_url=own_postgres.url() if own_postgres else _users_postgres(env["DATABASE_URL"]),
         redis_url=own_valkey.url() if own_valkey else _users_redis(env["REDIS_URL"]),
-        store_url=env.get("NODEWISE_STORE_URL") or (home / "store").as_uri(),
+        store_url=_store(options.store or env.get("NODEWISE_STORE_URL") or (home / "store").as_uri()),
     )
-    return Servers(endpoints=endpoints, postgres=own_postgres, valkey=own_valkey)
+    reached = own_valkey.url(host=public(options.bind)) if own_valkey else endpoints.redis_url
+    return Servers(
+        endpoints=endpoints,
+        public=replace(endpoints, redis_url=reached),
+        postgres=own_postgres,
+        valkey=own_valkey,
+    )
+
+
+def _store(url: str) -> str:
+    try:
+        return checked_url(url)
+    except StoreError as error:
+        raise StackError(str(error), "correct --store or NODEWISE_STORE_URL") from error
 
 
 def _postgres(home: Path, port: int) -> PostgresServer:
@@ -70,9 +90,13 @@ def _postgres(home: Path, port: int) -> PostgresServer:
     return server
 
 
-def _valkey(home: Path, port: int) -> ValkeyServer:
+def _valkey(home: Path, port: int, host: str) -> ValkeyServer:
     server = ValkeyServer(
-        binary=valkey.find_binary(), folder=home / "valkey", port=port, log=home / "logs" / "valkey.log"
+        binary=valkey.find_binary(),
+        folder=home / "valkey",
+        port=port,
+        log=home / "logs" / "valkey.log",
+        host=host,
     )
     server.initialise()
     return server

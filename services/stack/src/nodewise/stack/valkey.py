@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodewise.stack.errors import StackError
+from nodewise.stack.hosts import near
 from nodewise.stack.ports import LOOPBACK
 from nodewise.stack.process import Program
 
@@ -20,6 +21,7 @@ class ValkeyServer:
     port: int
     log: Path
     durable: bool = True
+    host: str = LOOPBACK
 
     @property
     def config_file(self) -> Path:
@@ -29,9 +31,9 @@ class ValkeyServer:
     def password_file(self) -> Path:
         return self.folder / "password"
 
-    def url(self, database: int = 0) -> str:
-        """The address, with the password."""
-        return f"redis://:{self.password_file.read_text()}@{LOOPBACK}:{self.port}/{database}"
+    def url(self, database: int = 0, *, host: str | None = None) -> str:
+        """The address, with the password; `host`: where it is reached, if not where it listens."""
+        return f"redis://:{self.password_file.read_text()}@{host or near(self.host)}:{self.port}/{database}"
 
     def initialise(self) -> None:
         """Write its configuration; the password is the one from before, if there was one."""
@@ -39,7 +41,7 @@ class ValkeyServer:
         if not self.password_file.is_file():
             _write_private(self.password_file, secrets.token_urlsafe(18))
         lines = [
-            f"bind {LOOPBACK}",
+            f"bind {self.host}",
             f"port {self.port}",
             f'dir "{self.folder}"',
             "daemonize no",

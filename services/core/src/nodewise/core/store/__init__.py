@@ -2,5 +2,6 @@
 
 from nodewise.core.store.addresses import Address, AddressKind, log_key, parse_uri
 from nodewise.core.store.store import ArtifactStore
+from nodewise.core.store.urls import checked_url
 
-__all__ = ["Address", "AddressKind", "ArtifactStore", "log_key", "parse_uri"]
+__all__ = ["Address", "AddressKind", "ArtifactStore", "checked_url", "log_key", "parse_uri"]
