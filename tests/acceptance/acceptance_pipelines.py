@@ -71,6 +71,17 @@ def tick(n: int) -> int:
     return n
 
 
+@task(resources=SMALL)
+def same(x: float) -> float:
+    return x
+
+
+@pipeline(name="astronomic")
+def astronomic():
+    """A constant that Postgres gives back as an integer of 67 bits."""
+    same(x=1e20)
+
+
 @pipeline(name="fan")
 def fan(lines: int = 10):
     """Fan-out and fan-in over parameters and an artifact; `c` keeps its default."""

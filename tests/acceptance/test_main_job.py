@@ -30,6 +30,11 @@ def test_parameters_and_artifacts_travel_between_nodes(client: Client) -> None:
     assert all(task["node"] and task["why_node"] for task in run.tasks())
 
 
+def test_a_large_number_survives_the_record(client: Client) -> None:
+    run = client.submit(pipelines.astronomic).wait(timeout=PATIENCE, progress=False)
+    assert run.outputs("same") == {"Output": 1e20}
+
+
 def test_a_failure_skips_what_needs_it_and_nothing_else(client: Client) -> None:
     run = client.submit(pipelines.half_broken)
     with pytest.raises(RunFailed):

@@ -160,6 +160,24 @@ class World:
             assert move_tasks(connection, [place], service="placer")
         return key
 
+    def reject(self, run_id: RunId, path: str, text_: str) -> None:
+        """Admit a READY task and fail it for good, as a placer does that can make no job of it."""
+        ref, now = TaskRef(run_id=run_id, path=TaskPath(path)), self.clock.now
+        admit = TaskMove(
+            ref=ref, state=TaskState.READY, event=TaskEvent.ADMIT, at=now, reason=_why(), position=1
+        )
+        reject = TaskMove(
+            ref=ref,
+            state=TaskState.ADMITTED,
+            event=TaskEvent.REJECT,
+            at=now,
+            reason=Reason(code=ReasonCode.JOB_NOT_BUILT, text=text_),
+            finished_at=now,
+        )
+        with transaction(self.engine) as connection:
+            assert move_tasks(connection, [admit], service="scheduler")
+            assert move_tasks(connection, [reject], service="placer")
+
     def _insert_attempt(self, connection: Connection, key: AttemptKey, node: str) -> None:
         connection.execute(
             insert(schema.attempts).values(

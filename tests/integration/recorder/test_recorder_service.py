@@ -261,6 +261,18 @@ def test_what_an_interrupted_recorder_left_is_repaired_at_the_next_start(world: 
     assert world.run_state(open_end) is RunState.SUCCEEDED
 
 
+def test_a_task_that_a_placer_rejected_ends_its_run(world: World) -> None:
+    run_id = world.submit(CHAIN)
+    world.reject(run_id, "prepare", "its pipeline cannot be read")
+    world.clock.forward(6)
+    world.recorder.tick()
+    assert world.task_states(run_id) == {"prepare": "FAILED", "train": "SKIPPED"}
+    assert world.one("SELECT state, error FROM runs") == (
+        "FAILED",
+        "task 'prepare' failed: its pipeline cannot be read",
+    )
+
+
 def test_the_nodes_clock_is_believed_only_between_placement_and_now(world: World) -> None:
     run_id = world.submit({"a": []})
     world.clock.forward(10)
