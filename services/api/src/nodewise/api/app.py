@@ -11,13 +11,21 @@ from starlette.types import Scope
 from nodewise.api.edge import Edge
 from nodewise.api.handlers import install_handlers
 from nodewise.api.limits import BodyLimit
-from nodewise.api.routes import cluster, datasets, operations, reports, runs, submit
+from nodewise.api.routes import artifacts, cluster, datasets, operations, reports, runs, submit
 from nodewise.api.routes.documented import as_problem_json
 from nodewise.api.wiring import Services
 from nodewise.core.settings import Settings
 
 _VERSION = "0.1.0"
-_ROUTERS = (submit.router, runs.router, cluster.router, datasets.router, reports.router, operations.router)
+_ROUTERS = (
+    submit.router,
+    runs.router,
+    artifacts.router,
+    cluster.router,
+    datasets.router,
+    reports.router,
+    operations.router,
+)
 
 
 def create_api(settings: Settings, services: Services | None = None) -> FastAPI:

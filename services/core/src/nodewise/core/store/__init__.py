@@ -1,7 +1,9 @@
 """The artifact store: content-addressed files and trees, and a few mutable keys such as logs."""
 
 from nodewise.core.store.addresses import Address, AddressKind, log_key, parse_uri
+from nodewise.core.store.marker import mark_cluster, mark_cluster_soon
 from nodewise.core.store.store import ArtifactStore
+from nodewise.core.store.streams import ArtifactStream
 from nodewise.core.store.urls import checked_url
 
-__all__ = ["Address", "AddressKind", "ArtifactStore", "checked_url", "log_key", "parse_uri"]
+__all__ = ["Address", "AddressKind", "ArtifactStore", "ArtifactStream", "checked_url", "log_key", "mark_cluster", "mark_cluster_soon", "parse_uri"]

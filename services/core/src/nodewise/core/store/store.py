@@ -2,14 +2,26 @@
 
 import hashlib
 import shutil
+import stat
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from nodewise.core.errors import ArtifactMissing, ArtifactTooLarge, StoreError
 from nodewise.core.store.addresses import Address, AddressKind, key_path, parse_uri
 from nodewise.core.store.blobs import CHUNK_BYTES, Blobs, Draft, translated
-from nodewise.core.store.trees import TreeFile, TreeManifest, digest_of, scan
+from nodewise.core.store.streams import ArtifactStream, file_stream, tree_stream
+from nodewise.core.store.trees import (
+    TreeFile,
+    TreeManifest,
+    chunks_of,
+    digest_of,
+    go_on,
+    open_regular,
+    scan,
+    translated_source,
+)
 
 
 class ArtifactStore:
@@ -38,19 +50,27 @@ class ArtifactStore:
         self._put(address, data)
         return address.uri
 
-    def put_path(self, path: Path) -> tuple[str, int]:
-        """Store a local file, or a directory as a tree.
+    def put_path(self, path: Path, *, checkpoint: Callable[[], None] = go_on) -> tuple[str, int]:
+        """Store a local file, or a directory as a tree. A link is not followed.
+
+        Args:
+            path: What to store.
+            checkpoint: Called between files and between their pieces; what it raises ends the work.
 
         Returns:
             Its URI and its size in bytes.
 
         Raises:
-            StoreError: A link in the directory leads out of it, or the store failed.
+            NotStorable: It is neither file nor directory, or holds what cannot be stored, such as a link that
+                leads out of it.
+            StoreError: The store failed.
         """
-        if not path.is_dir():
-            digest, size = self._put_file(path)
+        with translated(str(path)), translated_source(path):
+            directory = stat.S_ISDIR(path.lstat().st_mode)
+        if not directory:
+            digest, size = self._put_file(path, checkpoint)
             return Address(kind=AddressKind.FILE, digest=digest).uri, size
-        manifest = self._put_files_of(path)
+        manifest = self._put_files_of(path, checkpoint)
         raw = manifest.to_bytes()
         address = Address(kind=AddressKind.TREE, digest=hashlib.sha256(raw).hexdigest())
         self._put(address, raw)
@@ -99,6 +119,18 @@ class ArtifactStore:
         finally:
             _discard(partial)
 
+    def stream(self, uri: str) -> ArtifactStream:
+        """A file, or a tree as a tar, to be read block by block: nothing is held as a whole.
+
+        Raises:
+            ArtifactMissing: Nothing is stored there, or not all of the tree.
+            StoreError: It cannot be read, or is not what was stored (a file tells that while it is read).
+        """
+        address = parse_uri(uri)
+        if address.kind is AddressKind.TREE:
+            return tree_stream(self._blobs, TreeManifest.from_bytes(self._get(address)))
+        return file_stream(self._blobs, address)
+
     def write_key(self, key: str, data: bytes) -> None:
         """Set a mutable key (`logs/<run>/<path>/<attempt>.txt`); the last writer wins."""
         self._blobs.write(key_path(key), data)
@@ -125,14 +157,14 @@ class ArtifactStore:
         if self._blobs.size(address.object_path) != len(data):
             self._blobs.write(address.object_path, data)
 
-    def _put_file(self, path: Path) -> tuple[str, int]:
+    def _put_file(self, path: Path, checkpoint: Callable[[], None]) -> tuple[str, int]:
         with translated(str(path)):
-            digest, size = digest_of(path)
+            digest, size = digest_of(path, checkpoint)
         address = Address(kind=AddressKind.FILE, digest=digest)
         if self._blobs.size(address.object_path) == size:
             return digest, size
-        with self._blobs.writing() as draft, path.open("rb") as source:
-            while chunk := source.read(CHUNK_BYTES):
+        with self._blobs.writing() as draft, open_regular(path) as source:
+            for chunk in chunks_of(source, checkpoint):
                 draft.write(chunk)
             # Named by what was copied: the file may have changed since it was first read.
             return self._keep(draft).digest, draft.size
@@ -143,13 +175,14 @@ class ArtifactStore:
             self._blobs.publish(draft, address.object_path)
         return address
 
-    def _put_files_of(self, root: Path) -> TreeManifest:
-        with translated(str(root)):
-            paths, links, directories = scan(root)
+    def _put_files_of(self, root: Path, checkpoint: Callable[[], None]) -> TreeManifest:
+        with translated(str(root)), translated_source(root):
+            paths, links, directories = scan(root, checkpoint)
         files = []
         for path in paths:
-            digest, size = self._put_file(root / path)
-            mode = (root / path).stat().st_mode & 0o777
+            digest, size = self._put_file(root / path, checkpoint)
+            with translated(str(root / path)):
+                mode = (root / path).lstat().st_mode & 0o777
             files.append(TreeFile(path=path, sha256=digest, size=size, mode=mode))
         return TreeManifest(files=tuple(files), links=tuple(links), directories=tuple(directories))
 

@@ -27,6 +27,8 @@ FROM attempts WHERE run_id = :run_id ORDER BY path, attempt
 
 _LATEST_ATTEMPT = text("SELECT attempt FROM tasks WHERE run_id = :run_id AND path = :path")
 
+_OUTPUTS = text("SELECT outputs FROM tasks WHERE run_id = :run_id AND path = :path")
+
 _QUEUE = text("""
 SELECT t.run_id, r.name AS run_name, t.path, t.state, t."position", t.reason_code, t.reason, t.ready_at, r.priority,
        r.policy, r.strategy, t.spec -> 'resources' AS resources
@@ -63,6 +65,14 @@ def attempts_of_run(connection: Connection, run_id: RunId) -> Mapping[TaskPath, 
 def latest_attempt(connection: Connection, run_id: RunId, path: str) -> int | None:
     """The number of the task's latest attempt, 0 before the first; None: there is no such task."""
     return connection.execute(_LATEST_ATTEMPT, {"run_id": run_id, "path": path}).scalar()
+
+
+def outputs_of_task(
+    connection: Connection, run_id: RunId, path: str
+) -> Mapping[str, Mapping[str, object]] | None:
+    """What the task left, `parameters` and `artifacts` by name (empty before it ended well); None: no such task."""
+    row = connection.execute(_OUTPUTS, {"run_id": run_id, "path": path}).one_or_none()
+    return None if row is None else row.outputs or {}
 
 
 def queued_tasks(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
