@@ -19,7 +19,11 @@ from nodewise.core.db import schema
 from nodewise.core.db.engine import plain_url, transaction
 from nodewise.recorder.commands import NotPossible, export, report
 from nodewise.recorder.reports import build_report, export_all, print_report, render_html
+from nodewise.recorder.reports.build import Wave
+from nodewise.recorder.reports.plots import waves_to_mark
+from nodewise.recorder.reports.wording import moment
 from tests.support.histories import count, insert_history
+from tests.support.rows import NOW
 
 
 class Reader(HTMLParser):
@@ -56,9 +60,9 @@ def page_of(connection: Connection) -> tuple[str, Reader]:
     return page, reader
 
 
-def printed(connection: Connection, *, tasks: bool = True) -> str:
+def printed(connection: Connection, *, tasks: bool = True, width: int = 200) -> str:
     text = io.StringIO()
-    print_report(build_report(connection), Console(file=text, width=200), tasks=tasks)
+    print_report(build_report(connection), Console(file=text, width=width), tasks=tasks)
     return text.getvalue()
 
 
@@ -87,6 +91,8 @@ def test_a_record_of_runs_that_only_wait_can_be_shown(engine: Engine) -> None:
         )
         page, _ = page_of(connection)
     assert "1 under way" in page
+    assert "Bars of 1 pipelines." in page
+    assert "executed 0.00 s" in page
 
 
 def test_the_rows_of_tasks_can_be_left_out(filled: Engine) -> None:
@@ -125,9 +131,73 @@ def test_names_are_shown_not_interpreted(filled: Engine) -> None:
 def test_the_terminal_shows_every_table(filled: Engine) -> None:
     with filled.connect() as connection:
         text = printed(connection)
-    for title in ("Summary", "Pipelines", "Tasks", "Nodes", "Bookings", "Prediction against reality"):
+    titles = (
+        "Summary", "Pipelines", "By policy and strategy", "Tasks", "Nodes", "Bookings", "Prediction against reality",
+    )  # fmt: skip
+    for title in titles:
         assert title in text
     assert "18: 16 succeeded, 2 failed" in text
+
+
+def test_a_terminal_of_80_columns_breaks_no_cell_of_the_tasks(filled: Engine) -> None:
+    with filled.connect() as connection:
+        narrow, wide = printed(connection, width=80), printed(connection, width=200)
+    for cells in (("run-0", "preprocessing", "SUCCEEDED"), ("run-17", "evaluation", "SKIPPED")):
+        assert any(all(cell in line for cell in cells) for line in narrow.splitlines())
+    assert any("training/forest" in line and "medium" in line for line in narrow.splitlines())
+    assert "wider terminal" in narrow
+    assert "wider terminal" not in wide
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_makespan_and_sum_of_execution_are_told_apart(filled: Engine) -> None:
+    with filled.connect() as connection:
+        text = printed(connection)
+        built = build_report(connection)
+    assert "Makespan (first start to last end)" in text
+    assert "Execution, sum over runs" in text
+    summed = built.totals["sum_execution_seconds"]
+    assert summed == pytest.approx(sum(float(str(run["execution_seconds"])) for run in built.runs))
+    (choice,) = built.choices
+    assert (choice["policy"], choice["strategy"], choice["runs"]) == ("fifo", "greedy", 18)
+    assert choice["makespan_seconds"] == built.totals["total_execution_seconds"]
+
+
+def test_the_page_says_when_each_task_ran_and_by_which_policy_and_strategy(filled: Engine) -> None:
+    with filled.connect() as connection:
+        page, _ = page_of(connection)
+        task = build_report(connection).tasks[0]
+    assert f'<td class="right">{moment(task["started_at"])}</td>' in page
+    assert f'<td class="right">{moment(task["finished_at"])}</td>' in page
+    assert "<td>fifo, greedy</td>" in page
+
+
+def test_long_tables_only_scroll_in_a_box(filled: Engine, engine: Engine) -> None:
+    with filled.connect() as connection:
+        assert 'class="scroll long"' not in page_of(connection)[0]
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("TRUNCATE runs, nodes, node_loads CASCADE")
+        insert_history(connection, runs=70)
+        assert page_of(connection)[0].count('class="scroll long"') == 1
+
+
+def test_waves_are_marked_where_they_tell_something() -> None:
+    def waves(*runs: int, labelled: bool = False) -> list[Wave]:
+        return [Wave(name=str(n), started_at=NOW, runs=runs[n], labelled=labelled) for n in range(len(runs))]
+
+    assert waves_to_mark([]) == []
+    assert waves_to_mark(waves(1, 1, 1)) == ()
+    assert len(waves_to_mark(waves(1, 2))) == 2
+    assert waves_to_mark(waves(*[2] * 13)) == ()
+    assert len(waves_to_mark(waves(*[1] * 13, labelled=True))) == 13
+
+
+def test_names_of_waves_do_not_lie_on_each_other(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        insert_history(connection, runs=40, waves=1)
+        connection.exec_driver_sql("UPDATE runs SET labels = jsonb_build_object('wave', name)")
+        page, _ = page_of(connection)
+    assert 2 <= page.count("(1)</text>") <= 4
 
 
 def test_ten_thousand_tasks_make_a_page_of_bounded_size(engine: Engine) -> None:

@@ -24,6 +24,8 @@ class Wave:
     name: str
     started_at: datetime
     runs: int
+    labelled: bool
+    """Whether it was named by whoever submitted it; else it was found by the gaps around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Report:
     totals: Row
     runs: Sequence[Row]
     pipelines: Sequence[Row]
+    choices: Sequence[Row]
+    """By policy and strategy."""
     tasks: Sequence[Row]
     spans: Sequence[Row]
     nodes: Sequence[Row]
@@ -57,6 +61,7 @@ def build_report(connection: Connection, *, since: datetime | None = None) -> Re
         totals=reports.totals(connection, since=start),
         runs=runs,
         pipelines=reports.pipelines(connection, since=start),
+        choices=reports.policies_and_strategies(connection, since=start),
         tasks=reports.tasks(connection, since=start),
         spans=reports.spans_on_nodes(connection, since=start, limit=_MAX_SPANS),
         nodes=reports.nodes(connection),
@@ -84,7 +89,10 @@ def find_waves(runs: Sequence[Row]) -> tuple[Wave, ...]:
             number = len(groups) + 1
         last = at
         groups.setdefault(label if labelled and label else str(number), []).append(at)
-    return tuple(Wave(name=name, started_at=times[0], runs=len(times)) for name, times in groups.items())
+    return tuple(
+        Wave(name=name, started_at=times[0], runs=len(times), labelled=labelled)
+        for name, times in groups.items()
+    )
 
 
 def _label(run: Row) -> str | None:

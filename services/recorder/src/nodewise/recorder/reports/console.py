@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _MAX_ROWS: Final = 200
+_ROOM_FOR_FRAMES: Final = 120
 
 
 def print_report(report: Report, console: "Console", *, tasks: bool = True) -> None:
@@ -28,19 +29,39 @@ def print_report(report: Report, console: "Console", *, tasks: bool = True) -> N
     for name, figure in summary(report):
         figures.add_row(name, figure)
     console.print(figures)
-    for table in text_tables(report, max_rows=_MAX_ROWS):
-        if tasks or table.title != TASKS_TITLE:
-            _print_table(table, console)
+    shown = [
+        table
+        for table in text_tables(report, max_rows=_MAX_ROWS, width=console.width)
+        if tasks or table.title != TASKS_TITLE
+    ]
+    for table in shown:
+        _print_table(table, console)
+    if any(table.narrowed for table in shown):
+        console.print("The page and a wider terminal show more columns.", highlight=False)
+
+
+def _longest_word(table: TextTable, index: int) -> int:
+    """How wide a column of figures must be: its heading may take two lines, its figures may not."""
+    words = table.columns[index].heading.split()
+    return max(map(len, [*words, *(cells[index] for cells in table.cells)]))
 
 
 def _print_table(table: TextTable, console: "Console") -> None:
+    from rich import box  # noqa: PLC0415 - only where something is printed
     from rich.table import Table  # noqa: PLC0415 - only where something is printed
     from rich.text import Text  # noqa: PLC0415 - only where something is printed
 
     left_out = f"{table.left_out} more rows: nodewise export" if table.left_out else None
-    shown = Table(title=table.title, caption=left_out, title_justify="left")
-    for column in table.columns:
-        shown.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
+    frame = box.HEAVY_HEAD if console.width >= _ROOM_FOR_FRAMES else box.SIMPLE_HEAD
+    shown = Table(title=table.title, caption=left_out, title_justify="left", box=frame)
+    shown.collapse_padding = shown.pad_edge = frame is box.SIMPLE_HEAD
+    for index, column in enumerate(table.columns):
+        shown.add_column(
+            column.heading,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            max_width=_longest_word(table, index) if column.right else None,
+        )
     for cells in table.cells:
         shown.add_row(*(Text(cell) for cell in cells))
     console.print(shown)

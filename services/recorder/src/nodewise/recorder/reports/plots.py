@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from nodewise.recorder.reports.build import Report
+from nodewise.recorder.reports.build import Report, Wave
 from nodewise.recorder.reports.lanes import Lane, lanes_of
 from nodewise.recorder.reports.wording import duration
 
@@ -21,6 +21,9 @@ Row = Mapping[str, object]
 MAX_BARS: Final = 40
 MAX_POINTS: Final = 1500
 MAX_SPANS: Final = 3000
+_MAX_FOUND_WAVES: Final = 12
+_LETTER: Final = 0.0085
+"""Width of a letter of a wave's name, as a share of the plot."""
 _MAX_NAME: Final = 32
 
 # Okabe and Ito's palette: told apart by people with any colour vision.
@@ -75,7 +78,7 @@ def draw_all(report: Report) -> Sequence[Plot]:
 
 def draw_pipelines(report: Report) -> Plot | None:
     """Bars of waiting and execution per pipeline; of too many, the longest."""
-    rows = [row for row in report.pipelines if row["mean_execution_seconds"] is not None]
+    rows = report.pipelines
     if not rows:
         return None
     rows = sorted(rows, key=_bar_length, reverse=True)[:MAX_BARS] if len(rows) > MAX_BARS else rows
@@ -124,7 +127,7 @@ def draw_levels(report: Report) -> Plot | None:
         axes.step(times, running, where="post", color=_EXECUTION, label="running", linewidth=1.8)
         axes.fill_between(times, running, step="post", color=_EXECUTION, alpha=0.12, linewidth=0)
         axes.set_ylabel(what)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0, top=1.15 * axes.get_ylim()[1])
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         _mark_waves(axes, report, start, unit, named=axes is above)
     below.set_xlabel(f"{label} since the first submission")
@@ -135,7 +138,7 @@ def draw_levels(report: Report) -> Plot | None:
         description=(
             f"Steps over {duration(times[-1] * unit)}. At most {_top(rows, 'running_runs')} runs ran and "
             f"{_top(rows, 'waiting_runs')} waited, at most {_top(rows, 'running_tasks')} tasks ran and "
-            f"{_top(rows, 'waiting_tasks')} waited. Submission waves: {len(report.waves)}."
+            f"{_top(rows, 'waiting_tasks')} waited.{_count_waves(report)}"
         ),
         svg=_svg(figure, "levels"),
         note=f"Thinned to {len(rows)} of {len(report.levels)} changes."
@@ -165,7 +168,7 @@ def draw_gantt(report: Report) -> Plot | None:
         name="gantt",
         title="Tasks on nodes",
         description=f"Gantt chart of {len(spans)} attempts on {len({lane.node for lane in lanes})} nodes "
-        f"over {duration((end - start).total_seconds())}; the table of tasks has the same times.",
+        f"over {duration((end - start).total_seconds())}; the table of tasks has the start and the end of each task's latest attempt.",
         svg=_svg(figure, "gantt"),
         note=f"The first {len(spans)} attempts; {more} more are not drawn." if more else "",
     )
@@ -221,16 +224,35 @@ def _name_nodes(axes: "Axes", lanes: Sequence[Lane]) -> None:
     axes.set_ylim(len(lanes) - 0.5, -0.5)
 
 
+def _count_waves(report: Report) -> str:
+    waves = waves_to_mark(report.waves)
+    return f" Submission waves: {len(waves)}." if waves else ""
+
+
+def waves_to_mark(waves: Sequence[Wave]) -> Sequence[Wave]:
+    """Those that tell something: named ones, or a few found ones of which one has several runs."""
+    if not waves or waves[0].labelled:
+        return waves[:MAX_BARS]
+    told = len(waves) <= _MAX_FOUND_WAVES and any(wave.runs > 1 for wave in waves)
+    return waves if told else ()
+
+
 def _mark_waves(axes: "Axes", report: Report, start: datetime, unit: float, *, named: bool) -> None:
-    for wave in report.waves[:MAX_BARS]:
+    """A line at each wave; its name above the plot, or just inside, where the names before it leave room."""
+    low, high = axes.get_xlim()
+    free_from = [low, low]
+    for wave in waves_to_mark(report.waves):
         at = (wave.started_at - start).total_seconds() / unit
         axes.axvline(at, color="#5b6475", linestyle=(0, (3, 3)), linewidth=1)
-        if named:
+        name = f"wave {_short(wave.name)} ({wave.runs})"
+        row = next((row for row, free in enumerate(free_from) if at >= free), None)
+        if named and row is not None:
+            free_from[row] = at + (high - low) * _LETTER * (len(name) + 2)
             axes.annotate(
-                f"wave {_short(wave.name)} ({wave.runs})",
+                name,
                 (at, 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(3, 3),
+                xytext=(3, 3 - 13 * row),
                 textcoords="offset points",
                 fontsize=8.5,
                 color="#5b6475",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nodewise.recorder.reports.build import Report
-from nodewise.recorder.reports.wording import duration, factor, percent
+from nodewise.recorder.reports.wording import duration, factor, moment, percent
 
 Row = Mapping[str, object]
 Cell = Callable[[Row], str]
@@ -20,17 +20,23 @@ class Column:
     heading: str
     cell: Cell
     right: bool = False
+    at_least: int = 0
+    """A terminal narrower than so many characters leaves the column out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextTable:
-    """A titled table; `note` says how to read it, `left_out` how many rows were too many."""
+    """A titled table; `note` says how to read it, `left_out` how many rows were too many.
+
+    `narrowed`: some columns did not fit either.
+    """
 
     title: str
     note: str
     columns: Sequence[Column]
     cells: Sequence[Sequence[str]]
     left_out: int = 0
+    narrowed: bool = False
 
 
 def _text(name: str) -> Cell:
@@ -41,35 +47,54 @@ def _seconds(name: str) -> Cell:
     return lambda row: duration(row[name])
 
 
+def _moment(name: str) -> Cell:
+    return lambda row: moment(row[name])
+
+
 def _cores(name: str) -> Cell:
     return lambda row: f"{float(str(row[name])) / 1000:g}"
 
+
+_WIDE: Final = 120
+_VERY_WIDE: Final = 190
 
 _PIPELINES: Final = (
     Column(heading="Pipeline", cell=_text("pipeline")),
     Column(heading="Runs", cell=_text("runs"), right=True),
     Column(heading="Succeeded", cell=_text("succeeded"), right=True),
     Column(heading="Waited (mean)", cell=_seconds("mean_waiting_seconds"), right=True),
-    Column(heading="Waited (longest)", cell=_seconds("longest_waiting_seconds"), right=True),
+    Column(heading="Waited (longest)", cell=_seconds("longest_waiting_seconds"), right=True, at_least=_WIDE),
     Column(heading="Executed (mean)", cell=_seconds("mean_execution_seconds"), right=True),
-    Column(heading="Executed (longest)", cell=_seconds("longest_execution_seconds"), right=True),
+    Column(heading="Executed (longest)", cell=_seconds("longest_execution_seconds"), right=True, at_least=_WIDE),
+)  # fmt: skip
+_CHOICES: Final = (
+    Column(heading="Policy", cell=_text("policy")),
+    Column(heading="Strategy", cell=_text("strategy")),
+    Column(heading="Runs", cell=_text("runs"), right=True),
+    Column(heading="Waited (mean)", cell=_seconds("mean_waiting_seconds"), right=True),
+    Column(heading="Executed (mean)", cell=_seconds("mean_execution_seconds"), right=True),
+    Column(heading="Total (mean)", cell=_seconds("mean_total_seconds"), right=True),
+    Column(heading="Makespan", cell=_seconds("makespan_seconds"), right=True),
 )
 _TASKS: Final = (
     Column(heading="Run", cell=_text("run_name")),
     Column(heading="Task", cell=_text("task")),
     Column(heading="State", cell=_text("state")),
     Column(heading="Node", cell=_text("node")),
+    Column(heading="Start (UTC)", cell=_moment("started_at"), right=True, at_least=_VERY_WIDE),
+    Column(heading="End (UTC)", cell=_moment("finished_at"), right=True, at_least=_VERY_WIDE),
     Column(heading="Waited", cell=_seconds("waited_seconds"), right=True),
     Column(heading="Ran", cell=_seconds("ran_seconds"), right=True),
-    Column(heading="Predicted", cell=_seconds("predicted_seconds"), right=True),
-    Column(heading="Tries", cell=_text("attempts"), right=True),
-    Column(heading="Why this node", cell=_text("why_node")),
-)
+    Column(heading="Predicted", cell=_seconds("predicted_seconds"), right=True, at_least=_WIDE),
+    Column(heading="Tries", cell=_text("attempts"), right=True, at_least=_WIDE),
+    Column(heading="Policy, strategy", cell=lambda row: f"{row['policy']}, {row['strategy']}", at_least=_VERY_WIDE),
+    Column(heading="Why this node", cell=_text("why_node"), at_least=_WIDE),
+)  # fmt: skip
 _NODES: Final = (
     Column(heading="Node", cell=_text("node")),
     Column(heading="Class", cell=_text("node_class")),
-    Column(heading="Architecture", cell=_text("architecture")),
-    Column(heading="Worker type", cell=_text("worker_type")),
+    Column(heading="Architecture", cell=_text("architecture"), at_least=_WIDE),
+    Column(heading="Worker type", cell=_text("worker_type"), at_least=_WIDE),
     Column(heading="Cores", cell=lambda row: f"{float(str(row['cores'])):g}", right=True),
     Column(heading="Attempts", cell=_text("attempts"), right=True),
     Column(heading="Busy core time", cell=_seconds("busy_core_seconds"), right=True),
@@ -81,8 +106,8 @@ _PEAKS: Final = (
     Column(heading="of", cell=_cores("capacity_millicores"), right=True),
     Column(heading="MiB, most booked", cell=_text("peak_memory_mib"), right=True),
     Column(heading="of", cell=_text("capacity_memory_mib"), right=True),
-    Column(heading="GPUs, most booked", cell=_text("peak_gpus"), right=True),
-    Column(heading="of", cell=_text("capacity_gpus"), right=True),
+    Column(heading="GPUs, most booked", cell=_text("peak_gpus"), right=True, at_least=_WIDE),
+    Column(heading="of", cell=_text("capacity_gpus"), right=True, at_least=_WIDE),
     Column(heading="Overbooked", cell=lambda row: "YES" if row["overbooked"] else "never"),
 )
 _PREDICTIONS: Final = (
@@ -91,7 +116,7 @@ _PREDICTIONS: Final = (
     Column(heading="Attempts", cell=_text("attempts"), right=True),
     Column(heading="Predicted (mean)", cell=_seconds("mean_predicted_seconds"), right=True),
     Column(heading="Actual (mean)", cell=_seconds("mean_actual_seconds"), right=True),
-    Column(heading="Error (mean)", cell=_seconds("mean_absolute_error_seconds"), right=True),
+    Column(heading="Error (mean)", cell=_seconds("mean_absolute_error_seconds"), right=True, at_least=_WIDE),
     Column(heading="Actual / predicted", cell=lambda row: factor(row["typical_ratio"]), right=True),
 )
 
@@ -101,7 +126,8 @@ def summary(report: Report) -> Sequence[tuple[str, str]]:
     totals = report.totals
     return (
         ("Runs", _ends(totals)),
-        ("Total execution time", duration(totals["total_execution_seconds"])),
+        ("Makespan (first start to last end)", duration(totals["total_execution_seconds"])),
+        ("Execution, sum over runs", duration(totals["sum_execution_seconds"])),
         ("Waiting per run, mean", duration(totals["mean_waiting_seconds"])),
         ("Waiting per run, longest", duration(totals["longest_waiting_seconds"])),
         ("Execution per run, mean", duration(totals["mean_execution_seconds"])),
@@ -111,14 +137,21 @@ def summary(report: Report) -> Sequence[tuple[str, str]]:
     )  # fmt: skip
 
 
-def text_tables(report: Report, *, max_rows: int) -> Sequence[TextTable]:
-    """All tables of the report, each with its first `max_rows` rows."""
+def text_tables(report: Report, *, max_rows: int, width: int | None = None) -> Sequence[TextTable]:
+    """All tables of the report, each with its first `max_rows` rows and the columns that `width` characters hold."""
     parts: Sequence[tuple[str, str, Sequence[Column], Sequence[Row]]] = (
         (
             "Pipelines",
-            "A run waits from its submission to the first start of one of its tasks, and executes from there to its end.",
+            "A run executes while at least one of its tasks runs. From its submission to its end it waits the rest of "
+            "the time: before its first task and between tasks.",
             _PIPELINES,
             report.pipelines,
+        ),
+        (
+            "By policy and strategy",
+            "Total: waiting and execution of a run. Makespan: from the first start to the last end of these runs.",
+            _CHOICES,
+            report.choices,
         ),
         (
             TASKS_TITLE,
@@ -145,12 +178,13 @@ def text_tables(report: Report, *, max_rows: int) -> Sequence[TextTable]:
         TextTable(
             title=title,
             note=note,
-            columns=columns,
-            cells=[[column.cell(row) for column in columns] for row in rows[:max_rows]],
+            columns=shown,
+            cells=[[column.cell(row) for column in shown] for row in rows[:max_rows]],
             left_out=max(0, len(rows) - max_rows),
+            narrowed=len(shown) < len(columns),
         )
         for title, note, columns, rows in parts
-        if rows
+        if rows and (shown := [column for column in columns if width is None or column.at_least <= width])
     )
 
 

@@ -24,8 +24,8 @@ def percent(share: object) -> str:
 
 
 def moment(time: object) -> str:
-    """A time of day in UTC; a dash for None."""
-    return f"{time.astimezone(UTC):%H:%M:%S}" if isinstance(time, datetime) else "–"  # noqa: RUF001 - a dash
+    """A day and time in UTC, short enough for a column: `11-20 12:30:05`; a dash for None."""
+    return f"{time.astimezone(UTC):%m-%d %H:%M:%S}" if isinstance(time, datetime) else "–"  # noqa: RUF001 - a dash
 
 
 def day_and_moment(time: object) -> str:
