@@ -37,6 +37,13 @@ def task_info(run_id: str, path: str, **changes: Any) -> dict[str, Any]:
     return {**info, **changes}
 
 
+def artifact_info(name: str, kind: str = "Model", **changes: Any) -> dict[str, Any]:
+    """An artifact among a task's outputs."""
+    uri = "store://file/" + "0" * 64
+    info = {"name": name, "uri": uri, "schema_title": f"system.{kind}", "size_bytes": 1536, "metadata": {}}
+    return {**info, **changes}
+
+
 def problem(status: int, title: str, **more: Any) -> httpx.Response:
     """An RFC 9457 answer."""
     body = {"type": "about:blank", "title": title, "status": status, **more}
@@ -56,6 +63,7 @@ class FakeApi:
         self.by_key: dict[str, str] = {}
         self.answers: dict[str, Any] = {}
         self.texts: dict[str, str] = {}
+        self.contents: dict[str, bytes] = {}
         self.datasets: list[dict[str, Any]] = []
         self.faults: list[httpx.Response | Exception] = []
         self.requests: list[httpx.Request] = []
@@ -121,7 +129,16 @@ class FakeApi:
             return self._cancel(run_id)
         if what == "explain":
             return httpx.Response(200, json={"run": self.runs[run_id], "tasks": self.answers["explain"]})
+        if "/artifacts/" in what:
+            return self._artifact(what)
         return httpx.Response(200, text=self.texts.get(what, ""))
+
+    def _artifact(self, what: str) -> httpx.Response:
+        if what not in self.contents:
+            return problem(404, "Not Found", detail=f"there is no artifact {what!r}")
+        file = what.rpartition("/")[2]
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{file}"}
+        return httpx.Response(200, content=self.contents[what], headers=headers)
 
     def _cancel(self, run_id: str) -> httpx.Response:
         run = self.runs[run_id]
@@ -165,6 +182,8 @@ def served(api: FakeApi) -> Iterator[str]:
             self.send_response(response.status_code)
             self.send_header("Content-Type", response.headers.get("Content-Type", "application/json"))
             self.send_header("Content-Length", str(len(response.content)))
+            if "Content-Disposition" in response.headers:
+                self.send_header("Content-Disposition", response.headers["Content-Disposition"])
             self.end_headers()
             self.wfile.write(response.content)
 

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from nodewise.core.errors import NodewiseError
-from nodewise.sdk.cli import cluster, data, runs, submit, watch
+from nodewise.sdk.cli import artifacts, cluster, data, runs, submit, watch
 from nodewise.sdk.cli.plugins import offered_commands
 from nodewise.sdk.cli.reporting import debugging, fail
 
@@ -53,6 +53,7 @@ app.command("ls")(runs.ls)
 app.command("get")(runs.get)
 app.command("watch")(watch.watch)
 app.command("logs")(runs.logs)
+app.command("artifact")(artifacts.artifact)
 app.command("cancel")(runs.cancel)
 app.command("explain")(runs.explain)
 app.command("nodes")(cluster.nodes)

@@ -8,6 +8,7 @@ import typer
 
 from nodewise.core.errors import UnknownName
 from nodewise.core.lifecycle import FINAL_TASK_STATES, RunState
+from nodewise.sdk.cli.artifacts import output_lines
 from nodewise.sdk.cli.options import AsJson, RunRef, Url, connect, find_run
 from nodewise.sdk.cli.output import age, print_json, print_table
 from nodewise.sdk.models import RunInfo, TaskInfo
@@ -78,9 +79,8 @@ def get(run: RunRef, as_json: AsJson = False, url: Url = None) -> None:
         typer.echo(line)
     typer.echo("")
     print_table(TASK_HEADERS, [task_row(task) for task in tasks], none="no tasks")
-    for task in tasks:
-        for name, value in task["outputs"]["parameters"].items():
-            typer.echo(f"{task['path']}.{name} = {value}")
+    for line in output_lines(tasks):
+        typer.echo(line)
 
 
 def _facts(info: RunInfo) -> list[str]:

@@ -4,6 +4,7 @@ NodewiseError
 ├── ApiError          the API refused; carries its problem+json
 ├── RunFailed         a run that was waited for did not succeed
 ├── NoSuchFile        what was to be submitted or uploaded is not there
+├── CannotWrite       what was downloaded cannot be put there (download)
 └── Unavailable
     ├── NotReachable  nothing answers at that address
     └── NoStack       nothing says where the API is (discovery)

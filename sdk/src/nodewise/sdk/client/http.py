@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote
 
+from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
 from nodewise.sdk.client.run import Run
 from nodewise.sdk.client.submission import deadline_text, read_target
@@ -182,6 +183,27 @@ class Client:
         path = f"{_run(run_id)}/tasks/{quote(task, safe='')}/logs"
         request = Request(method="GET", path=path, params={"attempt": attempt})
         return self._transport.send(request).text
+
+    def artifact(
+        self, run_id: str, task: str, name: str, destination: str | os.PathLike[str] | None = None
+    ) -> Path:
+        """Bring an artifact that a task left here, block by block: a file as it is, a directory as a tar.
+
+        Args:
+            run_id: The run.
+            task: The task's path.
+            name: Of the artifact, as in `tasks()[...]["outputs"]["artifacts"]`.
+            destination: A file, which is replaced, or a folder that exists; by default this folder.
+
+        Returns:
+            The file: in a folder it is called like the artifact, with `.tar` for a directory.
+
+        Raises:
+            ApiError: 404, there is none; 409, the task put it elsewhere (the message names its address).
+            CannotWrite: The destination cannot be written.
+        """
+        path = f"{_run(run_id)}/tasks/{quote(task, safe='')}/artifacts/{quote(name, safe='')}"
+        return download(self._transport, path, destination=Path(destination or "."), fallback="artifact")
 
     def nodes(self) -> list[Json]:
         """The nodes: what they are, what is booked and free, what was measured and how long ago."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodewise.core.lifecycle import FINAL_RUN_STATES
@@ -112,6 +114,10 @@ class Run:
     def outputs(self, task: str) -> Json:
         """The output parameters of a task by name (empty until it succeeded)."""
         return next((dict(t["outputs"]["parameters"]) for t in self.tasks() if t["path"] == task), {})
+
+    def artifact(self, task: str, name: str, destination: str | os.PathLike[str] | None = None) -> Path:
+        """Bring an artifact of a task (a model, say) here; see `Client.artifact`."""
+        return self._client.artifact(self.id, task, name, destination)
 
     def logs(self, task: str, *, attempt: int | None = None) -> str:
         """What the task wrote, of its latest attempt or the one given."""
