@@ -13,6 +13,7 @@ from nodewise.api.handlers import install_handlers
 from nodewise.api.limits import BodyLimit
 from nodewise.api.routes import artifacts, cluster, datasets, operations, reports, runs, submit
 from nodewise.api.routes.documented import as_problem_json
+from nodewise.api.routes.pages import add_pages
 from nodewise.api.wiring import Services
 from nodewise.core.settings import Settings
 
@@ -48,10 +49,13 @@ def create_api(settings: Settings, services: Services | None = None) -> FastAPI:
         summary="Decides when and where every task of an ML pipeline runs.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.services = wired
     for router in _ROUTERS:
         app.include_router(router)
+    add_pages(app)
     install_handlers(app)
     app.add_middleware(BodyLimit, limit_of=_limit_of(settings))
     app.add_middleware(Edge)
