@@ -57,7 +57,7 @@ def test_greedy_takes_the_least_booked_and_says_what_the_others_have() -> None:
     cluster = a_cluster(a_node("n1", booked=1), a_node("n2", booked=0.5), a_node("n3", booked=2))
     [decision] = place(Greedy(), some(1), cluster)
     assert nodes([decision]) == ["n2"]
-    assert decision.reason.text.startswith("least loaded: 0.25 of its cores booked; n1 0.5")
+    assert decision.reason.text.startswith("least loaded: 25 % of its cores booked; n1 50 %")
     assert [candidate.node for candidate in decision.candidates] == ["n1", "n2", "n3"]
     excluded = decision.candidates[2].exclusion
     assert excluded is not None
@@ -83,7 +83,37 @@ def test_greedy_compares_measured_load_among_equally_booked_nodes() -> None:
     cluster = a_cluster(a_node("n1", cores=8, load=8), a_node("n2", load=0.2), a_node("n3", load=1))
     [decision] = place(Greedy(), some(1), cluster)
     assert nodes([decision]) == ["n2"]
-    assert "measured load" in decision.reason.text
+    said = "least loaded: 0 % of its cores booked, among equals load per core 0.1; n1 1, n3 0.5"
+    assert decision.reason.text.startswith(said)
+
+
+def test_greedy_says_what_decided_among_equals() -> None:
+    by_size = place(Greedy(), some(1), a_cluster(a_node("n1", cores=2), a_node("n2", cores=4)))
+    by_name = place(Greedy(), some(1), a_cluster(a_node("n1"), a_node("n2")))
+    assert "booked, the largest among equals; n1 0 %" in by_size[0].reason.text
+    assert "booked, first by name among equals; n2 0 %" in by_name[0].reason.text
+
+
+def test_greedy_summary_names_its_order() -> None:
+    words = ("booked share", "measured load", "cores, then", "memory")
+    places = [Greedy.summary.index(word) for word in words]
+    assert places == sorted(places)
+
+
+def test_a_decision_without_a_choice_says_why_the_others_are_out() -> None:
+    full = a_cluster(
+        a_node("n1", booked=1), a_node("n2", booked=2), a_node("n3", cores=0.5), a_node("n4", booked=2)
+    )
+    small = a_cluster(a_node("n1"), a_node("n3", cores=0.5), a_node("n4", worker_type="gpu"))
+    task = some(1, requirements=Requirements(worker_types=("med-cpu",)))
+    for strategy in (Greedy(), Random(), RoundRobin()):
+        now, ever, alone = (
+            place(strategy, task, of)[0].reason.text for of in (full, small, a_cluster(a_node("n1")))
+        )
+        assert now.startswith("the only node with room now (n2, n4 full; n3 too small); ")
+        assert ever.startswith("the only node that can ever take it (n3 too small; n4 not allowed); ")
+        assert alone.startswith("the only node; ")
+    assert "n3 too small); 50 % of its cores booked" in place(Greedy(), task, full)[0].reason.text
 
 
 def test_greedy_does_not_take_an_unknown_load_for_a_low_one() -> None:

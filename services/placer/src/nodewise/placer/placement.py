@@ -5,6 +5,7 @@ A strategy is then one function, `Chooser`: from the nodes that can take a task 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
@@ -30,10 +31,23 @@ Score = float | str | None
 _NAMED: Final = 3
 """So many other nodes are named in a sentence; the rest are counted."""
 
+_KEPT_OUT: Final[Mapping[ReasonCode, str]] = MappingProxyType(
+    {
+        ReasonCode.CPU_BOOKED: "full",
+        ReasonCode.MEMORY_BOOKED: "full",
+        ReasonCode.GPU_BOOKED: "full",
+        ReasonCode.MEMORY_IN_USE: "short of memory",
+        ReasonCode.CPU_TOO_SMALL: "too small",
+        ReasonCode.MEMORY_TOO_SMALL: "too small",
+        ReasonCode.GPU_TOO_FEW: "too small",
+    }
+)
+"""What is said of a node that is kept out; all else are requirements of the task."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The node taken, why ("least loaded: 0.25 of its cores booked; n2 0.5"), and what each node scored."""
+    """The node taken, why ("least loaded: 25 % of its cores booked; n2 50 %"), and what each node scored."""
 
     node: NodeName
     text: str
@@ -103,12 +117,12 @@ def _decide(task: WaitingTask, working: WorkingCluster, choose: Chooser) -> Deci
     if isinstance(choice, Wait):
         return _deferral(task, survey, Reason(code=ReasonCode.STRATEGY_RULE, text=choice.text), {})
     working.book(choice.node, effective_resources(task.spec))
-    wish = "preferred by the task; " if len(preferred) < len(survey.feasible) else ""
+    lead = "preferred by the task; " if len(preferred) < len(survey.feasible) else _only(survey)
     return Placement(
         ref=task.ref,
         node=choice.node,
         reason=Reason(
-            code=ReasonCode.PLACED, text=wish + choice.text + _ignored(survey.feasible, working.cluster)
+            code=ReasonCode.PLACED, text=lead + choice.text + _ignored(survey.feasible, working.cluster)
         ),
         candidates=_candidates(survey, choice.scores),
     )
@@ -133,6 +147,21 @@ def _candidates(survey: Survey, scores: Mapping[NodeName, Mapping[str, Score]]) 
     return tuple(sorted(feasible + excluded, key=lambda candidate: candidate.node))
 
 
+def _only(survey: Survey) -> str:
+    """That there was no choice, and what kept the others out; nothing where there was one."""
+    if len(survey.feasible) > 1:
+        return ""
+    if not survey.exclusions:
+        return "the only node; "
+    lasting = all(found.permanent for found in survey.exclusions)
+    scope = "that can ever take it" if lasting else "with room now"
+    kept_out: dict[str, list[str]] = {}
+    for found in sorted(survey.exclusions, key=lambda found: found.permanent):
+        kept_out.setdefault(_KEPT_OUT.get(found.code, "not allowed"), []).append(found.node)
+    told = "; ".join(f"{named(nodes)} {why}" for why, nodes in kept_out.items())
+    return f"the only node {scope} ({told}); "
+
+
 def _ignored(feasible: Sequence[NodeView], cluster: Cluster) -> str:
     unknown = [view.name for view in feasible if unmeasured(view, cluster)]
     if not unknown:
@@ -148,6 +177,6 @@ def named(names: Sequence[str]) -> str:
 
 
 def others(figures: Mapping[NodeName, str], chosen: NodeName) -> str:
-    """What the other candidates scored, for the end of a sentence: `; n2 0.5, n3 0.75 and 2 more`."""
+    """What the other candidates scored, for the end of a sentence: `; n2 50 %, n3 75 % and 2 more`."""
     told = [f"{name} {figure}" for name, figure in figures.items() if name != chosen]
-    return f"; {named(told)}" if told else "; the only node that can take it"
+    return f"; {named(told)}" if told else ""

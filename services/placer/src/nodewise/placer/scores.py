@@ -14,6 +14,11 @@ def booked_share(view: NodeView) -> float:
     return round(view.booked.millicores / cores, 4) if cores else 1.0
 
 
+def percent(share: float) -> str:
+    """A share as it is told: `25 %`."""
+    return f"{100 * share:.0f} %"
+
+
 def load_per_core(view: NodeView, cluster: Cluster) -> float | None:
     """Runnable tasks per core, as measured; None: unknown or too old to decide on."""
     load, cores = cluster.fresh(view.observation.load1), view.node.capacity.millicores

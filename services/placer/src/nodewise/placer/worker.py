@@ -18,7 +18,7 @@ from nodewise.core.messaging.app import create_app, worker_arguments
 from nodewise.core.messaging.loop import WakeLoop, accept_wake
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
-from nodewise.core.store import ArtifactStore
+from nodewise.core.store import ArtifactStore, mark_cluster_soon
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.placer.dispatch import Dispatcher
 from nodewise.placer.jobs import JobBuilder
@@ -67,6 +67,7 @@ def main() -> None:
         structlog.get_logger().error("strategy options refused", error=str(error))
         sys.exit(2)
     serve_metrics(settings)
+    mark_cluster_soon(ArtifactStore(settings.store_url), client)
     loop = WakeLoop("placer", placer.look, settings.tick)
 
     @app.task(name=WAKE_PLACER)

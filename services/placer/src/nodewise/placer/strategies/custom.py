@@ -6,7 +6,7 @@ from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
 from nodewise.placer.placement import Choice, Score, Wait, named, place_each
-from nodewise.placer.scores import SORT_KEYS, booked_share, strength
+from nodewise.placer.scores import SORT_KEYS, booked_share, percent, strength
 from nodewise.placer.strategies.rules import Fallback, Rule, Rules, parse_rules
 
 
@@ -102,7 +102,9 @@ def _because(chosen: NodeView, rule: Rule, rank: Mapping[NodeName, int]) -> str:
     if chosen.name in rank:
         return "its pipeline ran here"
     if _accelerates(chosen, rule):
-        return f"has accelerator {chosen.node.accelerator}, {booked_share(chosen):.2g} of its cores booked"
+        return (
+            f"has accelerator {chosen.node.accelerator}, {percent(booked_share(chosen))} of its cores booked"
+        )
     if not rule.sort:
         return "first by name"
     return f"best by {', '.join(rule.sort)}"

@@ -6,18 +6,21 @@ from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
 from nodewise.placer.placement import Choice, others, place_each
-from nodewise.placer.scores import booked_share, load_per_core, strength
+from nodewise.placer.scores import booked_share, load_per_core, percent, strength
 
 
 class Greedy:
-    """Worst fit: the least loaded node, then more cores, then more memory, then the lower name.
+    """Worst fit: the least booked share of the cores, then the lowest measured load, more cores, more memory, the name.
 
-    Load is the booked share of the cores. Among equals the measured load counts, but only where it is known and
-    fresh of all of them: an unknown load is neither high nor low.
+    The measured load per core counts only where it is known and fresh of all nodes that are equally booked: an unknown
+    load is neither high nor low.
     """
 
     name = "greedy"
-    summary = "The least loaded node, then the one with more cores, then with more memory."
+    summary = (
+        "The node with the least booked share of its cores; among equals the lowest measured load per core, "
+        "then more cores, then more memory."
+    )
 
     def place(
         self,
@@ -46,9 +49,7 @@ def _least_loaded(nodes: Sequence[NodeView], measured: Mapping[NodeName, float |
         }
         for view in nodes
     }
-    told = {name: f"{share:.2g}" for name, share in booked.items()}
-    text = f"least loaded: {least:.2g} of its cores booked{_tie(tied, load)}{others(told, chosen.name)}"
-    return Choice(node=chosen.name, text=text, scores=scores)
+    return Choice(node=chosen.name, text=_because(chosen, booked, tied, load), scores=scores)
 
 
 def _comparable(measured: Mapping[NodeName, float | None]) -> dict[NodeName, float]:
@@ -56,9 +57,26 @@ def _comparable(measured: Mapping[NodeName, float | None]) -> dict[NodeName, flo
     return known if len(known) == len(measured) else dict.fromkeys(measured, 0.0)
 
 
-def _tie(tied: Sequence[NodeView], load: Mapping[NodeName, float]) -> str:
+def _because(
+    chosen: NodeView,
+    booked: Mapping[NodeName, float],
+    tied: Sequence[NodeView],
+    load: Mapping[NodeName, float],
+) -> str:
+    """What decided, with the figures that it was decided by."""
+    share = f"{percent(booked[chosen.name])} of its cores booked"
+    if len(booked) == 1:
+        return share
+    if len(set(load.values())) > 1:
+        loads = {name: f"{value:.3g}" for name, value in load.items()}
+        equal = f"among equals load per core {loads[chosen.name]}"
+        return f"least loaded: {share}, {equal}{others(loads, chosen.name)}"
+    shares = {name: percent(value) for name, value in booked.items()}
+    return f"least loaded: {share}{_tie(tied)}{others(shares, chosen.name)}"
+
+
+def _tie(tied: Sequence[NodeView]) -> str:
     if len(tied) == 1:
         return ""
-    if len({load[view.name] for view in tied}) > 1:
-        return ", by measured load among equals"
-    return ", by size among equals"
+    sizes = {strength(view) for view in tied}
+    return ", the largest among equals" if len(sizes) > 1 else ", first by name among equals"
