@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
+_REGRESSION = "-linear-regression"
+
+
 class DemoView:
     """Shows the runs while they run. Asks for the tasks of a run only when the run has moved."""
 
@@ -112,10 +115,16 @@ def print_tasks(runs: list[Run]) -> None:
 
 
 def print_accuracies(runs: list[Run]) -> None:
-    """Per pipeline: how often its model was right on what it had not seen."""
-    rows = [(run.name, run.state, _percent(run.outputs("evaluate").get("Output"))) for run in runs]
+    """Per pipeline: how often its model was right on what it had not seen, and what that means of a regression."""
+    marks = {run.id: " *" if run.name.endswith(_REGRESSION) else "" for run in runs}
+    rows = [
+        (run.name, run.state, _percent(run.outputs("evaluate").get("Output")) + marks[run.id]) for run in runs
+    ]
     print()
-    print_table(("pipeline", "state", "accuracy"), rows)
+    print_table(("pipeline", "state", "score"), rows)
+    print("\nscore: the share of unseen samples that the model got right (accuracy).")
+    if any(marks.values()):
+        print("* a linear regression: right where its prediction rounds to the true grade; not an R^2.")
 
 
 def _percent(share: object) -> str:
