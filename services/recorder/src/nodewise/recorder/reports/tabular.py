@@ -139,7 +139,23 @@ def summary(report: Report) -> Sequence[tuple[str, str]]:
 
 def text_tables(report: Report, *, max_rows: int, width: int | None = None) -> Sequence[TextTable]:
     """All tables of the report, each with its first `max_rows` rows and the columns that `width` characters hold."""
-    parts: Sequence[tuple[str, str, Sequence[Column], Sequence[Row]]] = (
+    return tuple(
+        TextTable(
+            title=title,
+            note=note,
+            columns=shown,
+            cells=[[column.cell(row) for column in shown] for row in rows[:max_rows]],
+            left_out=max(0, len(rows) - max_rows),
+            narrowed=len(shown) < len(columns),
+        )
+        for title, note, columns, rows in _parts(report)
+        if rows and (shown := [column for column in columns if width is None or column.at_least <= width])
+    )
+
+
+def _parts(report: Report) -> Sequence[tuple[str, str, Sequence[Column], Sequence[Row]]]:
+    """Title, note, columns and rows of each table."""
+    return (
         (
             "Pipelines",
             "A run executes while at least one of its tasks runs. From its submission to its end it waits the rest of "
@@ -174,18 +190,6 @@ def text_tables(report: Report, *, max_rows: int, width: int | None = None) -> S
             report.predictions,
         ),
     )  # fmt: skip
-    return tuple(
-        TextTable(
-            title=title,
-            note=note,
-            columns=shown,
-            cells=[[column.cell(row) for column in shown] for row in rows[:max_rows]],
-            left_out=max(0, len(rows) - max_rows),
-            narrowed=len(shown) < len(columns),
-        )
-        for title, note, columns, rows in parts
-        if rows and (shown := [column for column in columns if width is None or column.at_least <= width])
-    )
 
 
 def _ends(totals: Row) -> str:
