@@ -40,7 +40,7 @@ from nodewise.core.model.job import Job
 from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, ParameterType, PythonComponent
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
-from nodewise.core.store import ArtifactStore
+from nodewise.core.store import ArtifactStore, mark_cluster
 
 NODE = "n1"
 ENDED = (AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELED)
@@ -85,6 +85,8 @@ class AgentProcess:
     def __init__(self, redis_url: str, store_url: str, work_dir: Path) -> None:
         self.settings = Settings(redis_url=redis_url, store_url=store_url)
         self.store = ArtifactStore(store_url)
+        with redis.Redis.from_url(redis_url) as client:
+            mark_cluster(self.store, client)
         self.work_dir = work_dir
         self.ear = Ear(redis_url)
         self._app = create_app("test", self.settings)

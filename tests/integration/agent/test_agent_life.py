@@ -150,7 +150,7 @@ def test_sigterm_ends_an_agent_whose_broker_never_came(stopped_agent: AgentProce
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         stopped_agent.start(REDIS_URL=f"redis://127.0.0.1:{unused.getsockname()[1]}/0")
-        wait_until(lambda: "waiting for a server" in stopped_agent.log.read_text(), 10, "the log line")
+        wait_until(lambda: "waiting for the broker" in stopped_agent.log.read_text(), 10, "the log line")
         assert stopped_agent.terminate() == 0
 
 
@@ -202,7 +202,8 @@ def test_two_agents_cannot_share_a_work_directory(agent: AgentProcess) -> None:
 )
 def test_a_wrong_option_gets_one_clear_line(arguments: list[str], line: str) -> None:
     command = [sys.executable, "-P", "-m", "nodewise.agent", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "NODEWISE_STORE_URL": "memory://store"}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith(f"nodewise agent: {line}")
     assert len(result.stderr.splitlines()) == 1
@@ -248,3 +249,20 @@ def test_a_store_that_fails_for_a_moment_costs_only_time(agent: AgentProcess, tm
     objects.unlink()
     away.rename(objects)
     assert agent.end_of(key()).state is AttemptState.SUCCEEDED
+
+
+def test_what_a_canceled_task_said_is_stored(agent: AgentProcess) -> None:
+    agent.submit(job("def step():\n    import time\n    print('so far', flush=True)\n    time.sleep(60)\n"))
+    agent.running(key())
+    log = agent.work_dir / "attempts"
+    wait_until(
+        lambda: any(b"so far" in path.read_bytes() for path in log.rglob("*log*") if path.is_file()),
+        20,
+        "words",
+    )
+    agent.cancel(key())
+    end = agent.end_of(key())
+    assert end.state is AttemptState.CANCELED
+    assert end.log_key is not None
+    assert b"so far" in (agent.store.read_key(end.log_key) or b"")
+    assert "could not be stored" not in agent.log.read_text()

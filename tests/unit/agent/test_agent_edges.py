@@ -262,6 +262,16 @@ def test_cores_are_numbers_and_ranges_that_we_have() -> None:
             options.parse_cores(text)
 
 
+def test_cores_that_we_do_not_have_are_told_in_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "usable_cores", lambda: (0, 1, 2, 5))
+    with pytest.raises(options.OptionError) as refused:
+        options.parse_cores("0-99")
+    assert str(refused.value) == "--cores '0-99': this machine gives us 0-2,5, not 3-4,6-99"
+    for text in ("0-99999999999", "3-1"):
+        with pytest.raises(options.OptionError, match="give numbers"):
+            options.parse_cores(text)
+
+
 def test_labels_are_pairs() -> None:
     assert options.parse_labels(["a=1", "b=", "c=d=e"]) == {"a": "1", "b": "", "c": "d=e"}
     for text in ("a", "=b"):
@@ -283,10 +293,15 @@ def test_a_node_without_anything_to_offer_is_refused() -> None:
         options.node_from("n", capacity=Resources(millicores=1), node_class=None, described={}, labels={})
 
 
-def test_who_names_a_broker_serves_metrics_where_the_broker_is_reached() -> None:
-    settings = options.settings_for("redis://127.0.0.1:6399/0", None, metrics_port=None, advertise=None)
+def test_who_names_a_broker_serves_metrics_where_the_broker_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = options.settings_for(
+        "redis://127.0.0.1:6399/0", "memory://x", metrics_port=None, advertise=None
+    )
     assert settings.redis_url == "redis://127.0.0.1:6399/0"
     assert settings.host == "127.0.0.1"
     assert settings.metrics_port > 0
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6399/0")
     plain = options.settings_for(None, "memory://x", metrics_port=None, advertise=None)
     assert (plain.metrics_port, plain.store_url) == (0, "memory://x")

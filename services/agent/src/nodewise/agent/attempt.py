@@ -143,10 +143,10 @@ class AttemptRun:
             raise NodewiseError(f"the job at {self._job_uri} is that of {job.key}")
         return job
 
-    def _patiently(self, step: Callable[[], T]) -> T:
+    def _patiently(self, step: Callable[[], T], *, although_stopped: bool = False) -> T:
         """Try a step that needs the store a few times, unless trying again cannot help."""
         for pause in _RETRY_PAUSES:
-            if self._stop_asked.is_set():
+            if self._stop_asked.is_set() and not although_stopped:
                 raise Stopped
             try:
                 return step()
@@ -179,8 +179,9 @@ class AttemptRun:
 
     def _finish_log(self) -> None:
         try:
-            self._patiently(self._log.finish)
-        except (Stopped, StoreError) as error:
+            # What it said until it was stopped is asked for like any other log.
+            self._patiently(self._log.finish, although_stopped=True)
+        except (StoreError, OSError) as error:
             _log.warning("a log could not be stored", error=str(error))
 
     def _judge(self, job: Job, end: ProcessEnd) -> AttemptReport:

@@ -27,6 +27,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:  # fmt: skip
     """Join this machine to a cluster as a node: it needs only the broker and the artifact store."""
     from nodewise.agent import options as given  # noqa: PLC0415
+    from nodewise.agent.joining import CannotJoin  # noqa: PLC0415
     from nodewise.agent.worker import run  # noqa: PLC0415
     from nodewise.core.model.resources import Resources  # noqa: PLC0415
 
@@ -51,6 +52,6 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
             advertise=advertise,
         )
         run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise), options)
-    except (given.OptionError, ValueError) as error:
+    except (given.OptionError, CannotJoin, ValueError) as error:
         typer.echo(f"nodewise agent: {error}", err=True)
         raise typer.Exit(2) from error

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import socket
+import sys
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +13,18 @@ from typing import Final
 
 import psutil
 
-from nodewise.core.errors import NodewiseError
+from nodewise.core.errors import NodewiseError, StoreError
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
+from nodewise.core.store import checked_url
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _MEMORY_SHARE: Final = 0.9
 """Part of the machine's memory that tasks may book when nothing is said; the rest is the system's and the agent's."""
+_MOST_CORES: Final = 1 << 16
 _CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -105,13 +108,24 @@ def parse_cores(text: str) -> tuple[int, ...]:
         raise OptionError(f"--cores {text!r}: give numbers such as 0,1 or 0-3") from error
     missing = sorted(cores - set(usable_cores()))
     if missing:
-        raise OptionError(f"--cores {text!r}: this machine gives us {list(usable_cores())}, not {missing}")
+        usable = _as_ranges(usable_cores())
+        raise OptionError(f"--cores {text!r}: this machine gives us {usable}, not {_as_ranges(missing)}")
     return tuple(sorted(cores))
 
 
 def _core_range(part: str) -> range:
     first, separator, last = part.partition("-")
-    return range(int(first), int(last if separator else first) + 1)
+    cores = range(int(first), int(last if separator else first) + 1)
+    if not cores or cores.stop > _MOST_CORES:
+        raise ValueError(part)
+    return cores
+
+
+def _as_ranges(cores: Sequence[int]) -> str:
+    """Ascending numbers as people write them: 0-3,8."""
+    starts = [core for core in cores if core - 1 not in cores]
+    ends = [core for core in cores if core + 1 not in cores]
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def parse_labels(pairs: Sequence[str]) -> Mapping[str, str]:
@@ -180,6 +194,23 @@ def default_work_dir(name: str) -> Path:
     return Path.home() / ".nodewise-agent" / name
 
 
+def require_addresses(settings: Settings, *, broker: str | None, store: str | None) -> None:
+    """See that this agent was told which cluster it joins: defaults would make it wait for, or join, some other.
+
+    Raises:
+        OptionError: An address was given neither on the command line nor in the environment, or is none.
+    """
+    said = "give the one that `nodewise up` or `nodewise doctor` prints"
+    if not broker and "redis_url" not in settings.model_fields_set:
+        raise OptionError(f"--broker is missing: {said}, or set REDIS_URL")
+    if not store and "store_url" not in settings.model_fields_set:
+        raise OptionError(f"--store is missing: {said}, or set NODEWISE_STORE_URL")
+    try:
+        checked_url(store or settings.store_url)
+    except StoreError as error:
+        raise OptionError(f"--store: {error}") from error
+
+
 def settings_for(
     broker: str | None, store: str | None, *, metrics_port: int | None, advertise: str | None
 ) -> Settings:
@@ -188,6 +219,7 @@ def settings_for(
     Who names a broker joins a cluster from outside: there /metrics is served where the others can read it.
     """
     settings = Settings()
+    require_addresses(settings, broker=broker, store=store)
     given: dict[str, object] = {
         "redis_url": broker, "store_url": store, "metrics_port": metrics_port,
     }  # fmt: skip
@@ -196,4 +228,6 @@ def settings_for(
         given |= {"host": host, "metrics_port": free_port(host)}
     elif advertise is not None:
         given["host"] = "0.0.0.0"  # noqa: S104 - asked for by naming an address for others
+    if "log_format" not in settings.model_fields_set and sys.stderr.isatty():
+        given["log_format"] = "console"
     return settings.model_copy(update={name: value for name, value in given.items() if value is not None})

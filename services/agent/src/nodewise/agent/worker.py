@@ -2,16 +2,15 @@
 
 import fcntl
 import signal
+import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final, TypeVar
+from typing import TypeVar
 
-import redis
 import structlog
 from celery import Celery
 from celery.signals import worker_shutting_down
@@ -22,12 +21,13 @@ from nodewise.agent.agent import Agent
 from nodewise.agent.attempt import Workshop
 from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.heart import Heart
+from nodewise.agent.joining import broker_client, shown, wait_for_cluster
 from nodewise.agent.journal import Journal
 from nodewise.agent.logs import LogShipper
 from nodewise.agent.metrics import NodeCollector
 from nodewise.agent.options import AgentOptions, OptionError
 from nodewise.agent.supervision import Watchdog
-from nodewise.core.errors import StoreError
+from nodewise.agent.tenure import NameTenure
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
@@ -44,7 +44,6 @@ from nodewise.core.telemetry import configure_logging, serve_metrics
 
 M = TypeVar("M", bound=Message)
 
-_LONGEST_PAUSE_SECONDS: Final = 2.0
 _log = structlog.get_logger()
 
 
@@ -53,20 +52,29 @@ def run(settings: Settings, options: AgentOptions) -> None:
 
     Raises:
         OptionError: The work directory cannot be used, or another agent uses it.
+        CannotJoin: The cluster does not take this agent: its broker, its store, or the agent of the same name.
     """
     # Until Celery's worker takes the signal over.
     signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings, "agent")
     structlog.contextvars.bind_contextvars(node=options.node.name)
     with owning(options.work_dir):
-        store = ArtifactStore(settings.store_url)
-        _wait_for_servers(settings, store)
-        agent = Agent(_workshop(settings, options, store))
-        _serve_metrics(settings, options, agent)
-        _work(settings, options, agent)
+        _join(settings, options, boot_id=str(uuid.uuid4()))
 
 
-def _work(settings: Settings, options: AgentOptions, agent: Agent) -> None:
+def _join(settings: Settings, options: AgentOptions, *, boot_id: str) -> None:
+    store = ArtifactStore(settings.store_url)
+    with broker_client(settings.redis_url) as client:
+        wait_for_cluster(store, client)
+        with NameTenure(client, options.node.name, boot_id=boot_id, work_dir=options.work_dir):
+            agent = Agent(_workshop(settings, options, store))
+            _serve_metrics(settings, options, agent)
+            sys.stdout.write(f"{options.node.name} joined the cluster at {shown(client)}; Ctrl-C stops it.\n")
+            sys.stdout.flush()
+            _work(settings, options, agent, boot_id=boot_id)
+
+
+def _work(settings: Settings, options: AgentOptions, agent: Agent, *, boot_id: str) -> None:
     app = create_app(f"agent-{options.node.name}", settings)
     register(app, agent)
 
@@ -77,7 +85,7 @@ def _work(settings: Settings, options: AgentOptions, agent: Agent) -> None:
     worker_shutting_down.connect(begin_leaving, weak=False)
     queue = agent_queue(options.node.name)
     try:
-        agent.start(create_heart(settings, options, app, agent))
+        agent.start(create_heart(settings, options, app, agent, boot_id=boot_id))
         app.worker_main(worker_arguments(queue, name=options.node.name))
     finally:
         agent.leave()
@@ -108,13 +116,15 @@ def _receive(kind: type[M], payload: object, handle: Callable[[M], None]) -> Non
     handle(message)
 
 
-def create_heart(settings: Settings, options: AgentOptions, app: Celery, agent: Agent) -> Heart:
+def create_heart(
+    settings: Settings, options: AgentOptions, app: Celery, agent: Agent, *, boot_id: str
+) -> Heart:
     """The heart of this start of the agent."""
     host, port = settings.host, settings.metrics_port
     return Heart(
         app,
         options.node,
-        boot_id=str(uuid.uuid4()),
+        boot_id=boot_id,
         metrics_url=f"http://{options.advertise or host}:{port}/metrics" if port else None,
         reports=agent.reports,
         every_seconds=settings.heartbeat_seconds,
@@ -169,24 +179,3 @@ def owning(work_dir: Path) -> Iterator[None]:
 
 def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
     raise SystemExit(0)
-
-
-def _wait_for_servers(settings: Settings, store: ArtifactStore) -> None:
-    """Wait until broker and store can be used, saying once which one cannot."""
-    with redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
-        _wait_until("the broker", client.ping)
-    _wait_until("the store", store.check)
-
-
-def _wait_until(server: str, probe: Callable[[], object]) -> None:
-    pause = 0.1
-    while True:
-        try:
-            probe()
-        except (redis.RedisError, StoreError) as error:
-            if pause == 0.1:
-                _log.warning("waiting for a server", server=server, error=str(error).splitlines()[0])
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        else:
-            return

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 
 import structlog
 from prometheus_client import start_http_server
@@ -35,6 +36,8 @@ def configure_logging(settings: Settings, service: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # Celery warns root of pickled messages; ours are JSON only (see `create_app`).
+    warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser privileges")
     structlog.contextvars.bind_contextvars(service=service)
 
 

@@ -18,7 +18,7 @@ from nodewise.stack.ports import LOOPBACK, choose_ports, require_free
 from nodewise.stack.process import identity
 from nodewise.stack.profiles import AgentProfile, agent_profiles, describe
 from nodewise.stack.report import Reporter
-from nodewise.stack.servers import assemble, embedded
+from nodewise.stack.servers import assemble, embedded, mark_store
 from nodewise.stack.signals import Signals
 from nodewise.stack.state import Phase, ProcessState, StackState, load_state, save_state, state_path
 from nodewise.stack.supervisor import StopRequested, Supervisor
@@ -95,6 +95,7 @@ class _Stack:
         supervisor.start_stage(self._servers.stage(self._home))
         if self._servers.postgres is not None:
             self._servers.postgres.ensure_database()
+        mark_store(self._servers.endpoints)
         for stage in service_stages(self._options, self._site, self._agents):
             self._report.line(f"starting {', '.join(planned.name for planned in stage)}")
             supervisor.start_stage(stage)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import redis
+
 from nodewise.core.db.engine import plain_url
 from nodewise.core.errors import StoreError
-from nodewise.core.store import checked_url
+from nodewise.core.store import ArtifactStore, checked_url, mark_cluster
 from nodewise.stack import postgres, valkey
 from nodewise.stack.errors import StackError
 from nodewise.stack.health import problem
@@ -69,6 +71,22 @@ def assemble(home: Path, env: Mapping[str, str], ports: Mapping[str, int], optio
         postgres=own_postgres,
         valkey=own_valkey,
     )
+
+
+def mark_store(endpoints: Endpoints) -> None:
+    """Let agents know this cluster's store from any other.
+
+    Raises:
+        StackError: The store cannot be written, or the broker does not answer.
+    """
+    try:
+        with redis.Redis.from_url(endpoints.redis_url, socket_timeout=5, socket_connect_timeout=5) as client:
+            mark_cluster(ArtifactStore(endpoints.store_url), client, alone=True)
+    except (StoreError, OSError, ImportError, redis.RedisError) as error:
+        raise StackError(
+            f"the store {endpoints.store_url} cannot be used: {error}",
+            "correct --store or NODEWISE_STORE_URL",
+        ) from error
 
 
 def _store(url: str) -> str:

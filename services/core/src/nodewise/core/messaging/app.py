@@ -39,6 +39,6 @@ def create_app(name: str, settings: Settings) -> Celery:
 def worker_arguments(queue: str, *, name: str, threads: int = 1) -> list[str]:
     """Arguments for `app.worker_main`: one queue, a pool of threads, none of the chatter between workers."""
     return [
-        "worker", f"--queues={queue}", f"--hostname={name}@%h", "--pool=threads", f"--concurrency={threads}",
+        "--quiet", "worker", f"--queues={queue}", f"--hostname={name}@%h", "--pool=threads", f"--concurrency={threads}",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",
     ]  # fmt: skip
