@@ -32,7 +32,7 @@ def task_info(run_id: str, path: str, **changes: Any) -> dict[str, Any]:
         "strategy": "greedy", "upstream": [], "resources": {"millicores": 1000, "memory_mib": 256, "gpus": 0},
         "effort_flops": 1.5e9, "predicted_seconds": 2.0, "ready_at": NOW, "admitted_at": NOW, "placed_at": NOW,
         "started_at": NOW, "finished_at": NOW, "waited_seconds": 0.5, "ran_seconds": 2.25,
-        "why_node": "least loaded", "outputs": {"parameters": {"Output": 0.97}, "artifacts": {}},
+        "why_node": "least loaded", "last_failure": None, "outputs": {"parameters": {"Output": 0.97}, "artifacts": {}},
     }  # fmt: skip
     return {**info, **changes}
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert, update
 
 from nodewise.core.codec import encode
 from nodewise.core.db import schema
-from nodewise.core.lifecycle import RunState
+from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.messages import WAKE_RECORDER
 from nodewise.core.messaging.wake import flag
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
@@ -128,6 +128,7 @@ def test_tasks_show_where_they_ran_and_why(api: Api, engine: Engine) -> None:
             connection,
             run_id,
             "train",
+            state=TaskState.SUCCEEDED,
             attempt=2,
             failures=1,
             started_at=NOW + timedelta(seconds=2),
@@ -171,6 +172,27 @@ def test_a_waiting_task_waits_until_now_and_has_no_node(api: Api) -> None:
     assert tasks[1]["waited_seconds"] is None
     assert tasks[0]["node"] is None
     assert tasks[0]["outputs"] == {"parameters": {}, "artifacts": {}}
+
+
+@pytest.mark.parametrize(
+    ("state", "node"), [(TaskState.READY, None), (TaskState.ADMITTED, None), (TaskState.RUNNING, "n3")]
+)
+def test_a_task_that_waits_again_has_no_node_but_tells_how_it_failed(
+    api: Api, engine: Engine, state: TaskState, node: str | None
+) -> None:
+    with engine.begin() as connection:
+        run_id = insert_run(connection)
+        insert_node(connection, "n3", Resources(millicores=1000, memory_mib=1000))
+        insert_task(connection, run_id, "train", state=state, attempt=1, failures=1)
+        insert_attempt(
+            connection, run_id, "train", "n3", state="FAILED", end_code="exit_code", end_message="no rows"
+        )
+    [task] = api.http.get(f"/v1/runs/{run_id}/tasks").json()["items"]
+    assert (task["node"], task["why_node"] is None, task["placed_at"] is None) == (
+        node, node is None, node is None,
+    )  # fmt: skip
+    failure = {"attempt": 1, "node": "n3", "state": "FAILED", "code": "exit_code", "message": "no rows"}
+    assert task["last_failure"] == failure
 
 
 def test_cancelling_notes_the_wish_and_wakes_the_recorder(api: Api) -> None:

@@ -106,6 +106,43 @@ def test_watch_fails_when_the_run_failed(cli: Cli, api: FakeApi) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_watch_tells_of_retries_and_losses(cli: Cli, api: FakeApi) -> None:
+    failure = {
+        "attempt": 1,
+        "node": "n1",
+        "state": "FAILED",
+        "code": "exit_code",
+        "message": "ValueError: no rows",
+    }
+    lost = {**failure, "state": "LOST", "message": None, "code": "node_gone"}
+    api.add_run("r", states=("RUNNING", "RUNNING", "SUCCEEDED"))
+    waiting = {
+        "state": "READY",
+        "attempt": 1,
+        "node": None,
+        "why_node": None,
+        "finished_at": None,
+        "reason": "waits 2 s",
+    }
+    api.tasks["r"] = [
+        task_info("r", "fit", attempt=2, last_failure=failure),
+        task_info("r", "load", last_failure=lost, **waiting),
+        task_info("r", "said", last_failure=failure, **{**waiting, "reason": "waits after ValueError: no rows"}),
+        task_info("r", "bad", state="FAILED", attempt=2, last_failure={**failure, "attempt": 2}, reason="exit code 1"),
+    ]  # fmt: skip
+
+    out = cli("watch", "r").stdout
+
+    assert (
+        "fit: SUCCEEDED on n1 after 2.2 s (least loaded; attempt 2; attempt 1 failed: ValueError: no rows)"
+        in out
+    )
+    assert "load: READY (waits 2 s; attempt 1 lost: node_gone)" in out
+    assert "said: READY (waits after ValueError: no rows)" in out
+    assert "bad: FAILED on n1 after 2.2 s (exit code 1; attempt 2)" in out
+    assert "attempt 1 failed: ValueError: no rows" in cli("get", "r").stdout
+
+
 def test_ls_is_a_plain_table_and_the_ids_tell_runs_apart(cli: Cli, api: FakeApi) -> None:
     api.add_run("11111111-1" + "0" * 26, name="one")
     api.add_run("11111111-2" + "0" * 26, name="two", states=("FAILED",))

@@ -39,8 +39,21 @@ class Outputs(TypedDict):
     artifacts: dict[str, Json]
 
 
+class Failure(TypedDict):
+    """How an attempt ended: `FAILED` or `LOST`, and why."""
+
+    attempt: int
+    node: str
+    state: str
+    code: str | None
+    message: str | None
+
+
 class TaskInfo(TypedDict):
-    """One item of `GET /v1/runs/{id}/tasks`. `node`, `why_node` and `placed_at` are of the latest attempt."""
+    """One item of `GET /v1/runs/{id}/tasks`.
+
+    `node`, `why_node` and `placed_at` are of the latest attempt, None while the task waits (again).
+    """
 
     run_id: str
     path: str
@@ -66,6 +79,7 @@ class TaskInfo(TypedDict):
     waited_seconds: float | None
     ran_seconds: float | None
     why_node: str | None
+    last_failure: Failure | None
     outputs: Outputs
 
 

@@ -11,6 +11,7 @@ from nodewise.sdk.models import RunInfo, TaskInfo
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_WAITING = ("WAITING", "READY", "ADMITTED")
 _ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 
 
@@ -100,7 +101,24 @@ def task_row(task: TaskInfo) -> tuple[str, ...]:
 
 
 def why(task: TaskInfo) -> str:
-    """Why it waits or failed, else why it is where it is."""
+    """Why it waits or failed, else why it is where it is; and what became of the attempt before."""
+    return "; ".join([_reason(task), *_history(task)])
+
+
+def _history(task: TaskInfo) -> list[str]:
+    """`attempt 2`, `attempt 1 failed: ValueError: no rows`; nothing for a task that was never tried again."""
+    failure = task.get("last_failure")
+    waits = task["state"] in _WAITING
+    said = [f"attempt {task['attempt']}"] if task["attempt"] > 1 and not waits else []
+    if failure is None or (failure["attempt"] == task["attempt"] and not waits):
+        return said
+    cause = failure["message"] or failure["code"] or "-"
+    if cause not in (task["reason"] or ""):
+        said.append(f"attempt {failure['attempt']} {failure['state'].lower()}: {cause}")
+    return said
+
+
+def _reason(task: TaskInfo) -> str:
     if task["state"] in {"RUNNING", "SUCCEEDED", "PLACED"}:
         return task["why_node"] or "-"
     return task["reason"] or task["reason_code"] or task["why_node"] or "-"

@@ -105,6 +105,20 @@ class Outputs(BaseModel):
     artifacts: dict[str, Any] = {}
 
 
+class FailureBody(BaseModel):
+    """How an attempt ended that was not the last one."""
+
+    model_config = example(
+        attempt=1, node="n2", state="FAILED", code="exit_code", message="ValueError: no rows"
+    )
+
+    attempt: int
+    node: str
+    state: AttemptState
+    code: str | None
+    message: str | None
+
+
 class Task(BaseModel):
     model_config = example(
         run_id=RUN_ID,
@@ -131,6 +145,7 @@ class Task(BaseModel):
         waited_seconds=1.2,
         ran_seconds=2.5,
         why_node="least loaded of 4",
+        last_failure=None,
         outputs={"parameters": {}, "artifacts": {}},
     )
 
@@ -144,7 +159,9 @@ class Task(BaseModel):
     reason: str | None
     attempt: int
     failures: int
-    node: str | None = Field(description="Of the latest attempt, as are why_node and placed_at.")
+    node: str | None = Field(
+        description="Of the latest attempt, as are why_node and placed_at; null: it waits."
+    )
     strategy: str
     upstream: list[str]
     resources: Amounts
@@ -158,6 +175,7 @@ class Task(BaseModel):
     waited_seconds: float | None
     ran_seconds: float | None
     why_node: str | None
+    last_failure: FailureBody | None = Field(description="The latest attempt that failed or was lost.")
     outputs: Outputs
 
 

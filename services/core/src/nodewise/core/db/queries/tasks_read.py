@@ -11,10 +11,19 @@ _TASKS = text("""
 SELECT t.run_id, t.path, t.component, t.kind, t.task_class, t.state, t.reason_code, t.reason, t.attempt, t.failures,
        t.upstream, t.spec -> 'resources' AS resources, t.effort_flops, t.ready_at, t.admitted_at, t.started_at,
        t.finished_at, t.outputs,
-       a.node, coalesce(a.strategy, r.strategy) AS strategy, a.predicted_seconds, a.placed_at, a.reason AS why_node
+       a.node, coalesce(a.strategy, r.strategy) AS strategy, a.predicted_seconds, a.placed_at, a.reason AS why_node,
+       f.last_failure
 FROM tasks AS t
 JOIN runs AS r ON r.id = t.run_id
 LEFT JOIN attempts AS a ON a.run_id = t.run_id AND a.path = t.path AND a.attempt = t.attempt
+     AND t.state NOT IN ('WAITING', 'READY', 'ADMITTED')
+LEFT JOIN LATERAL (
+    SELECT jsonb_build_object(
+               'attempt', attempt, 'node', node, 'state', state, 'code', end_code, 'message', end_message
+           ) AS last_failure
+    FROM attempts WHERE run_id = t.run_id AND path = t.path AND state IN ('FAILED', 'LOST')
+    ORDER BY attempt DESC LIMIT 1
+) AS f ON true
 WHERE t.run_id = :run_id
 ORDER BY t.ordinal
 """)
@@ -50,7 +59,10 @@ ORDER BY id LIMIT :limit
 
 
 def tasks_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping]:
-    """The run's tasks in topological order, each with the placement of its latest attempt."""
+    """The run's tasks in topological order, each with the placement of its latest attempt and the last failure.
+
+    A task that waits again has no placement.
+    """
     return connection.execute(_TASKS, {"run_id": run_id}).mappings().all()
 
 
