@@ -1,12 +1,14 @@
 """One attempt from its job in the store to its end in the journal, in a thread of its own."""
 
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
@@ -17,7 +19,7 @@ from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.journal import Journal, ProcessRecord
 from nodewise.agent.logs import AttemptLog, LogShipper
 from nodewise.agent.options import AgentOptions
-from nodewise.agent.outputs import OutputError, collect
+from nodewise.agent.outputs import OutputError, collect, read_bounded
 from nodewise.agent.staging import stage
 from nodewise.agent.supervision import (
     GRACE_SECONDS,
@@ -43,6 +45,8 @@ _RETRY_PAUSES: Final = (0.2, 1.0, 3.0)
 """Seconds between tries when the store does not answer."""
 _LEAVING_GRACE_SECONDS: Final = 1.0
 _MESSAGE_LIMIT: Final = 2000
+_PEAK_DIGITS: Final = 12
+"""Of the peak in KiB: what a task forges there must not become more than a database column holds."""
 _log = structlog.get_logger()
 
 
@@ -105,28 +109,58 @@ class AttemptRun:
                 self._process.stop(cause, grace=_grace(cause))
 
     def _run(self) -> None:
+        """Reach an end, whatever happens on the way: nobody else would ever say that the attempt is over."""
         structlog.contextvars.bind_contextvars(attempt=str(self.key))
+        report = self._tellable(self._outcome())
         try:
-            report = self._carried_out()
+            if self._stop_cause is not StopCause.LEAVING:
+                # An attempt that ended with its agent is LOST and runs elsewhere: its end must not be told later.
+                self._keep(report)
+            self._folder.clear()
+        except Exception:
+            _log.exception("what an attempt left could not be put in order")
+        finally:
+            self._on_ended(report)
+
+    def _outcome(self) -> AttemptReport:
+        try:
+            return self._carried_out()
         except Stopped:
-            report = self._end(AttemptState.CANCELED, ReasonCode.RUN_CANCELED, "canceled before it started")
+            return self._end(AttemptState.CANCELED, ReasonCode.RUN_CANCELED, "canceled before it started")
         except (NodewiseError, OSError, ValidationError) as error:
-            report = self._failed_here(_one_line(error))
+            return self._failed_here(_one_line(error))
         except Exception as error:
             _log.exception("an attempt failed in the agent")
-            report = self._failed_here(f"{type(error).__name__}: {error}")
-        if self._stop_cause is not StopCause.LEAVING:
-            # An attempt that ended with its agent is LOST and runs elsewhere: its end must not be told later.
-            self._keep(report)
-        self._folder.clear()
-        self._on_ended(report)
+            return self._failed_here(f"{type(error).__name__}: {error}")
+
+    def _tellable(self, report: AttemptReport) -> AttemptReport:
+        """The report, if it can be sent: one that cannot would silence the whole node."""
+        try:
+            report.model_dump_json()
+        except Exception as error:
+            # All but the outputs is the agent's own, made of numbers and clean text.
+            text = f"the outputs cannot be sent: {_one_line(error)}"
+            _log.warning("an attempt's report cannot be sent", error=text)
+            return report.model_copy(
+                update={
+                    "state": AttemptState.FAILED,
+                    "reason": ReasonCode.EXIT_CODE,
+                    "message": _presentable(text),
+                    "outputs": None,
+                }
+            )
+        return report
 
     def _carried_out(self) -> AttemptReport:
         job = self._patiently(self._read_job)
         env = self._patiently(lambda: self._staged(job))
         process = self._spawn(job, env)
         try:
+            self._announce(process)
             end = process.wait()
+        except BaseException:
+            process.stop(StopCause.CANCELED, grace=0)
+            raise
         finally:
             self._workshop.watchdog.unwatch(process)
             self._workshop.shipper.remove(self._log)
@@ -169,13 +203,15 @@ class AttemptRun:
                 limits=Limits(memory_mib=limit, seconds=seconds),
             )  # fmt: skip
             self._process = process
+        return process
+
+    def _announce(self, process: TaskProcess) -> None:
         self._started_at = datetime.now(UTC)
         self._workshop.watchdog.watch(process)
         self._workshop.shipper.add(self._log)
         self._on_started(self.key, self._started_at)
         record = ProcessRecord(pid=process.pid, created_at=process.created_at)
         self._workshop.journal.started(self.key, record)
-        return process
 
     def _finish_log(self) -> None:
         try:
@@ -203,7 +239,12 @@ class AttemptRun:
 
     def _succeeded(self, job: Job, end: ProcessEnd) -> AttemptReport:
         try:
-            outputs = self._patiently(lambda: collect(job, self._folder, self._workshop.store))
+            outputs = self._patiently(
+                lambda: collect(job, self._folder, self._workshop.store, checkpoint=self._check_stopped)
+            )
+        except Stopped:
+            text = "canceled before its outputs were stored"
+            return self._end(AttemptState.CANCELED, ReasonCode.RUN_CANCELED, text, end=end)
         except OutputError as error:
             return self._end(AttemptState.FAILED, ReasonCode.EXIT_CODE, str(error), end=end)
         except (StoreError, OSError) as error:
@@ -211,14 +252,26 @@ class AttemptRun:
             return self._end(AttemptState.FAILED, ReasonCode.AGENT_ERROR, text, end=end)
         return self._end(AttemptState.SUCCEEDED, ReasonCode.FINISHED, None, end=end, outputs=outputs)
 
+    def _check_stopped(self) -> None:
+        if self._stop_asked.is_set():
+            raise Stopped
+
     def _last_words(self, end: ProcessEnd) -> str:
-        if self._folder.error.exists():
-            return self._folder.error.read_text(errors="replace")
+        said = self._left(self._folder.error, 4 * _MESSAGE_LIMIT)
+        if said:
+            return said
         if end.exit_code > 0:
             return f"exited with code {end.exit_code}"
-        name = signal.Signals(-end.exit_code).name
+        name = _signal_name(-end.exit_code)
         hint = " (perhaps by the system, for lack of memory)" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
+
+    def _left(self, path: Path, limit_bytes: int) -> str:
+        """The text that the runner left for us, if it is still there: the task can reach it."""
+        try:
+            return (read_bounded(path, limit_bytes) or b"").decode("utf-8", "replace")
+        except (OSError, StoreError):
+            return ""
 
     def _failed_here(self, text: str) -> AttemptReport:
         _log.warning("an attempt failed in the agent", error=text)
@@ -240,13 +293,13 @@ class AttemptRun:
             peak_memory_mib=None if end is None else max(end.peak_memory_mib, self._told_peak_mib()),
             cpu_seconds=None if end is None else end.cpu_seconds,
             outputs=outputs,
-            log_key=self._log.key if self._folder.log.exists() else None,
+            log_key=self._log.key if os.path.lexists(self._folder.log) else None,
         )
 
     def _told_peak_mib(self) -> int:
         try:
-            return -(-int(self._folder.peak.read_text()) // 1024)
-        except (OSError, ValueError):
+            return -(-int(self._left(self._folder.peak, _PEAK_DIGITS)) // 1024)
+        except ValueError:
             return 0
 
     def _keep(self, report: AttemptReport) -> None:
@@ -259,6 +312,13 @@ class AttemptRun:
 
 def _grace(cause: StopCause) -> float:
     return _LEAVING_GRACE_SECONDS if cause is StopCause.LEAVING else GRACE_SECONDS
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _one_line(error: Exception) -> str:

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.processes import end_tree, marked_processes
+from nodewise.core.errors import StoreError
 from nodewise.core.messages import AttemptReport
 from nodewise.core.model.ids import AttemptKey
 from nodewise.core.store.addresses import safe_segment
+from nodewise.core.store.trees import open_regular
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -58,7 +60,7 @@ class Journal:
     def remove(self, key: AttemptKey) -> None:
         """Delete what the attempt left, and the folders of its run that are empty now."""
         folder = self.folder(key)
-        AttemptFolder(folder).remove()
+        _remove(folder)
         for parent in (folder.parent, folder.parent.parent):
             try:
                 parent.rmdir()
@@ -74,7 +76,7 @@ class Journal:
                 reports.append(report)
             else:
                 _kill_leftovers(folder)
-                AttemptFolder(folder).remove()
+                _remove(folder)
         return reports
 
     def _folders(self) -> Iterator[Path]:
@@ -87,12 +89,22 @@ def _write(path: Path, text: str) -> None:
     partial.replace(path)
 
 
+def _remove(folder: Path) -> None:
+    """Remove an attempt's folder as far as it goes: what a task left there must not stop the agent."""
+    try:
+        AttemptFolder(folder).remove()
+    except (OSError, RecursionError) as error:
+        _log.warning("an attempt's folder could not be removed", path=str(folder), error=str(error))
+
+
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        # The task can reach this folder: a pipe in it would keep the agent from starting.
+        with open_regular(path) as file:
+            return kind.model_validate_json(file.read())
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, StoreError, ValidationError) as error:
         _log.warning("a journal entry is not readable", path=str(path), error=str(error))
         return None
 
