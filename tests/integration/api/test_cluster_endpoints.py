@@ -128,6 +128,11 @@ def test_bad_facts_of_a_data_set_are_refused(api: Api, name: str, params: dict[s
     assert api.http.get("/v1/datasets").json() == {"items": []}
 
 
+def test_the_rule_for_names_of_data_sets_is_said_in_words(api: Api) -> None:
+    problem = api.refused(api.http.put("/v1/datasets/a%20b", content=b"x"), 422)
+    assert problem["detail"].startswith("path.name: must be 1 to 128 letters, digits, dots")
+
+
 def test_an_empty_data_set_is_refused(api: Api) -> None:
     assert api.fields(api.http.put("/v1/datasets/wine", content=b"")) == ["body"]
 
@@ -193,6 +198,8 @@ def test_the_summary_measures_waiting_execution_and_nodes(api: Api, engine: Engi
     # 12 core-seconds of 2 cores in 10 seconds.
     assert first["utilisation"] == pytest.approx(0.6)
     assert (second["tasks"], second["utilisation"]) == (0, 0)
+    refused = api.http.get("/v1/reports/summary", params={"since": "abc"})
+    assert api.fields(refused) == ["query.since"]
     only_a = api.http.get("/v1/reports/summary", params={"team": "a"}).json()
     assert (only_a["runs"], only_a["total_execution_seconds"]) == ({"SUCCEEDED": 1}, 4)
 

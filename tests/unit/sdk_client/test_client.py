@@ -95,6 +95,26 @@ def test_no_answer_at_all_says_what_to_do(api: FakeApi, client: Client) -> None:
     assert len(api.requests) == 6
 
 
+@pytest.mark.parametrize(
+    ("field", "rule", "said"),
+    [
+        ("body.strategy", "no strategy named 'x'; known: greedy", "no strategy named 'x'; known: greedy"),
+        ("body.deadline", "must be in the future", "deadline: must be in the future"),
+        ("query.limit", "must be 1 to 200", "limit: must be 1 to 200"),
+    ],
+)
+def test_a_refusal_speaks_of_the_field_as_a_person_would(
+    api: FakeApi, client: Client, field: str, rule: str, said: str
+) -> None:
+    errors = [{"field": field, "rule": rule}]
+    api.faults = [problem(422, "Unprocessable Entity", detail=f"{field}: {rule}", errors=errors)]
+
+    with pytest.raises(ApiError) as caught:
+        client.submit(COMPILED)
+
+    assert (str(caught.value), caught.value.errors) == (said, errors)
+
+
 def test_a_refusal_is_not_repeated_and_says_field_and_rule(api: FakeApi, client: Client) -> None:
     errors = [{"field": "priority", "rule": "must be a whole number"}]
     api.faults = [problem(422, "Invalid request", errors=errors)]

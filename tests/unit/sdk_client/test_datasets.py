@@ -39,10 +39,10 @@ def test_a_table_without_header_loses_no_line(tmp_path: Path) -> None:
     assert (facts.samples, facts.types) == (2, {"int64": 1, "string": 1})
 
 
-def test_an_empty_csv_has_no_samples(tmp_path: Path) -> None:
-    facts = measure(written(tmp_path / "a.csv", ""))
-
-    assert (facts.samples, facts.features, facts.size_bytes) == (0, 0, 0)
+@pytest.mark.parametrize("text", ["", "\n\n", "a,b\n"])
+def test_an_empty_csv_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidDataset, match=r"a\.csv: holds no samples"):
+        measure(written(tmp_path / "a.csv", text))
 
 
 def test_a_quoted_line_break_is_no_sample(tmp_path: Path) -> None:

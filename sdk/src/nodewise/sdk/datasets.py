@@ -48,25 +48,32 @@ def data_kind(name: str) -> DataKind:
 def measure(path: Path, *, kind: DataKind | None = None) -> DatasetFacts:
     """What can be known of a file or folder by looking.
 
-    CSV, TSV, `.npy`, `.npz`, Parquet, JSON lines and folders of images are looked into; of anything else (and of
-    NumPy and Parquet files where those packages are not installed) only the size is measured.
+    CSV, TSV, `.npy`, `.npz`, Parquet, JSON lines and folders of images are looked into; of anything else, which needs a
+    `kind`, and of NumPy and Parquet files where those packages are not installed, only the size is measured.
 
     Args:
         path: A file, or a folder.
         kind: What it is; by default what it looks like.
 
     Raises:
-        InvalidDataset: It is not what its name says.
+        InvalidDataset: It is not what its name says, of no known type, or empty.
     """
     if path.is_dir():
         return _facts(path, _folder(path), kind)
     reader = _READERS.get(path.suffix.lower())
+    if reader is None and kind is None:
+        raise InvalidDataset(
+            path,
+            f"is of no known type ({', '.join(sorted(_READERS))}, a folder); say --kind to register it as it is",
+        )
     try:
         found = reader(path) if reader else {}
     except ImportError:
         found = {}
     except (ValueError, csv.Error, OSError, EOFError) as error:
         raise InvalidDataset(path, f"cannot be read as {path.suffix[1:]}: {error}") from error
+    if found.get("samples") == 0:
+        raise InvalidDataset(path, "holds no samples")
     return _facts(path, found, kind)
 
 

@@ -49,8 +49,17 @@ class ApiError(NodewiseError):
     def _line(self) -> str:
         rules = "; ".join(f"{e.get('field')}: {e.get('rule')}" for e in self.errors)
         said = self.detail or self.title
+        for error in self.errors:
+            field, rule = str(error.get("field")), str(error.get("rule"))
+            said = said.replace(f"{field}: {rule}", _for_a_person(field, rule))
         new = rules if rules and not all(str(e.get("rule")) in said for e in self.errors) else ""
         return " ".join((f"{said} ({new})" if new else said).split())
+
+
+def _for_a_person(field: str, rule: str) -> str:
+    """`deadline: must be in the future` for `body.deadline`; the rule alone where it names the thing itself."""
+    name = field.partition(".")[2] or field
+    return rule if name in rule else f"{name}: {rule}"
 
 
 class NotReachable(Unavailable):

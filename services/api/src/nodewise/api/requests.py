@@ -13,6 +13,9 @@ from nodewise.core.model.task import DataKind
 
 PRIORITY_LIMIT = 1_000_000
 TEAM_PATTERN = r"^[^\s/](.{0,98}[^\s/])?$"
+DATASET_RULE = (
+    "must be 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or a digit"
+)
 DATASET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 _Key = Annotated[str, Field(min_length=1, max_length=63)]
@@ -104,6 +107,14 @@ class RunQuery(BaseModel):
     cursor: str | None = Field(
         default=None, max_length=300, description="The next_cursor of the page before."
     )
+
+
+class SummaryQuery(BaseModel):
+    """Of whose runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    team: str | None = Field(default=None, max_length=100)
 
 
 class DatasetForm(BaseModel):

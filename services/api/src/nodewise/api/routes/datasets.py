@@ -1,5 +1,6 @@
 """The registry of named data sets."""
 
+import re
 import tempfile
 from dataclasses import replace
 from typing import IO, Annotated, Any
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from nodewise.api.problems import invalid
-from nodewise.api.requests import DATASET_PATTERN, DatasetForm
+from nodewise.api.requests import DATASET_PATTERN, DATASET_RULE, DatasetForm
 from nodewise.api.routes.documented import problems
 from nodewise.api.schemas import Dataset, DatasetList
 from nodewise.api.views import dataset_view
@@ -30,12 +31,16 @@ _SPOOL_BYTES = 1024 * 1024
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {}}}},
 )
 async def put(
-    name: Annotated[str, Path(pattern=DATASET_PATTERN)],
+    name: Annotated[
+        str, Path(json_schema_extra={"pattern": DATASET_PATTERN}, description=f"It {DATASET_RULE}.")
+    ],
     form: Annotated[DatasetForm, Query()],
     request: Request,
     services: Wired,
 ) -> Any:
     """Register the body under this name, or replace what stood there. The size is measured, the rest is believed."""
+    if not re.fullmatch(DATASET_PATTERN, name):
+        raise invalid("path.name", DATASET_RULE)
     facts = _facts(name, form)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         async for chunk in request.stream():

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from nodewise.api.requests import SummaryQuery
 from nodewise.api.routes.documented import problems
 from nodewise.api.schemas import Summary
 from nodewise.api.wiring import Wired
@@ -15,8 +16,9 @@ _PIPELINES_LIMIT = 1000
 
 
 @router.get("/summary", response_model=Summary, responses=problems(422, 503))
-def summary(services: Wired, team: Annotated[str | None, Query(max_length=100)] = None) -> Any:
+def summary(services: Wired, query: Annotated[SummaryQuery, Query()]) -> Any:
     """How many, how long they waited and ran, and how well the nodes were used; of all runs or of one team's."""
+    team = query.team
     with transaction(services.engine) as connection:
         return {
             "runs": run_counts(connection, team),
