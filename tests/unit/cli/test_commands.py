@@ -1,5 +1,6 @@
 """The command line against the API on a loopback port."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from nodewise.sdk.cli.app import app
-from nodewise.sdk.cli.output import age, size
+from nodewise.sdk.cli.explanation import known
+from nodewise.sdk.cli.output import age, fits, rich_blocks, size
 from tests.support.fake_api import FakeApi, run_info, served, task_info
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -216,7 +219,7 @@ def test_logs_of_an_unknown_task_names_the_known_ones(cli: Cli, api: FakeApi) ->
 def test_cancel_says_what_became_of_it(cli: Cli, api: FakeApi) -> None:
     api.add_run("r", states=("RUNNING",))
 
-    assert cli("cancel", "r").stdout.split() == ["r", "quickstart", "CANCELING"]
+    assert cli("cancel", "r").stdout == "r  quickstart  CANCELING, asked to end\n"
 
 
 def test_cancelling_what_has_ended_fails(cli: Cli, api: FakeApi) -> None:
@@ -327,7 +330,93 @@ def test_no_stack_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert "run `nodewise up`" in result.stderr
 
 
+def test_a_log_is_nothing_but_the_log(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    api.texts["tasks/load/logs"] = "reading"
+
+    assert cli("logs", "r", "load").stdout == "reading"
+    silent = cli("logs", "r", "fit")
+    assert (silent.stdout, silent.stderr) == ("", "task fit wrote nothing\n")
+
+
+@pytest.mark.parametrize("label", ["wave=1", "wave:1"])
+def test_a_label_is_asked_for_as_it_was_given(cli: Cli, api: FakeApi, label: str) -> None:
+    cli("ls", "--label", label)
+
+    assert api.requests[0].url.params["label"] == "wave:1"
+
+
+def test_submit_warns_of_what_no_node_can_take(cli: Cli, api: FakeApi) -> None:
+    run_id = "00000000-0000-4000-8000-000000000000"
+    hopeless = {"state": "READY", "reason_code": "unsatisfiable", "reason": "no node has 64 cores"}
+    api.tasks[run_id] = [task_info(run_id, "fit", **hopeless)]
+
+    result = cli("submit", QUICKSTART)
+
+    assert (result.exit_code, result.stdout.split()[0]) == (0, run_id)
+    assert result.stderr == "warning: task fit cannot run now: no node has 64 cores\n"
+
+
+def test_interrupting_a_watch_says_that_the_run_goes_on(
+    cli: Cli, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    api.add_run("r", states=("RUNNING",))
+    monkeypatch.setattr("nodewise.sdk.client.run.Run.pause", interrupt)
+
+    result = cli("watch", "r")
+
+    assert result.exit_code == 130
+    assert "the run goes on; `nodewise cancel r` ends it" in result.stderr
+
+
+def test_data_put_refuses_what_it_does_not_know_unless_told_the_kind(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"123")
+    (tmp_path / "empty.csv").write_text("")
+
+    refused = cli("data", "put", "mine", str(tmp_path / "a.bin"))
+
+    assert refused.exit_code == 1
+    assert ".csv, .jsonl, .ndjson, .npy, .npz, .parquet, .tsv, a folder" in refused.stderr
+    assert cli("data", "put", "mine", str(tmp_path / "a.bin"), "--kind", "images").exit_code == 0
+    assert "holds no samples" in cli("data", "put", "mine", str(tmp_path / "empty.csv")).stderr
+
+
+def test_a_narrow_screen_loses_no_value() -> None:
+    headers = ("node", "state", "worker type", "cores free", "load", "seen")
+    rows = [(f"n{number}", "READY", "high-cpu", "0.5/2", "1.50 (90s old)", "3s") for number in range(3)]
+    console = Console(file=io.StringIO(), width=40, force_terminal=False)
+
+    console.print(rich_blocks(headers, rows, width=40))
+
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert (fits(headers, rows, width=40), fits(headers, rows, width=80)) == (False, True)
+    for value in (*rows[2], "worker type high-cpu", "load 1.50 (90s old)"):
+        assert value in shown
+    assert max(map(len, shown.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (21690.0, "21,690"),
+        (12.3456, "12.35"),
+        (0.000123, "0.000123"),
+        (2.0, "2"),
+        (0.0, "0"),
+        (100.0, "100"),
+        (None, "-"),
+    ],
+)
+def test_figures_have_no_exponents(value: float | None, text: str) -> None:
+    assert known(value) == text
+
+
 def test_version_is_printed(cli: Cli) -> None:
+    assert cli("--version").stdout == cli("version").stdout
     assert cli("version").stdout.startswith("nodewise ")
 
 

@@ -1,6 +1,6 @@
 """Puts the commands together: ours, and those that other portions offer by entry point."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -43,9 +43,22 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    """Makes the app a group, whatever the number of commands."""
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the installed version."
+        ),
+    ] = False,
+) -> None:
+    """Decides when and where every task of an ML pipeline runs, starts it there, and says why."""
 
 
 app.command("submit")(submit.submit)

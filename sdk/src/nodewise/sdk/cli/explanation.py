@@ -1,10 +1,12 @@
 """Turns an explained task into text: pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nodewise.sdk.progress import plain_table, seconds_text
 
+_WHOLE_FROM = 1000
 _WAITING = frozenset({"WAITING", "READY", "ADMITTED", "SKIPPED", "CANCELED"})
 
 
@@ -14,7 +16,7 @@ def explain_task(task: Mapping[str, Any]) -> str:
     if task["state"] in _WAITING and task.get("reason"):
         lines.append(f"  why: {task['reason']}")
     if task.get("effort_flops"):
-        lines.append(f"  estimated work: {task['effort_flops']:.3g} flops")
+        lines.append(f"  estimated work: {_flops(task['effort_flops'])}")
     for attempt in task.get("attempts") or ():
         lines += _attempt(attempt)
     return "\n".join(lines)
@@ -54,4 +56,23 @@ def known(value: object) -> str:
     """`-` for what is unknown; figures with three digits that count."""
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return _figure(value) if isinstance(value, float) else str(value)
+
+
+def _figure(value: float) -> str:
+    """`21,690`, `12.35`, `0.000123`: never with an exponent."""
+    if not math.isfinite(value) or abs(value) >= _WHOLE_FROM:
+        return f"{value:,.0f}"
+    decimals = 3 - math.floor(math.log10(abs(value))) if value else 0
+    text = f"{value:.{min(max(decimals, 0), 9)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _flops(amount: float) -> str:
+    """`1.5 Gflop`."""
+    value, unit = float(amount), ""
+    for larger in "kMGTPE":
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}flop"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ import typer
 from nodewise.sdk.cli.reporting import is_terminal
 from nodewise.sdk.progress import plain_table
 
+_WRAPPED_WIDTH = 24
+"""Narrower than that a column of sentences is hard to read."""
 _STYLES = {
     "SUCCEEDED": "green",
     "RUNNING": "cyan",
@@ -37,7 +40,45 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, none: 
         return
     from rich.console import Console  # noqa: PLC0415
 
-    Console(file=sys.stdout).print(rich_table(headers, rows))
+    console = Console(file=sys.stdout)
+    if fits(headers, rows, width=console.width):
+        console.print(rich_table(headers, rows))
+    else:
+        console.print(rich_blocks(headers, rows, width=console.width))
+
+
+def fits(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int) -> bool:
+    """Whether a table shows every value whole on a screen so wide; its last column may be wrapped."""
+    widths = [max(len(str(row[i])) for row in (headers, *rows)) for i in range(len(headers))]
+    return sum(widths[:-1]) + 2 * len(widths[:-1]) + min(widths[-1], _WRAPPED_WIDTH) <= width
+
+
+def rich_blocks(
+    headers: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int, title: str | None = None
+) -> Any:
+    """Some lines for each row, for a narrow screen: its name and state, below them the rest, wrapped, nothing lost."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    parts: list[Any] = [Text(title)] if title else []
+    for row in rows:
+        first, second, *rest = (str(cell) for cell in row)
+        parts.append(Text.assemble((first, "bold"), "  ", (second, _STYLES.get(second, ""))))
+        pairs = [
+            f"{header} {cell}"
+            for header, cell in zip(headers[2:], rest, strict=True)
+            if cell not in ("", "-")
+        ]
+        parts.append(Padding(Text(_wrapped(pairs, width - 2)), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _wrapped(pairs: Sequence[str], width: int) -> str:
+    """The pairs one behind the other; a line ends between two of them, or inside a long one."""
+    hard = "\N{NO-BREAK SPACE}"
+    whole = [pair if len(pair) > width else pair.replace(" ", hard) for pair in pairs]
+    return textwrap.fill(", ".join(whole), width, break_on_hyphens=False).replace(hard, " ")
 
 
 def rich_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> Any:

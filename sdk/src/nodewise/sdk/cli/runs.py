@@ -29,13 +29,15 @@ def ls(
         RunState | None, typer.Option(case_sensitive=False, help="Only runs in this state.")
     ] = None,
     team: Annotated[str | None, typer.Option(help="Only runs of this team.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="KEY:VALUE", help="Only runs with this label.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="KEY=VALUE", help="Only runs with this label.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """List runs, newest first."""
     wanted = state.value if state else None
+    if label and ":" not in label.partition("=")[0]:
+        label = label.replace("=", ":", 1)
     with connect(url) as client:
         found = [run.info for run in client.runs(state=wanted, team=team, label=label, limit=limit)]
     if as_json:
@@ -114,8 +116,16 @@ def logs(
                 typer.echo(f"==> {item['path']} ({item['state']}) <==")
             if follow:
                 _follow_log(client, found, item["path"])
-            elif item["attempt"] or attempt:
-                typer.echo(found.logs(item["path"], attempt=attempt).rstrip("\n"))
+            else:
+                _print_log(found, item, attempt=attempt, closed=task is None)
+
+
+def _print_log(run: Run, task: TaskInfo, *, attempt: int | None, closed: bool) -> None:
+    """The log and nothing else on stdout; `closed`: with a line end, since another log follows."""
+    text = run.logs(task["path"], attempt=attempt) if task["attempt"] or attempt else ""
+    if not text:
+        typer.echo(f"task {task['path']} wrote nothing", err=True)
+    typer.echo(text, nl=closed and bool(text) and not text.endswith("\n"))
 
 
 def _chosen(run: Run, path: str | None) -> list[TaskInfo]:
@@ -151,7 +161,7 @@ def cancel(run: RunRef, url: Url = None) -> None:
     """Ask for a run to end."""
     with connect(url) as client:
         found = find_run(client, run).cancel()
-        typer.echo(f"{found.id}  {found.name}  {found.state}")
+        typer.echo(f"{found.id}  {found.name}  {found.state}, asked to end")
 
 
 def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url = None) -> None:

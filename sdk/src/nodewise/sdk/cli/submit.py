@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from nodewise.core.errors import UnknownName
+from nodewise.core.errors import NodewiseError, UnknownName
 from nodewise.sdk.cli.options import AsJson, Url, connect
 from nodewise.sdk.cli.output import print_json
 from nodewise.sdk.cli.reporting import fail
 
 if TYPE_CHECKING:
     from nodewise.sdk import CompiledPipeline
+    from nodewise.sdk.client import Run
+
+_UNSATISFIABLE = "unsatisfiable"
+_LOOKS = 4
+_LOOK_SECONDS = 0.25
 
 
 def submit(  # noqa: PLR0913 (one argument per option of the command)
@@ -58,12 +64,28 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
             compiled, parameters=parameters, name=name, policy=policy, strategy=strategy,
             priority=priority, deadline=until, team=team, labels=labels,
         )  # fmt: skip
+        if not watch:
+            _warn_of_what_cannot_run(run)
     if not as_json:
         typer.echo(f"{run.id}  {run.name}  {run.state}")
     elif not watch:
         print_json(run.info)
     if watch:
         _watch(run.id, url=url, as_json=as_json)
+
+
+def _warn_of_what_cannot_run(run: Run) -> None:
+    """Say on stderr which task no node can ever take, if the scheduler finds that out at once."""
+    # It is submitted already: what goes wrong here is no failure.
+    with suppress(NodewiseError):
+        for _ in range(_LOOKS):
+            tasks = run.tasks()
+            hopeless = [task for task in tasks if task["reason_code"] == _UNSATISFIABLE]
+            for task in hopeless:
+                typer.echo(f"warning: task {task['path']} cannot run now: {task['reason']}", err=True)
+            if hopeless or not any(task["state"] == "READY" for task in tasks):
+                return
+            run.pause(_LOOK_SECONDS)
 
 
 def _watch(run_id: str, *, url: str | None, as_json: bool) -> NoReturn:

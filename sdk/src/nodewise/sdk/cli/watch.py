@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nodewise.sdk.cli.options import RunRef, Url, connect, find_run
-from nodewise.sdk.cli.output import rich_table
+from nodewise.sdk.cli.output import fits, rich_blocks, rich_table
 from nodewise.sdk.cli.reporting import is_terminal
 from nodewise.sdk.models import TaskInfo
-from nodewise.sdk.progress import TASK_HEADERS, progress_line, seconds_text, task_row, why
+from nodewise.sdk.progress import TASK_HEADERS, progress_line, seconds_text, short, task_row, why
 
 if TYPE_CHECKING:
     from nodewise.sdk.client import Run
 
 _POLL_SECONDS = 0.5
+_INTERRUPTED = 130
+"""What a shell expects after Ctrl-C."""
 
 
 def watch(run: RunRef, url: Url = None) -> None:
@@ -36,7 +38,11 @@ def follow(run_id: str, *, url: str | None, quiet: bool = False) -> Run:
         if quiet:
             return run.wait(progress=False, check=False)
         show = _follow_live if is_terminal() else _follow_plainly
-        show(run)
+        try:
+            show(run)
+        except KeyboardInterrupt:
+            typer.echo(f"the run goes on; `nodewise cancel {short(run.id)}` ends it", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
         return run
 
 
@@ -44,15 +50,20 @@ def _follow_live(run: Run) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    with Live(_screen(run), console=Console(file=sys.stdout), auto_refresh=False) as live:
+    console = Console(file=sys.stdout)
+    with Live(_screen(run, console.width), console=console, auto_refresh=False) as live:
         while not run.ended:
             run.pause(_POLL_SECONDS)
             run.refresh()
-            live.update(_screen(run), refresh=True)
+            live.update(_screen(run, console.width), refresh=True)
 
 
-def _screen(run: Run) -> Any:
-    return rich_table(TASK_HEADERS, [task_row(task) for task in run.tasks()], title=progress_line(run.info))
+def _screen(run: Run, width: int) -> Any:
+    rows = [task_row(task) for task in run.tasks()]
+    title = progress_line(run.info)
+    if fits(TASK_HEADERS, rows, width=width):
+        return rich_table(TASK_HEADERS, rows, title=title)
+    return rich_blocks(TASK_HEADERS, rows, width=width, title=title)
 
 
 def _follow_plainly(run: Run) -> None:
