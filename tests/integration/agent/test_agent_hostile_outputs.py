@@ -219,3 +219,18 @@ def step(marker: str, model: Output[Model]):
     assert (report.state, report.reason) == (AttemptState.CANCELED, ReasonCode.RUN_CANCELED)
     assert report.message == "canceled before its outputs were stored"
     assert_goes_on(agent)
+
+
+def test_a_pipe_in_place_of_the_log_holds_up_nobody(agent: AgentProcess) -> None:
+    source = """
+def step() -> int:
+    import os
+    os.unlink(os.path.join("..", "log.txt"))
+    os.mkfifo(os.path.join("..", "log.txt"))
+    return 3
+"""
+    agent.submit(job(source, outputs={"Output": ParameterType.NUMBER_INTEGER}))
+    report = agent.end_of(key(), 10)
+    assert report.outputs is not None, report.message
+    assert report.outputs.parameters == {"Output": 3}
+    assert_goes_on(agent)

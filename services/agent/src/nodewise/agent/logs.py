@@ -9,6 +9,7 @@ import structlog
 
 from nodewise.core.errors import StoreError
 from nodewise.core.store import ArtifactStore
+from nodewise.core.store.trees import NotStorable, open_regular
 
 _MIB: Final = 1 << 20
 _EVERY_SECONDS: Final = 1.0
@@ -16,9 +17,13 @@ _log = structlog.get_logger()
 
 
 def capped(path: Path, limit_bytes: int) -> bytes:
-    """The file's content; of a larger one its head and its tail, with a note between them."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    """The file's content; of a larger one its head and its tail, with a note between them.
+
+    Raises:
+        NotStorable: The task put something else in its place (a pipe would make us wait, a link would lead us out).
+    """
+    size = path.lstat().st_size
+    with open_regular(path) as file:
         if size <= limit_bytes:
             return file.read(limit_bytes)
         head = file.read(limit_bytes // 2)
@@ -67,12 +72,20 @@ class AttemptLog:
             if not self.path.exists():
                 return None
             if not self._stored_size or self._size() != self._stored_size:
-                self._store.write_key(self.key, capped(self.path, self._limit_bytes))
+                try:
+                    content = capped(self.path, self._limit_bytes)
+                except NotStorable as error:
+                    _log.warning("the task replaced its log", key=self.key, error=str(error))
+                    return self.key if self._stored_size else None
+                self._store.write_key(self.key, content)
                 self._stored_size = self._size()
             return self.key
 
     def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        try:
+            return self.path.lstat().st_size
+        except OSError:
+            return 0
 
 
 class LogShipper:

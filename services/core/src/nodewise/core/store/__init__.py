@@ -6,4 +6,14 @@ from nodewise.core.store.store import ArtifactStore
 from nodewise.core.store.streams import ArtifactStream
 from nodewise.core.store.urls import checked_url
 
-__all__ = ["Address", "AddressKind", "ArtifactStore", "ArtifactStream", "checked_url", "log_key", "mark_cluster", "mark_cluster_soon", "parse_uri"]
+__all__ = [
+    "Address",
+    "AddressKind",
+    "ArtifactStore",
+    "ArtifactStream",
+    "checked_url",
+    "log_key",
+    "mark_cluster",
+    "mark_cluster_soon",
+    "parse_uri",
+]
