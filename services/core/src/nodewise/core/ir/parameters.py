@@ -8,12 +8,17 @@ from nodewise.core.errors import InvalidParameters, InvalidPipeline
 from nodewise.core.ir.guard import check_json
 from nodewise.core.model.pipeline import ParameterSpec, ParameterType, Pipeline
 
+_LARGEST_INTEGER: Final = 2**63 - 1
+
 
 def _integer(value: object) -> object:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
         raise ValueError("must be a whole number")
-    return int(cast("int | float", value))
+    number = int(cast("int | float", value))
+    if abs(number) > _LARGEST_INTEGER:
+        raise ValueError("must be a whole number of at most 64 bits")
+    return number
 
 
 def _double(value: object) -> object:
