@@ -8,6 +8,7 @@ NodewiseError
 ├── UnresolvedInput         a finished task did not leave what the next one needs
 ├── InvalidOptions          a plug-in's options break a rule; carries the place in them
 ├── UnknownName             no policy, strategy, run, node ... of that name; carries the known ones
+├── Unplannable             a planning problem has tasks that no node can run
 ├── Conflict                the request contradicts what is stored
 ├── StoreError              the artifact store
 │   ├── ArtifactMissing
@@ -121,3 +122,12 @@ class StoreFull(StoreError):
 
 class Unavailable(NodewiseError):
     """A server that we need does not answer now."""
+
+
+class Unplannable(NodewiseError):
+    """Tasks of a problem that no node can run. `tasks` are their names as `pipeline/task`."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        self.tasks = tuple(tasks)
+        shown = ", ".join(self.tasks[:5]) + (" ..." if len(self.tasks) > 5 else "")
+        super().__init__(f"no node can run {shown}")
