@@ -88,3 +88,12 @@ def test_measured_memory_counts_while_it_is_fresh_and_is_unknown_after() -> None
     assert found is not None
     assert found.code is ReasonCode.MEMORY_IN_USE
     assert exclusion(spec(), stale, cluster(stale)) is None
+
+
+def test_a_node_with_all_slots_taken_takes_no_more() -> None:
+    node = view(slots=1)
+    assert exclusion(spec(), node, cluster(node)) is None
+    full = node.with_booking(Resources())
+    found = exclusion(spec(), full, cluster(full))
+    assert found is not None
+    assert (found.code, found.permanent) == (ReasonCode.SLOTS_TAKEN, False)

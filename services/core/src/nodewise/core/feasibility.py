@@ -80,6 +80,8 @@ def _room(need: Resources, view: NodeView) -> _Found | None:
             ReasonCode.GPU_BOOKED,
             f"{free.gpus} of {view.node.capacity.gpus} GPUs free, needs {need.gpus}",
         )
+    if view.slots is not None and view.running_tasks >= view.slots:
+        return ReasonCode.SLOTS_TAKEN, f"{view.running_tasks} of {view.slots} slots taken"
     return None
 
 

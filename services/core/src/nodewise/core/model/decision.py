@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     CPU_BOOKED = "cpu_booked"
     MEMORY_BOOKED = "memory_booked"
     GPU_BOOKED = "gpu_booked"
+    SLOTS_TAKEN = "slots_taken"
     CPU_TOO_SMALL = "cpu_too_small"
     MEMORY_TOO_SMALL = "memory_too_small"
     GPU_TOO_FEW = "gpu_too_few"

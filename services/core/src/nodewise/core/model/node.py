@@ -53,12 +53,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node in a snapshot: facts, bookings, and the last observation."""
+    """One node in a snapshot: facts, bookings, and the last observation.
+
+    `slots` bounds how many tasks it takes at once; None: only its resources do.
+    """
 
     node: Node
     booked: Resources = field(default_factory=Resources)
     running_tasks: int = 0
     observation: Observation = field(default_factory=Observation)
+    slots: int | None = None
 
     @property
     def name(self) -> NodeName:
@@ -75,6 +79,7 @@ class NodeView:
             booked=self.booked + resources,
             running_tasks=self.running_tasks + 1,
             observation=self.observation,
+            slots=self.slots,
         )
 
 
