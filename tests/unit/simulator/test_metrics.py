@@ -1,0 +1,42 @@
+import pytest
+
+from nodewise.core.model.ids import NodeName
+from nodewise.core.model.problem import Assignment, Objective, TaskId
+from nodewise.simulator.metrics import Figures, figures, gaps, is_optimal, lower_bounds
+from nodewise.simulator.scenario import Outcome
+from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task
+
+
+def test_the_figures_are_what_they_say() -> None:
+    task = a_task("a", {"n1": 2})
+    problem = a_scenario([a_node()], a_pipeline(task), a_pipeline(task, name="q", submitted_at=1)).truth
+    first, second = TaskId(pipeline="p", task="a"), TaskId(pipeline="q", task="a")
+    made = {
+        first: Assignment(id=first, node=NodeName("n1"), start=0.5, end=2.5),
+        second: Assignment(id=second, node=NodeName("n1"), start=2.5, end=4.5),
+    }
+    found = figures(problem, Outcome(assignments=made, ready_at={first: 0.0, second: 1.0}))
+    assert found == Figures(makespan=4.5, mean_flow=3.0, mean_wait=1.0)
+
+
+def test_nothing_to_do_takes_no_time() -> None:
+    problem = a_scenario([a_node()]).truth
+    nothing = figures(problem, Outcome(assignments={}, ready_at={}))
+    assert nothing == Figures(makespan=0.0, mean_flow=0.0, mean_wait=0.0)
+    assert is_optimal(Objective.BALANCED, gaps(nothing, lower_bounds(problem)))
+
+
+def test_a_gap_needs_a_bound() -> None:
+    found = Figures(makespan=12.0, mean_flow=3.0, mean_wait=0.0)
+    assert gaps(found, {"makespan": 10.0, "mean_flow": None}) == {
+        "makespan": pytest.approx(0.2),
+        "mean_flow": None,
+    }
+    assert gaps(found, {"makespan": 0.0}) == {"makespan": None}
+
+
+def test_optimal_is_what_the_objective_asks() -> None:
+    gap = {"makespan": 0.0, "mean_flow": 0.5}
+    assert is_optimal(Objective.MAKESPAN, gap)
+    assert not is_optimal(Objective.MEAN_FLOW, gap)
+    assert not is_optimal(Objective.BALANCED, gap)
