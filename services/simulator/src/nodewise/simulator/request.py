@@ -1,0 +1,86 @@
+"""What the command asks for, checked, and its answer on the terminal."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from nodewise.core.errors import NodewiseError, UnknownName
+from nodewise.core.model.problem import Objective
+from nodewise.core.settings import Settings
+from nodewise.simulator.problem_file import read_scenario
+from nodewise.simulator.result import print_result, result_document
+from nodewise.simulator.simulation import Choice, simulate
+
+_WIDTH_OF_A_FILE: Final = 120
+"""Columns of the table where the output is not a terminal."""
+
+
+class InvalidRequest(NodewiseError):
+    """An option that breaks a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The command's arguments; None: as the services are set."""
+
+    problem: Path
+    policy: str | None
+    strategy: str | None
+    objective: str
+    offline: bool
+    budget_seconds: float | None
+    seed: int
+    as_json: bool
+
+
+def answer(request: Request) -> None:
+    """Simulate and print.
+
+    Raises:
+        NodewiseError: The problem, a name or an option is not what it should be; nothing was printed.
+    """
+    choice = choice_of(request)
+    scenario = read_scenario(request.problem)
+    outcome, seconds = simulate(scenario, choice)
+    document = result_document(scenario.truth, outcome, objective=choice.objective, planning_seconds=seconds)
+    if request.as_json:
+        typer.echo(json.dumps(document))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_OF_A_FILE)
+    when = "one plan for all" if choice.offline else "as things happen"
+    print_result(document, console, title=f"{request.problem}: {choice.policy}, {choice.strategy}, {when}")
+
+
+def choice_of(request: Request) -> Choice:
+    """Who decides; what the options leave open is decided as in the services of this environment.
+
+    Raises:
+        UnknownName: No such objective.
+        InvalidRequest: The budget is no amount of seconds, or the environment's settings do not parse.
+    """
+    if request.objective not in list(Objective):
+        raise UnknownName("objective", request.objective, list(Objective))
+    budget = request.budget_seconds
+    if budget is not None and (not math.isfinite(budget) or budget < 0):
+        raise InvalidRequest(f"--budget must be a number of seconds, is {budget}")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return Choice(
+        policy=request.policy or settings.policy,
+        strategy=request.strategy or settings.strategy,
+        objective=Objective(request.objective),
+        offline=request.offline,
+        budget_seconds=budget,
+        seed=request.seed,
+    )

@@ -1,0 +1,80 @@
+"""A simulation's result: as the fixed JSON document, and as a page for a person."""
+
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nodewise.core.model.problem import Objective, Problem
+from nodewise.simulator.metrics import figures, gaps, is_optimal, lower_bounds
+from nodewise.simulator.scenario import Outcome
+
+_ROWS: Final = 40
+"""So many rows of the schedule are printed; the JSON has all."""
+
+
+def result_document(
+    problem: Problem, outcome: Outcome, *, objective: Objective, planning_seconds: float
+) -> dict[str, Any]:
+    """The document of `--json`; its keys are fixed. Bounds and gaps are those of the true problem."""
+    found = figures(problem, outcome)
+    bounds = lower_bounds(problem)
+    gap = gaps(found, bounds)
+    schedule = sorted(outcome.assignments.values(), key=lambda done: (done.start, done.end, done.id))
+    return {
+        "schedule": [
+            {
+                "pipeline": done.id.pipeline,
+                "task": done.id.task,
+                "node": done.node,
+                "start": done.start,
+                "end": done.end,
+            }
+            for done in schedule
+        ],
+        "makespan": found.makespan,
+        "mean_flow": found.mean_flow,
+        "mean_wait": found.mean_wait,
+        "lower_bound": bounds,
+        "gap": gap,
+        "optimal": is_optimal(objective, gap),
+        "planning_seconds": planning_seconds,
+    }
+
+
+def print_result(document: dict[str, Any], console: Console, *, title: str) -> None:
+    """The first rows of the schedule and all figures."""
+    rows = document["schedule"]
+    console.print(title, soft_wrap=True, highlight=False, markup=False)
+    table = Table()
+    for heading in ("pipeline", "task", "node"):
+        table.add_column(heading)
+    for heading in ("start", "end"):
+        table.add_column(heading, justify="right")
+    for row in rows[:_ROWS]:
+        table.add_row(
+            *(escape(row[key]) for key in ("pipeline", "task", "node")),
+            f"{row['start']:.2f}",
+            f"{row['end']:.2f}",
+        )
+    console.print(table)
+    if len(rows) > _ROWS:
+        console.print(f"... and {len(rows) - _ROWS} more tasks; --json prints all", highlight=False)
+    for line in _lines(document):
+        console.print(line, highlight=False)
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    lines = [f"{len(document['schedule'])} tasks"]
+    for name in ("makespan", "mean_flow"):
+        bound, gap = document["lower_bound"][name], document["gap"][name]
+        proof = (
+            "" if gap is None else f"; at least {bound:.2f} s, so at most {gap:.1%} above the best possible"
+        )
+        lines.append(f"{name:<10} {document[name]:.2f} s{proof}")
+    lines.append(f"{'mean_wait':<10} {document['mean_wait']:.2f} s")
+    if document["optimal"]:
+        lines.append("no schedule is better: proved")
+    lines.append(f"decided in {document['planning_seconds']:.3f} s")
+    return lines
