@@ -34,6 +34,8 @@ def test_the_contracts_hold() -> None:
         ("scheduler/src/nodewise/scheduler/stray.py", "import nodewise.placer"),
         ("core/src/nodewise/core/model/stray.py", "import redis"),
         ("core/src/nodewise/core/stray.py", "import nodewise.api"),
+        ("simulator/src/nodewise/simulator/stray.py", "import nodewise.placer.service"),
+        ("placer/src/nodewise/placer/stray.py", "import nodewise.simulator"),
     ],
 )
 def test_a_breach_is_caught(tmp_path: Path, module: str, line: str) -> None:
