@@ -15,7 +15,7 @@ from tests.support.schedule_checker import assert_valid
 from tests.unit.planning_proof.generated import problems
 from tests.unit.planning_proof.problems import at, key, node, pipeline, task
 
-ROUNDING = 1e-4
+ROUNDING = 1e-3
 """Seconds: far more than the ticks of these problems add up to, far less than any of their run times."""
 
 OBJECTIVES = list(Objective)

@@ -13,7 +13,6 @@ from nodewise.core.model.problem import Objective, Problem
 from nodewise.placer.planning.bounds.area import area, intervals
 from nodewise.placer.planning.bounds.flow import flows
 from nodewise.placer.planning.bounds.linear import linear
-from nodewise.placer.planning.bounds.model import Relaxed
 from nodewise.placer.planning.bounds.paths import relax
 from nodewise.placer.planning.instance import Instance, index
 
@@ -52,8 +51,12 @@ def lower_bounds(problem: Problem, *, thorough: bool | None = None) -> Bounds:
 def bounds_of(instance: Instance, *, thorough: bool | None = None) -> Bounds:
     """The same of an indexed problem."""
     relaxed = relax(instance)
-    makespans = _makespans(relaxed, relaxed.run.size <= _THOROUGH if thorough is None else thorough)
-    tried = {Objective.MAKESPAN: makespans, Objective.MEAN_FLOW: flows(relaxed)}
+    first = float(np.where(np.isfinite(relaxed.run), relaxed.heads, np.inf).min(initial=np.inf))
+    busy = area(relaxed, start=first)
+    makespans = {"critical path": relaxed.least, "area": first + busy.seconds if busy else 0.0}
+    if (relaxed.run.size <= _THOROUGH if thorough is None else thorough) and len(relaxed.run):
+        makespans |= {"interval": intervals(relaxed), "linear relaxation": linear(relaxed)}
+    tried = {Objective.MAKESPAN: makespans, Objective.MEAN_FLOW: flows(relaxed, busy)}
     which = {what: max(found, key=found.__getitem__) for what, found in tried.items() if found}
     best = {what: tried[what][name] for what, name in which.items()}
     return Bounds(
@@ -62,18 +65,6 @@ def bounds_of(instance: Instance, *, thorough: bool | None = None) -> Bounds:
         which=which,
         tried=tried,
     )
-
-
-def _makespans(relaxed: Relaxed, thorough: bool) -> dict[str, float]:
-    found = {"critical path": relaxed.least}
-    first = float(np.where(np.isfinite(relaxed.run), relaxed.heads, np.inf).min(initial=np.inf))
-    if first < relaxed.least:
-        busy = area(relaxed, start=first)
-        found["area"] = first + busy.seconds if busy else 0.0
-    if thorough and len(relaxed.run):
-        found["interval"] = intervals(relaxed)
-        found["linear relaxation"] = linear(relaxed)
-    return found
 
 
 def _safe(bound: float, instance: Instance) -> float:

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from nodewise.placer.planning.bounds.area import area, least_per_task
+from nodewise.placer.planning.bounds.area import Area, least_per_task
 from nodewise.placer.planning.bounds.model import Floats, Ints, Relaxed
 
 _ROUNDS = 40
@@ -42,15 +42,14 @@ class Load:
     total: Floats
 
 
-def flows(relaxed: Relaxed) -> dict[str, float]:
-    """Each bound on the mean flow time by its name; O(rounds x tasks log tasks) beside `area`."""
+def flows(relaxed: Relaxed, busy: Area | None) -> dict[str, float]:
+    """Each bound on the mean flow time by its name, at the prices of `busy`; O(rounds x tasks log tasks)."""
     pipelines = [p for p in relaxed.instance.problem.pipelines if p.tasks]
     if not pipelines:
         return {}
     submitted = float(sum(p.submitted_at - relaxed.origin for p in pipelines))
     alone = _alone(relaxed)
     found = {"pipelines alone": float(alone.sum())}
-    busy = area(relaxed)
     if busy is not None:
         load = _load(relaxed, busy.payments)
         done = float(alone[load.total <= 0].sum())

@@ -72,12 +72,18 @@ class Relaxed:
 
 
 def limits(instance: Instance, origin: float) -> tuple[Limit, ...]:
-    """Slots, millicores, memory and GPUs, those that some free task needs and some node limits; O(tasks + nodes)."""
+    """Slots, millicores, memory and GPUs, those that some free task needs and some node limits; O(tasks + nodes).
+
+    Where the slots are so few that no choice of tasks exceeds a resource, it does not limit.
+    """
     nodes, free = instance.problem.nodes, instance.free
     demands = np.array([instance.demand[i] for i in free], dtype=float).reshape(len(free), 3)
     sizes = [(n.capacity.millicores, n.capacity.memory_mib, n.capacity.gpus) for n in nodes]
     capacities = np.array(sizes, dtype=float).reshape(len(nodes), 3)
     slots = np.array([inf if node.slots is None else node.slots for node in nodes], dtype=float)
+    most = np.array([demands.max(axis=0, initial=0.0), *(booking.demand for booking in instance.bookings)])
+    with np.errstate(invalid="ignore"):
+        capacities[slots[:, None] * most.max(axis=0) <= capacities] = inf
     found = [Limit(capacity=slots, demand=np.ones(len(free)), bookings=_held(instance, None, origin))]
     found += [
         Limit(capacity=capacities[:, r], demand=demands[:, r], bookings=_held(instance, r, origin))

@@ -8,12 +8,12 @@ task and transfer on the longest chain.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, floor, isfinite, log10
+from math import floor, isfinite, log10
 
 from nodewise.placer.planning.instance import Instance
 
 _TICKS = 1e7
-"""The horizon has at most so many ticks: fine enough for a proof to six digits, few enough for the solver's domains."""
+"""The horizon has at least so many ticks where times are no round numbers, and less than ten times as many."""
 SLACK = 1e-8
 """Part of a tick that a time may be below a whole number and still count as that (3.2 is not quite 32 tenths)."""
 _COARSEST_EXPONENT = 3
@@ -36,8 +36,8 @@ class Ticks:
 
 
 def ticks(instance: Instance, base: float, horizon: float) -> Ticks:
-    """The coarsest power of ten that loses nothing, else the finest that makes the horizon 10 million ticks at most."""
-    finest = ceil(log10(max(horizon, 1e-6) / _TICKS))
+    """The coarsest power of ten that loses nothing, else one that makes the horizon 10 to 100 million ticks."""
+    finest = floor(log10(max(horizon, 1e-6) / _TICKS))
     for exponent in range(_COARSEST_EXPONENT, finest, -1):
         if all(_is_whole(span / 10.0**exponent) for span in _spans(instance, base)):
             return Ticks(base, 10.0**exponent)
