@@ -1,0 +1,1 @@
+"""How good plans are: against proven optima where there are any, against lower bounds elsewhere."""

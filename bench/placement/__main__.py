@@ -1,0 +1,21 @@
+"""Runs the benchmarks of plans that are named on the command line, or all of them."""
+
+import sys
+
+from bench.placement import against_bounds, optimum
+
+BENCHMARKS = {"optimum": optimum.run, "streams": against_bounds.run}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no benchmark named {', '.join(unknown)}; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        BENCHMARKS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
