@@ -4,7 +4,7 @@ VENV := .venv
 TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PORTIONS := services/core services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack services/simulator sdk
+PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack services/simulator sdk
 
 .PHONY: setup demo test check bench up down lock clean
 

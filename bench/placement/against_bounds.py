@@ -10,7 +10,7 @@ from bench.measure import save
 from bench.placement.contest import Result, compete, entries
 from bench.placement.streams import stream
 from nodewise.core.model.problem import Objective
-from nodewise.placer.planning.bounds import Bounds, lower_bounds
+from nodewise.planning.bounds import Bounds, lower_bounds
 
 SIZES = (10, 60, 300)
 SEEDS = range(8)

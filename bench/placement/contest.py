@@ -7,16 +7,16 @@ from random import Random
 
 from nodewise.core.model.problem import Objective, Planner, PlanningContext, Problem
 from nodewise.core.model.validation import violations
-from nodewise.placer.planning.cpop import Cpop
-from nodewise.placer.planning.eft import Eft
-from nodewise.placer.planning.fastest_node import FastestNode
-from nodewise.placer.planning.heft import Heft
-from nodewise.placer.planning.max_min import MaxMin
-from nodewise.placer.planning.min_min import MinMin
-from nodewise.placer.planning.peft import Peft
-from nodewise.placer.planning.portfolio import Portfolio
-from nodewise.placer.planning.score import Score, score
-from nodewise.placer.planning.sufferage import Sufferage
+from nodewise.planning.cpop import Cpop
+from nodewise.planning.eft import Eft
+from nodewise.planning.fastest_node import FastestNode
+from nodewise.planning.heft import Heft
+from nodewise.planning.max_min import MaxMin
+from nodewise.planning.min_min import MinMin
+from nodewise.planning.peft import Peft
+from nodewise.planning.portfolio import Portfolio
+from nodewise.planning.score import Score, score
+from nodewise.planning.sufferage import Sufferage
 
 
 class InvalidPlan(Exception):

@@ -10,8 +10,8 @@ from bench.measure import save
 from bench.placement.contest import compete, entries
 from bench.placement.random_dags import random_dag
 from nodewise.core.model.problem import Objective, Problem
-from nodewise.placer.planning.bounds import lower_bounds
-from nodewise.placer.planning.exact import Exact
+from nodewise.planning.bounds import lower_bounds
+from nodewise.planning.exact import Exact
 
 SEEDS = range(60)
 BUDGET_S = 30.0

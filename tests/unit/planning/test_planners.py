@@ -16,9 +16,9 @@ from nodewise.core.model.problem import (
     ProblemPipeline,
     TaskId,
 )
-from nodewise.placer.planning import PLANNERS
-from nodewise.placer.planning.portfolio import QUICK_MEMBERS, THOROUGH_MEMBERS, Portfolio
-from nodewise.placer.planning.score import Score, score, value
+from nodewise.planning import PLANNERS
+from nodewise.planning.portfolio import QUICK_MEMBERS, THOROUGH_MEMBERS, Portfolio
+from nodewise.planning.score import Score, score, value
 from tests.support.planning import context, faults, node, pipelines_of, problems, spans, table, task
 from tests.support.schedule_checker import assert_valid
 

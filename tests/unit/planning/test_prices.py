@@ -2,11 +2,11 @@ from hypothesis import given
 
 from nodewise.core.errors import Unplannable
 from nodewise.core.model.problem import Objective, Problem
-from nodewise.placer.planning import PLANNERS
-from nodewise.placer.planning.blends import blends
-from nodewise.placer.planning.instance import index
-from nodewise.placer.planning.prices import node_prices, regrets
-from nodewise.placer.planning.score import Score, score, value
+from nodewise.planning import PLANNERS
+from nodewise.planning.blends import blends
+from nodewise.planning.instance import index
+from nodewise.planning.prices import node_prices, regrets
+from nodewise.planning.score import Score, score, value
 from tests.support.planning import context, faults, node, pipelines_of, problems
 
 # Two nodes: `gpu` runs the model six times faster and the rest a little faster.

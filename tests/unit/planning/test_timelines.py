@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodewise.core.model.resources import Resources
-from nodewise.placer.planning.instance import Booking
-from nodewise.placer.planning.timeline import Shared, SingleSlot
+from nodewise.planning.instance import Booking
+from nodewise.planning.timeline import Shared, SingleSlot
 from tests.support.planning import node
 
 ONE = (1000, 0, 0)

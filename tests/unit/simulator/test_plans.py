@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.placer.planning import PLANNERS
+from nodewise.planning import PLANNERS
 from nodewise.simulator.budget import Budget
 from nodewise.simulator.engine import World, run
 from nodewise.simulator.metrics import figures
@@ -16,7 +16,7 @@ from nodewise.simulator.scenario import Outcome, Scenario
 from nodewise.simulator.simulation import Choice, follow, simulate
 from nodewise.simulator.tables import tables_of
 from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task, random_problem
-from tests.unit.planning_proof.problems import at, key, schedule
+from tests.unit.planning.proof.problems import at, key, schedule
 
 N1, N2 = a_node("n1"), a_node("n2")
 

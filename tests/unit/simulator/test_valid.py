@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nodewise.core import plugins
 from nodewise.core.model.problem import Schedule
 from nodewise.core.model.validation import violations
-from nodewise.placer.planning import PLANNERS
+from nodewise.planning import PLANNERS
 from nodewise.simulator.problem_file import parse_scenario
 from nodewise.simulator.scenario import Scenario
 from nodewise.simulator.simulation import Choice, simulate

@@ -6,18 +6,35 @@ from datetime import datetime
 from random import Random
 from typing import Protocol, runtime_checkable
 
+from nodewise.core.estimates.forecast import unlearned
+from nodewise.core.estimates.learning import Prediction
 from nodewise.core.model.decision import Decision
 from nodewise.core.model.ids import NodeName, TaskRef
-from nodewise.core.model.node import Cluster
-from nodewise.core.model.task import WaitingTask
+from nodewise.core.model.node import Cluster, Node
+from nodewise.core.model.resources import Resources
+from nodewise.core.model.situation import Occupancy
+from nodewise.core.model.task import TaskFacts, WaitingTask
+
+
+class Predict(Protocol):
+    """What is believed of the run time of a task on a node. Never fails: who was never seen has a wide interval."""
+
+    def __call__(self, task: TaskFacts, node: Node, /) -> Prediction: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyContext:
-    """What a policy may know besides the tasks. `rng` is the only source of chance."""
+    """What a policy may know besides the tasks. `rng` is the only source of chance.
+
+    `booked` is what each team's live tasks hold; `shares` are the teams' weights (a team without one has 1).
+    """
 
     now: datetime
     rng: Random
+    cluster: Cluster | None = None
+    predict: Predict = unlearned
+    booked: Mapping[str, Resources] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -41,13 +58,14 @@ class PlacementContext:
     """What a strategy may know besides tasks and cluster.
 
     `previous_node` is the node of the latest placement of all (None: there was none). `options` are the user's
-    settings for this strategy. `predicted_seconds` maps (task class, node class) to a learned run time, where known.
+    settings for this strategy. `running` is what holds the booked room, with what is believed of its end.
     """
 
     now: datetime
     rng: Random
     previous_node: NodeName | None = None
-    predicted_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    predict: Predict = unlearned
+    running: Sequence[Occupancy] = ()
     options: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -7,13 +7,15 @@ from itertools import groupby
 from random import Random
 from typing import Final
 
+from nodewise.core.estimates.forecast import unlearned
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.feasibility import exclusion
 from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
+from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import WaitingTask
-from nodewise.core.ports import PlacementContext, Strategy
+from nodewise.core.ports import PlacementContext, Predict, Strategy
 
 _CLAIMS: Final = frozenset({ReasonCode.NO_ROOM, ReasonCode.NO_NODES, ReasonCode.UNSATISFIABLE})
 """Reasons that claim that no node could take the task."""
@@ -28,7 +30,8 @@ class MappingContext:
     now: datetime
     rng: Random
     previous_node: NodeName | None = None
-    predicted_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    predict: Predict = unlearned
+    running: Sequence[Occupancy] = ()
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
@@ -62,7 +65,8 @@ def _asked(
         now=context.now,
         rng=context.rng,
         previous_node=context.previous_node,
-        predicted_seconds=context.predicted_seconds,
+        predict=context.predict,
+        running=context.running,
         options=context.options.get(name, {}),
     )
     try:

@@ -21,7 +21,6 @@ from nodewise.core.db.queries.placements import (
     claim_admitted,
     previous_node,
 )
-from nodewise.core.estimates.runtime import learned_seconds
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Deferral, Reason, ReasonCode
@@ -106,7 +105,6 @@ class Placer:
             now=now,
             rng=self.rng,
             previous_node=previous_node(connection),
-            predicted_seconds=learned_seconds(estimates),
             options=self.options,
         )
         refused = {deferral.ref for deferral in given_up}

@@ -16,7 +16,7 @@ from nodewise.scheduler.cycle import Queued, Snapshot, plan
 from nodewise.simulator.engine import World
 from nodewise.simulator.errors import DecisionFailed, Stalled
 from nodewise.simulator.lineage import Lineage
-from nodewise.simulator.views import Waiters, moment, predictions
+from nodewise.simulator.views import Waiters, moment
 
 PLACEMENT_BATCH: Final = 100
 BATCHES_ADMITTED: Final = 4
@@ -45,7 +45,6 @@ class LiveDecider:
         self._policy = policy
         self._strategy = strategy
         self._rng = Random(seed)  # noqa: S311 - chance for a policy, not a secret
-        self._predicted = predictions(believed)
         self._mapping_rng = Random(seed)  # noqa: S311 - as above, a process of its own in production
         self._desk: _Desk | None = None
 
@@ -99,7 +98,6 @@ class LiveDecider:
             now=now,
             rng=self._mapping_rng,
             previous_node=desk.previous,
-            predicted_seconds=self._predicted,
         )
 
 

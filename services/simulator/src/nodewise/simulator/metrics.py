@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nodewise.core.model.problem import Objective, Problem
-from nodewise.placer.planning import bounds
+from nodewise.planning import bounds
 from nodewise.simulator.scenario import Outcome
 
 

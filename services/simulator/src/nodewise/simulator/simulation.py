@@ -8,7 +8,7 @@ from random import Random
 from nodewise.core import plugins
 from nodewise.core.errors import UnknownName
 from nodewise.core.model.problem import Objective, Planner, PlanningContext, Problem, Schedule
-from nodewise.placer.planning import PLANNERS
+from nodewise.planning import PLANNERS
 from nodewise.simulator.budget import Budget, Timed
 from nodewise.simulator.engine import Decider, World, run
 from nodewise.simulator.following import PlanFollower

@@ -1,6 +1,6 @@
 """Simulated tasks as the policies and strategies of production see them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -76,17 +76,3 @@ class Waiters:
             strategy=strategy,
             effort_flops=min(self._seen[task].seconds.values()) * _FLOPS_PER_SECOND,
         )
-
-
-def predictions(believed: Problem) -> Mapping[tuple[str, str], float]:
-    """The believed seconds by (task class, node class), where all tasks and nodes of the pair agree. O(tasks x nodes)."""
-    classes = {node.name: node.node_class for node in believed.nodes}
-    found: dict[tuple[str, str], float] = {}
-    ambiguous: set[tuple[str, str]] = set()
-    for pipeline in believed.pipelines:
-        for task in pipeline.tasks:
-            for node, seconds in task.seconds.items():
-                pair = (task.task_class, classes[node])
-                if found.setdefault(pair, seconds) != seconds:
-                    ambiguous.add(pair)
-    return {pair: seconds for pair, seconds in found.items() if pair not in ambiguous}

@@ -102,17 +102,29 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Room on a node that something outside the problem holds for a while; it takes one of its slots, too."""
+
+    node: NodeName
+    resources: Resources
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """All that is to be planned, and all that is already fixed.
 
     `fixed` are tasks that run or have run (their node, start and end as known or believed): they hold their room until
-    they end, and give their children the place of their data. Nothing new may start before `now`.
+    they end, and give their children the place of their data. `held` is room that nobody of the problem has. Nothing
+    new may start before `now`.
     """
 
     nodes: tuple[ProblemNode, ...]
     pipelines: tuple[ProblemPipeline, ...]
     links: Links = field(default_factory=Links)
     fixed: Mapping[TaskId, Assignment] = field(default_factory=dict)
+    held: tuple[Held, ...] = ()
     now: float = 0.0
 
 

@@ -122,11 +122,22 @@ class TaskSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """What a run time is predicted from: the class of the task and the size of this very task (None: unknown)."""
+
+    ref: TaskRef
+    task_class: str
+    effort_flops: float | None = None
+    input_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingTask:
     """A task that is ready to run, as the scheduler and the placer see it in a snapshot.
 
-    `effort_flops` is the estimated work (None: unknown). `sibling_nodes` are the nodes on which other tasks of
-    the same run ran or run, latest first.
+    `effort_flops` is the estimated work, `input_bytes` the size of its data set (None: unknown). `sibling_nodes` are
+    the nodes on which other tasks of the same run ran or run, latest first. `allowed_nodes` are those that the
+    scheduler admitted it to (None: any): the node of a plan, or all but one that is kept free for somebody else.
     """
 
     ref: TaskRef
@@ -139,4 +150,15 @@ class WaitingTask:
     policy: str = "fifo"
     strategy: str = "greedy"
     effort_flops: float | None = None
+    input_bytes: float | None = None
     sibling_nodes: tuple[NodeName, ...] = ()
+    allowed_nodes: tuple[NodeName, ...] | None = None
+
+    @property
+    def facts(self) -> TaskFacts:
+        return TaskFacts(
+            ref=self.ref,
+            task_class=self.spec.task_class,
+            effort_flops=self.effort_flops,
+            input_bytes=self.input_bytes,
+        )

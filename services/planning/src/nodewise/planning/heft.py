@@ -1,0 +1,23 @@
+from nodewise.core.model.problem import PlanningContext, Problem, Schedule
+from nodewise.planning.instance import Instance, index
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
+from nodewise.planning.ranks import upward_ranks
+
+
+def heft(instance: Instance) -> PartialPlan:
+    """The plan of `Heft` on an indexed problem."""
+    return in_order(instance, by_priority(instance, upward_ranks(instance)))
+
+
+class Heft:
+    """Heterogeneous earliest finish time: the task with the longest way to the end first, where it finishes first.
+
+    Topcuoglu, Hariri, Wu: "Performance-effective and low-complexity task scheduling for heterogeneous computing",
+    IEEE TPDS 13(3), 2002. O(edges x nodes). Good for the makespan; pipelines all end late together.
+    """
+
+    name = "heft"
+    summary = "longest way to the end first, each task where it finishes first"
+
+    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
+        return heft(index(problem)).schedule()

@@ -1,0 +1,179 @@
+from collections.abc import Iterator
+from itertools import permutations, product
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from nodewise.core.errors import Unplannable
+from nodewise.core.model.ids import NodeName
+from nodewise.core.model.problem import Links, Objective, PlanningContext, Problem, Schedule
+from nodewise.planning.bounds import lower_bounds
+from nodewise.planning.exact import Exact, Proof
+from nodewise.planning.score import Score, score
+from tests.support.schedule_checker import assert_valid
+from tests.unit.planning.proof.generated import problems
+from tests.unit.planning.proof.problems import at, key, node, pipeline, task
+
+ROUNDING = 1e-3
+"""Seconds: far more than the ticks of these problems add up to, far less than any of their run times."""
+
+OBJECTIVES = list(Objective)
+
+
+def prove(problem: Problem, objective: Objective = Objective.MAKESPAN, **options: bool) -> Proof:
+    proof = Exact(seconds=3.0, **options).prove(problem, objective)
+    assert_valid(problem, proof.schedule)
+    assert proof.score == score(problem, proof.schedule)
+    return proof
+
+
+def one_at_a_time(problem: Problem) -> Iterator[Score]:
+    """Every schedule of one pipeline, on nodes with one slot, in which no task could start earlier in its order."""
+    tasks = problem.pipelines[0].tasks
+    for order in permutations(tasks):
+        for nodes in product(*(here.seconds for here in order)):
+            free = {n.name: 0.0 for n in problem.nodes}
+            ends: dict[str, float] = {}
+            places: dict[str, NodeName] = {}
+            for here, where in zip(order, nodes, strict=True):
+                if any(d.task not in ends for d in here.after):
+                    break
+                arrivals = [
+                    ends[d.task] + problem.links.seconds(d.mib, places[d.task], where) for d in here.after
+                ]
+                free[where] = ends[here.name] = max([free[where], *arrivals]) + here.seconds[where]
+                places[here.name] = where
+            else:
+                yield Score(max(ends.values()), max(ends.values()))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_finds_the_least_of_all_schedules(seed: int) -> None:
+    rng = Random(seed)
+    tasks = [
+        task(
+            f"t{k}",
+            {name: rng.uniform(1, 9) for name in ("a", "b")},
+            after=[(f"t{p}", rng.uniform(0, 300)) for p in range(k) if rng.random() < 0.4],
+        )
+        for k in range(5)
+    ]
+    problem = Problem(nodes=(node("a"), node("b")), pipelines=(pipeline(*tasks),))
+    least = min(found.makespan for found in one_at_a_time(problem))
+    proof = prove(problem)
+    assert proof.proved
+    assert proof.score.makespan == pytest.approx(least, abs=ROUNDING)
+    assert proof.bound <= least
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems())
+def test_no_bound_is_above_the_optimum(problem: Problem) -> None:
+    """Proved without what the bounds have said, so that they cannot confirm themselves."""
+    bounds = lower_bounds(problem)
+    makespan = prove(problem, Objective.MAKESPAN, implied=False)
+    flow = prove(problem, Objective.MEAN_FLOW, implied=False)
+    assert bounds.makespan <= makespan.score.makespan
+    assert bounds.mean_flow <= flow.score.mean_flow
+    assert max(bounds.tried[Objective.MAKESPAN].values()) <= makespan.score.makespan + ROUNDING
+    assert max(bounds.tried[Objective.MEAN_FLOW].values(), default=0.0) <= flow.score.mean_flow + ROUNDING
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problem=problems())
+def test_what_is_implied_changes_no_optimum(problem: Problem) -> None:
+    for objective in OBJECTIVES:
+        with_it, without = prove(problem, objective), prove(problem, objective, implied=False)
+        assert max(with_it.bound, without.bound) <= min(with_it.value, without.value)
+        if with_it.proved and without.proved:  # nearly always: these are small
+            assert with_it.value == pytest.approx(without.value, abs=ROUNDING)
+            assert with_it.value <= with_it.bound + ROUNDING
+
+
+def test_balanced_has_the_larger_ratio_least() -> None:
+    tasks = [pipeline(task("t", {"a": 1.0 + k, "b": 4.0 - k / 2}), name=f"p{k}") for k in range(5)]
+    problem = Problem(nodes=(node("a"), node("b")), pipelines=tuple(tasks))
+    makespan, flow = prove(problem, Objective.MAKESPAN), prove(problem, Objective.MEAN_FLOW)
+    reference = Score(makespan.score.makespan, flow.score.mean_flow)
+    proof = Exact().prove(problem, Objective.BALANCED, reference=reference)
+    assert proof.proved
+    ratios = proof.score.makespan / reference.makespan, proof.score.mean_flow / reference.mean_flow
+    assert proof.value == pytest.approx(max(ratios) + 0.01 * sum(ratios))
+    assert proof.bound == pytest.approx(proof.value, rel=1e-5)
+
+
+def test_slots_let_tasks_run_side_by_side() -> None:
+    tasks = [task(f"t{k}", {"a": 2.0}) for k in range(4)]
+    for slots, makespan in ((1, 8.0), (2, 4.0), (3, 4.0), (None, 2.0)):
+        found = prove(Problem(nodes=(node("a", slots=slots),), pipelines=(pipeline(*tasks),)))
+        assert found.score.makespan == makespan
+        assert found.proved
+
+
+def test_resources_bound_what_runs_side_by_side() -> None:
+    tasks = [task(f"t{k}", {"a": 2.0}, millicores=1500, gpus=k % 2) for k in range(4)]
+    here = node("a", slots=None, millicores=3000)
+    assert prove(Problem(nodes=(here,), pipelines=(pipeline(*tasks),))).score.makespan == 4.0
+
+
+def test_it_waits_for_what_is_fixed_and_does_not_move_it() -> None:
+    fixed = {key("x"): at(key("x"), "a", -1.0, 3.0)}
+    tasks = (
+        task("x", {"a": 4.0}),
+        task("y", {"a": 1.0, "b": 9.0}),
+        task("z", {"b": 1.0}, after=[("x", 200.0)]),
+    )
+    problem = Problem(
+        nodes=(node("a"), node("b")), pipelines=(pipeline(*tasks, submitted_at=-1.0),), fixed=fixed
+    )
+    found = prove(problem)
+    assert found.score.makespan == 7.0
+    assert found.schedule.assignments[key("x")] == fixed[key("x")]
+    assert found.schedule.assignments[key("y")].start == 3.0
+
+
+def test_of_nothing_to_plan_the_proof_is_trivial() -> None:
+    fixed = {key("x"): at(key("x"), "a", 0.0, 3.0)}
+    problem = Problem(nodes=(node("a"),), pipelines=(pipeline(task("x", {"a": 3.0})),), fixed=fixed)
+    found = prove(problem)
+    assert found.proved
+    assert found.schedule == Schedule(assignments=fixed)
+    assert Exact().prove(Problem(nodes=(), pipelines=()), Objective.MAKESPAN).proved
+
+
+def test_a_task_without_a_node_is_refused() -> None:
+    problem = Problem(nodes=(node("a"),), pipelines=(pipeline(task("x", {"b": 1.0})),))
+    with pytest.raises(Unplannable, match="p/x"):
+        Exact().plan(problem, PlanningContext(rng=Random(0)))
+
+
+def large() -> Problem:
+    rng = Random(5)
+    names = [f"n{j}" for j in range(5)]
+    return Problem(
+        nodes=tuple(node(name) for name in names),
+        pipelines=tuple(
+            pipeline(*[task(f"t{k}", {n: rng.uniform(1, 9) for n in names}) for k in range(4)], name=f"p{p}")
+            for p in range(8)
+        ),
+        links=Links(),
+    )
+
+
+def test_without_enough_time_it_still_answers_with_a_valid_plan_and_a_bound() -> None:
+    found = Exact(seconds=0.01).prove(large(), Objective.MEAN_FLOW)
+    assert_valid(large(), found.schedule)
+    assert not found.proved
+    assert found.bound <= found.value
+
+
+def test_it_stops_when_its_context_is_out_of_time() -> None:
+    context = PlanningContext(rng=Random(0), objective=Objective.MEAN_FLOW, out_of_time=lambda: True)
+    assert_valid(large(), Exact(seconds=30.0).plan(large(), context))
+
+
+def test_equal_problems_have_equal_plans() -> None:
+    problem = Problem(nodes=large().nodes, pipelines=large().pipelines[:2])
+    context = PlanningContext(rng=Random(0))
+    assert Exact().plan(problem, context) == Exact().plan(problem, context)
