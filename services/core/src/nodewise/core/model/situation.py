@@ -34,6 +34,8 @@ class OpenTask:
     spec: TaskSpec
     state: TaskState
     not_before: datetime | None = None
+    allowed_nodes: tuple[NodeName, ...] | None = None
+    """Of an ADMITTED task: where the placer may put it."""
 
     @property
     def path(self) -> TaskPath:
