@@ -116,6 +116,7 @@ def test_a_data_set_is_measured_and_registered(api: Api) -> None:
         ("wine", {"samples": 10**30}, "query.samples"),
         ("wine", {"features": 2**31}, "query.features"),
         ("wine", {"kind": "audio"}, "query.kind"),
+        ("wine", {"sample": 178}, "query.sample"),
         ("wine", {"types": "nonsense"}, "query.types"),
         ("wine", {"types": "[1]"}, "query.types"),
         ("wine", {"types": '{"a": -1}'}, "query.types"),

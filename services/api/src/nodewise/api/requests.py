@@ -120,6 +120,8 @@ class SummaryQuery(BaseModel):
 class DatasetForm(BaseModel):
     """What the owner of a data set says of it; its size is measured."""
 
+    model_config = ConfigDict(extra="forbid")
+
     kind: DataKind = DataKind.TABULAR
     samples: int | None = Field(default=None, ge=0, le=2**62)
     features: int | None = Field(default=None, ge=0, le=2**31 - 1)

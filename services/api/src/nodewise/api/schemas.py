@@ -328,7 +328,7 @@ class DatasetList(BaseModel):
 
 
 class Spans(BaseModel):
-    """Seconds; null where nothing started or ended yet."""
+    """Seconds; null where there are no runs."""
 
     mean_waiting_seconds: float | None
     max_waiting_seconds: float | None
