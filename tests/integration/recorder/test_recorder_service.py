@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.estimates import load_estimates
+from nodewise.core.db.queries.estimates import load_beliefs
 from nodewise.core.lifecycle import AttemptState, RunState
 from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.decision import ReasonCode
@@ -84,8 +84,8 @@ def test_an_end_whose_start_was_never_heard_counts(world: World) -> None:
     query = "SELECT started_at, finished_at, outputs -> 'parameters' FROM tasks"
     assert world.one(query) == (after(1), after(4), {"accuracy": None, "note": "ab"})
     with world.engine.connect() as connection:
-        (estimate,) = load_estimates(connection).values()
-    assert estimate.typical_seconds == pytest.approx(3.0)
+        beliefs = load_beliefs(connection)
+    assert [samples.seen for samples in beliefs.seconds.values()] == [1]
 
 
 def test_the_same_heartbeat_twice_changes_nothing_the_second_time(world: World) -> None:

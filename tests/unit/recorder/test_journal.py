@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodewise.core.estimates.learning import NodeFacts, Observation, Query
 from nodewise.core.lifecycle import AttemptState, TaskEvent, TaskState
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.model.decision import ReasonCode
@@ -161,6 +162,26 @@ def test_whatever_the_nodes_clock_says_times_are_in_order(
 
 
 def test_a_success_is_learned_from_and_a_failure_is_not() -> None:
-    times = {"started_at": NOW + timedelta(seconds=1), "finished_at": NOW + timedelta(seconds=4)}
-    assert only_change(live(), report(AttemptState.SUCCEEDED, **times)).learned_seconds == 3.0
-    assert only_change(live(), report(AttemptState.FAILED, **times)).learned_seconds is None
+    told = {"started_at": NOW + timedelta(seconds=1), "finished_at": NOW + timedelta(seconds=4)}
+    attempt = live(effort_flops=1e9, input_bytes=5e6, capacity_millicores=1500, accelerator="gpu")
+    good = only_change(attempt, report(AttemptState.SUCCEEDED, **told, peak_memory_mib=70))
+    assert good.outcome == Observation(
+        query=Query(
+            task_class="training/svm",
+            node_class="big",
+            effort_flops=1e9,
+            input_bytes=5e6,
+            node=NodeFacts(cores=1.5, accelerator="gpu"),
+        ),
+        seconds=3.0,
+        peak_memory_mib=70,
+    )
+    assert only_change(attempt, report(AttemptState.FAILED, **told, peak_memory_mib=70)).outcome is None
+
+
+@pytest.mark.parametrize("peak", [None, 0, -3, 2**40])
+def test_a_peak_that_no_task_can_have_is_not_learned_from(peak: int | None) -> None:
+    told = {"started_at": NOW + timedelta(seconds=1), "finished_at": NOW + timedelta(seconds=4)}
+    outcome = only_change(live(), report(AttemptState.SUCCEEDED, **told, peak_memory_mib=peak)).outcome
+    assert outcome is not None
+    assert (outcome.seconds, outcome.peak_memory_mib) == (3.0, None)

@@ -11,8 +11,8 @@ from nodewise.core.codec import decode
 from nodewise.core.db.queries import attempts, estimates, lives
 from nodewise.core.db.queries.attempts import AttemptUpdate
 from nodewise.core.db.queries.bookings import release
-from nodewise.core.db.queries.estimates import RunTime
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
+from nodewise.core.estimates.learning import Observation
 from nodewise.core.lifecycle import FINAL_TASK_STATES, AttemptState, TaskEvent, TaskState, next_task_state
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId
 from nodewise.core.model.task import RetryPolicy
@@ -64,6 +64,10 @@ def live_attempt(row: "Row[tuple[object, ...]]") -> LiveAttempt:
         failures=row.failures,
         retry=decode(RetryPolicy, row.retry or {}),
         cancel_requested=row.cancel_requested,
+        effort_flops=row.effort_flops,
+        input_bytes=row.input_bytes,
+        capacity_millicores=row.capacity_millicores,
+        accelerator=row.accelerator,
     )
 
 
@@ -74,7 +78,7 @@ def apply_to_runs(
 
     1. Lock the runs that are open; their attempts cannot change under us from here on.
     2. Judge, move the tasks, move the runs on (tasks come before node_loads in the order of locks).
-    3. Close the attempts, release their bookings, learn their run times.
+    3. Close the attempts, release their bookings, learn from their outcomes (whose locks come last of all).
     """
     runs = lives.lock_open_runs(connection, run_ids)
     changes = judge(connection, [run.id for run in runs])
@@ -86,7 +90,7 @@ def apply_to_runs(
     ended = [change.key for change in changes if change.ended]
     if ended:
         release(connection, ended, at=now)
-    estimates.record_run_times(connection, _samples(changes), at=now)
+    estimates.record_outcomes(connection, _outcomes(changes), at=now)
     return Effects(
         ended_attempts=frozenset(ended),
         events=tuple(change.event for change in changes) + settled.events,
@@ -152,13 +156,7 @@ def _first_starts(changes: Sequence[Change]) -> Mapping[RunId, datetime]:
     return first
 
 
-def _samples(changes: Sequence[Change]) -> list[RunTime]:
-    return [
-        RunTime(
-            task_class=change.attempt.task_class,
-            node_class=change.attempt.node_class,
-            seconds=change.learned_seconds,
-        )
-        for change in changes
-        if change.learned_seconds is not None
-    ]
+def _outcomes(changes: Sequence[Change]) -> list[Observation]:
+    """Oldest first, in one order whatever the order of the changes."""
+    ended = [(change.finished_at, change.key, change.outcome) for change in changes if change.finished_at]
+    return [seen for _, _, seen in sorted(ended, key=lambda end: end[:2]) if seen is not None]

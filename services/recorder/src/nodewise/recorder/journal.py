@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from nodewise.core.codec import encode
+from nodewise.core.estimates.learning import NodeFacts, Observation, Query
 from nodewise.core.lifecycle import AttemptState, TaskEvent, TaskState
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.model.decision import Reason, ReasonCode
@@ -22,6 +23,7 @@ MAX_LOSSES: Final = 10
 """A task that was lost so often is given up: it takes its nodes down, or no node can keep it."""
 
 _ENDS: Final = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELED})
+_LARGEST_INT: Final = 2**31 - 1
 _LONGEST_LOSS_DELAY: Final = timedelta(seconds=60)
 
 
@@ -29,7 +31,8 @@ _LONGEST_LOSS_DELAY: Final = timedelta(seconds=60)
 class LiveAttempt:
     """A live attempt on record, with what is needed to judge it.
 
-    `failures` are those of its task so far. `accepted_at` (None: never heard of) is the recorder's time.
+    `failures` are those of its task so far. `accepted_at` (None: never heard of) is the recorder's time. Effort, input
+    and the node's facts are what its outcome is learned with (None: unknown).
     """
 
     key: AttemptKey
@@ -45,6 +48,22 @@ class LiveAttempt:
     failures: int = 0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     cancel_requested: bool = False
+    effort_flops: float | None = None
+    input_bytes: float | None = None
+    capacity_millicores: int | None = None
+    accelerator: str | None = None
+
+    @property
+    def query(self) -> Query:
+        """What could have been asked about it before it ran."""
+        cores = None if self.capacity_millicores is None else self.capacity_millicores / 1000
+        return Query(
+            task_class=self.task_class,
+            node_class=self.node_class,
+            effort_flops=self.effort_flops,
+            input_bytes=self.input_bytes,
+            node=NodeFacts(cores=cores, accelerator=self.accelerator),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +90,15 @@ class Change:
         return self.event is not TaskEvent.START
 
     @property
-    def learned_seconds(self) -> float | None:
-        """The run time to learn from; None unless it ran to a good end."""
+    def outcome(self) -> Observation | None:
+        """What to learn from it; None unless it ran to a good end."""
         if self.state is not AttemptState.SUCCEEDED or self.started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at).total_seconds()
+        return Observation(
+            query=self.attempt.query,
+            seconds=(self.finished_at - self.started_at).total_seconds(),
+            peak_memory_mib=_positive(self.report.peak_memory_mib if self.report else None),
+        )
 
 
 def read_heartbeat(
@@ -260,6 +283,11 @@ def _started(attempt: LiveAttempt, report: AttemptReport, now: datetime) -> date
 def _finished(attempt: LiveAttempt, report: AttemptReport, now: datetime) -> datetime:
     earliest = _started(attempt, report, now) or attempt.placed_at
     return _within(report.finished_at or now, earliest, now)
+
+
+def _positive(peak_mib: int | None) -> int | None:
+    """None for what an agent reports that could not measure it."""
+    return peak_mib if peak_mib is not None and 0 < peak_mib <= _LARGEST_INT else None
 
 
 def _within(time: datetime, earliest: datetime, latest: datetime) -> datetime:

@@ -2,7 +2,8 @@
 
 Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
 value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
-through `queries.moves`. The order of locks is: runs, tasks, attempts, bookings, node_loads (by node name).
+through `queries.moves`. The order of locks is: runs, tasks, attempts, bookings, node_loads (by node name),
+runtime_estimates (by task class, node class).
 """
 
 from sqlalchemy import (
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from nodewise.core.estimates.learning import Basis
 from nodewise.core.lifecycle import AttemptState, RunState, TaskState
 
 metadata = MetaData(
@@ -43,7 +45,9 @@ _TIME = DateTime(timezone=True)
 _RUN_ID = UUID(as_uuid=False)
 
 
-def _one_of(column: str, states: type[RunState] | type[TaskState] | type[AttemptState]) -> CheckConstraint:
+def _one_of(
+    column: str, states: type[RunState] | type[TaskState] | type[AttemptState] | type[Basis]
+) -> CheckConstraint:
     values = ", ".join(f"'{state.value}'" for state in states)
     return CheckConstraint(f"{column} IN ({values})", name=f"{column}_is_known")
 
@@ -103,6 +107,7 @@ tasks = Table(
     Column("task_class", Text, nullable=False),
     Column("spec", JSONB, nullable=False, comment="nodewise.core.model.task.TaskSpec"),
     Column("effort_flops", Float, comment="Estimated work; null: unknown."),
+    Column("input_bytes", Float, comment="Size of its data set in memory; null: unknown."),
     Column("upstream", ARRAY(Text), nullable=False),
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="0", comment="Number of the latest attempt."),
@@ -117,6 +122,10 @@ tasks = Table(
     Column("not_before", _TIME, comment="Retry back-off: not considered before."),
     Column("admitted_at", _TIME),
     Column("position", BigInteger, comment="Order of admission; smaller is placed first."),
+    Column("allowed_nodes", ARRAY(Text), comment="Where it may be placed while ADMITTED; null: anywhere."),
+    Column("expected_node", Text, comment="Of the latest plan, with the two times; null: it is not planned."),
+    Column("expected_start_at", _TIME),
+    Column("expected_end_at", _TIME),
     Column("started_at", _TIME, comment="Of the latest attempt."),
     Column("finished_at", _TIME),
     Column("reason_code", Text),
@@ -126,6 +135,8 @@ tasks = Table(
     ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
     _one_of("state", TaskState),
     CheckConstraint("attempt >= 0 AND failures >= 0 AND failures <= attempt", name="attempts_count"),
+    CheckConstraint("input_bytes >= 0", name="input_bytes_not_negative"),
+    CheckConstraint("expected_end_at >= expected_start_at", name="expected_end_after_start"),
     Index("tasks_ready_idx", "ready_at", postgresql_where=text("state = 'READY'")),
     Index("tasks_admitted_idx", "position", postgresql_where=text("state = 'ADMITTED'")),
     comment="Leaf tasks. Writer: api inserts; scheduler, placer and recorder move state, each its own transitions.",
@@ -182,7 +193,7 @@ attempts = Table(
     Column("reason_code", Text, nullable=False, comment="Why this node."),
     Column("reason", Text, nullable=False),
     Column("candidates", JSONB, nullable=False, comment="What every node scored, or why it was out."),
-    Column("predicted_seconds", Float, comment="Expected run time; null: nothing known."),
+    Column("predicted_seconds", Float, comment="Expected run time (the median); null: nothing known."),
     Column("job_uri", Text, comment="The job in the store."),
     Column("placer", Text, nullable=False, comment="Which placer decided."),
     Column("placed_at", _TIME, nullable=False),
@@ -197,9 +208,28 @@ attempts = Table(
     Column("peak_memory_mib", Integer),
     Column("cpu_seconds", Float),
     Column("log_key", Text),
+    Column("predicted_low", Float, comment="Seconds; null: predicted by a release without intervals."),
+    Column("predicted_high", Float),
+    Column("prediction_level", Float, comment="The chance that was given to low..high."),
+    Column("prediction_basis", Text, comment="nodewise.core.estimates.learning.Basis"),
+    Column("prediction_samples", Integer, comment="Runs of this pair seen by then."),
+    Column("predicted_memory_mib", Float, comment="Expected peak of memory (the median)."),
+    Column("predicted_memory_low", Float),
+    Column("predicted_memory_high", Float),
     PrimaryKeyConstraint("run_id", "path", "attempt"),
     ForeignKeyConstraint(["run_id", "path"], ["tasks.run_id", "tasks.path"], ondelete="CASCADE"),
     _one_of("state", AttemptState),
+    _one_of("prediction_basis", Basis),
+    CheckConstraint(
+        "predicted_seconds >= predicted_low AND predicted_seconds <= predicted_high",
+        name="predicted_within_interval",
+    ),
+    CheckConstraint(
+        "predicted_memory_mib >= predicted_memory_low AND predicted_memory_mib <= predicted_memory_high",
+        name="memory_within_interval",
+    ),
+    CheckConstraint("prediction_level > 0 AND prediction_level < 1", name="level_is_a_share"),
+    CheckConstraint("prediction_samples >= 0", name="samples_not_negative"),
     Index(
         "attempts_one_live_per_task",
         "run_id",
@@ -261,12 +291,11 @@ runtime_estimates = Table(
     metadata,
     Column("task_class", Text, nullable=False),
     Column("node_class", Text, nullable=False),
-    Column("runs", Integer, nullable=False),
-    Column("mean_log_seconds", Float, nullable=False),
-    Column("m2_log_seconds", Float, nullable=False, comment="Sum of squared deviations (Welford)."),
+    Column("seconds", JSONB, nullable=False, comment="nodewise.core.estimates.learning.Samples of run times"),
+    Column("memory", JSONB, nullable=False, comment="The same of peaks of memory."),
     Column("updated_at", _TIME, nullable=False),
     PrimaryKeyConstraint("task_class", "node_class"),
-    comment="Learned run times per task class and node class. Writer: recorder.",
+    comment="What was learned of run times and memory per task class and node class. Writer: recorder.",
 )
 
 datasets = Table(

@@ -13,8 +13,10 @@ from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 _COLUMNS = """
     a.run_id, a.path, a.attempt, a.state, a.node, a.node_class, a.placed_at, a.accepted_at, a.started_at,
     a.lease_until, t.state AS task_state, t.task_class, t.failures, t.spec -> 'retry' AS retry,
+    t.effort_flops, t.input_bytes, n.accelerator, l.capacity_millicores,
     r.cancel_requested_at IS NOT NULL AS cancel_requested
 FROM attempts AS a JOIN tasks AS t USING (run_id, path) JOIN runs AS r ON r.id = a.run_id
+JOIN nodes AS n ON n.name = a.node LEFT JOIN node_loads AS l ON l.node = a.node
 WHERE a.state IN ('PLACED', 'RUNNING')
 """
 
@@ -108,7 +110,10 @@ def attempt_key(row: "Row[tuple[object, ...]]") -> AttemptKey:
 def live_on_node(
     connection: Connection, node: NodeName, *, of_runs: Iterable[RunId] | None = None
 ) -> "Sequence[Row[tuple[object, ...]]]":
-    """The live attempts on a node, with their task's retry policy and whether their run is to be canceled."""
+    """The live attempts on a node, with their task's retry policy and what was known before of their run time.
+
+    Also, whether their run is to be canceled.
+    """
     if of_runs is None:
         return connection.execute(_LIVE_ON_NODE, {"node": node}).all()
     return connection.execute(_LIVE_ON_NODE_OF_RUNS, {"node": node, "run_ids": list(of_runs)}).all()

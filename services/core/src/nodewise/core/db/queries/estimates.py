@@ -1,74 +1,91 @@
-"""Learned run times. Writer: recorder."""
+"""What was learned of run times and memory. Writer: recorder."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from nodewise.core.estimates.learning import Beliefs, Observation, Samples, observe_all
 from nodewise.core.estimates.runtime import RuntimeEstimate
 
+_LOAD = text("SELECT task_class, node_class, seconds, memory FROM runtime_estimates")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTime:
-    """One successful run, as a sample to learn from."""
+_VERSION = text("SELECT max(updated_at) FROM runtime_estimates")
 
-    task_class: str
-    node_class: str
-    seconds: float
+_PAIRS = "jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(task_class text, node_class text)"
 
-
-_LOAD = text("SELECT task_class, node_class, runs, mean_log_seconds, m2_log_seconds FROM runtime_estimates")
-
-# The merge of `RuntimeEstimate.merged`, done where the row is locked.
-_MERGE = text("""
-INSERT INTO runtime_estimates AS e (task_class, node_class, runs, mean_log_seconds, m2_log_seconds, updated_at)
-SELECT v.task_class, v.node_class, v.runs, v.mean, v.m2, :at
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
-    task_class text, node_class text, runs int, mean float8, m2 float8)
+# Rows that others insert at the same time are waited for, in one order for all.
+_INSERT_MISSING = text(f"""
+INSERT INTO runtime_estimates (task_class, node_class, seconds, memory, updated_at)
+SELECT v.task_class, v.node_class, CAST(:empty AS jsonb), CAST(:empty AS jsonb), :at
+FROM {_PAIRS}
 ORDER BY v.task_class, v.node_class
-ON CONFLICT (task_class, node_class) DO UPDATE SET
-    runs = e.runs + excluded.runs,
-    mean_log_seconds = e.mean_log_seconds
-        + (excluded.mean_log_seconds - e.mean_log_seconds) * excluded.runs / (e.runs + excluded.runs),
-    m2_log_seconds = e.m2_log_seconds + excluded.m2_log_seconds
-        + (excluded.mean_log_seconds - e.mean_log_seconds) ^ 2 * e.runs * excluded.runs / (e.runs + excluded.runs),
-    updated_at = excluded.updated_at
+ON CONFLICT DO NOTHING
+""")  # noqa: S608 - constants
+
+_LOCK = text(f"""
+SELECT e.task_class, e.node_class, e.seconds, e.memory
+FROM runtime_estimates AS e JOIN {_PAIRS} USING (task_class, node_class)
+ORDER BY e.task_class, e.node_class
+FOR NO KEY UPDATE OF e
+""")  # noqa: S608 - constants
+
+# The version must move on, even where two transactions carry the same time or the clock went back.
+_UPDATE = text("""
+UPDATE runtime_estimates AS e
+SET seconds = v.seconds, memory = v.memory,
+    updated_at = greatest(CAST(:at AS timestamptz), e.updated_at + interval '1 microsecond')
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(task_class text, node_class text, seconds jsonb, memory jsonb)
+WHERE (e.task_class, e.node_class) = (v.task_class, v.node_class)
 """)
 
 
-def load_estimates(connection: Connection) -> Mapping[tuple[str, str], RuntimeEstimate]:
-    """All learned run times by (task class, node class)."""
+def load_estimates(connection: Connection) -> Mapping[tuple[str, str], RuntimeEstimate]:  # noqa: ARG001
+    """Nothing: ask `load_beliefs`."""
+    return {}
+
+
+def load_beliefs(connection: Connection) -> Beliefs:
+    """All that was learned."""
+    return _beliefs(connection.execute(_LOAD).all())
+
+
+def beliefs_version(connection: Connection) -> datetime | None:
+    """Changes when something was learned; None: nothing was. Cheap: ask before `load_beliefs`.
+
+    Of two recorders that learn at the same time, the outcome of one may show only with the next one.
+    """
+    version: datetime | None = connection.scalar(_VERSION)
+    return version
+
+
+def record_outcomes(connection: Connection, observations: Sequence[Observation], *, at: datetime) -> None:
+    """Learn from these outcomes, oldest first. Locks their pairs until the transaction ends, so call it last."""
+    pairs = sorted({(seen.query.task_class, seen.query.node_class) for seen in observations})
+    if not pairs:
+        return
+    rows = json.dumps([{"task_class": task_class, "node_class": node} for task_class, node in pairs])
+    empty = json.dumps(Samples().to_json())
+    connection.execute(_INSERT_MISSING, {"rows": rows, "empty": empty, "at": at})
+    before = _beliefs(connection.execute(_LOCK, {"rows": rows}).all())
+    learned = observe_all(before, observations)
+    updates = [_row(pair, learned) for pair in pairs]
+    connection.execute(_UPDATE, {"rows": json.dumps(updates), "at": at})
+
+
+def _row(pair: tuple[str, str], beliefs: Beliefs) -> dict[str, object]:
+    task_class, node_class = pair
     return {
-        (row.task_class, row.node_class): RuntimeEstimate(
-            runs=row.runs, mean_log_seconds=row.mean_log_seconds, m2_log_seconds=row.m2_log_seconds
-        )
-        for row in connection.execute(_LOAD)
+        "task_class": task_class,
+        "node_class": node_class,
+        "seconds": beliefs.seconds[pair].to_json(),
+        "memory": beliefs.memory[pair].to_json(),
     }
 
 
-def record_run_times(connection: Connection, samples: Sequence[RunTime], *, at: datetime) -> None:
-    """Learn from these runs. One round trip."""
-    seen: dict[tuple[str, str], RuntimeEstimate] = {}
-    for sample in samples:
-        pair = (sample.task_class, sample.node_class)
-        seen[pair] = seen.get(pair, RuntimeEstimate()).updated(sample.seconds)
-    if not seen:
-        return
-    rows = [
-        {
-            "task_class": task_class,
-            "node_class": node_class,
-            "runs": estimate.runs,
-            "mean": estimate.mean_log_seconds,
-            "m2": estimate.m2_log_seconds,
-        }
-        for (task_class, node_class), estimate in sorted(seen.items())
-    ]
-    connection.execute(_MERGE, {"rows": json.dumps(rows), "at": at})
-
-
-def record_run_time(connection: Connection, sample: RunTime, *, at: datetime) -> None:
-    """Learn from one run."""
-    record_run_times(connection, [sample], at=at)
+def _beliefs(rows: "Sequence[Row[tuple[object, ...]]]") -> Beliefs:
+    return Beliefs(
+        seconds={(row.task_class, row.node_class): Samples.from_json(row.seconds) for row in rows},
+        memory={(row.task_class, row.node_class): Samples.from_json(row.memory) for row in rows},
+    )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, text
 
 from nodewise.core.codec import decode, encode
 from nodewise.core.db.queries.queue import waiting_task
+from nodewise.core.estimates.learning import MemoryPrediction, Prediction
 from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.decision import Candidate, Placement
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
@@ -30,14 +31,16 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAttempt:
-    """A placement as the record keeps it."""
+    """A placement as the record keeps it, with what was believed of run time and memory there (None: nothing)."""
 
     key: AttemptKey
     placement: Placement
     node_class: str
     policy: str
     strategy: str
-    predicted_seconds: float | None
+    predicted_seconds: float | None = None
+    prediction: Prediction | None = None
+    memory: MemoryPrediction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,8 @@ class Undelivered:
 
 
 _COLUMNS = """
-    t.run_id, t.path, t.spec, t.effort_flops, t.ready_at, r.submitted_at, r.priority, r.deadline, r.team, r.policy,
-    r.strategy, r.name AS run_name, r.spec_digest, r.parameters
+    t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, r.submitted_at, r.priority,
+    r.deadline, r.team, r.policy, r.strategy, r.name AS run_name, r.spec_digest, r.parameters
 """
 
 # SKIP LOCKED gives several placers disjoint batches; runs that are being cancelled are left to the recorder.
@@ -92,12 +95,18 @@ _QUEUED = text("SELECT EXISTS (SELECT FROM tasks WHERE state = 'READY' AND reaso
 
 _INSERT = text("""
 INSERT INTO attempts (run_id, path, attempt, node, node_class, state, policy, strategy, reason_code, reason, candidates,
-                      predicted_seconds, placer, placed_at, lease_until)
+                      predicted_seconds, predicted_low, predicted_high, prediction_level, prediction_basis,
+                      prediction_samples, predicted_memory_mib, predicted_memory_low, predicted_memory_high,
+                      placer, placed_at, lease_until)
 SELECT v.run_id, v.path, v.attempt, v.node, v.node_class, 'PLACED', v.policy, v.strategy, v.reason_code, v.reason,
-       v.candidates, v.predicted_seconds, :placer, :now, :lease_until
+       v.candidates, v.predicted_seconds, v.predicted_low, v.predicted_high, v.prediction_level, v.prediction_basis,
+       v.prediction_samples, v.predicted_memory_mib, v.predicted_memory_low, v.predicted_memory_high,
+       :placer, :now, :lease_until
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
     run_id uuid, path text, attempt int, node text, node_class text, policy text, strategy text, reason_code text,
-    reason text, candidates jsonb, predicted_seconds float8)
+    reason text, candidates jsonb, predicted_seconds float8, predicted_low float8, predicted_high float8,
+    prediction_level float8, prediction_basis text, prediction_samples int, predicted_memory_mib float8,
+    predicted_memory_low float8, predicted_memory_high float8)
 """)
 
 _TAKE_BACK = text("""
@@ -238,15 +247,44 @@ def _identity(key: AttemptKey) -> dict[str, object]:
 
 def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
     placement = attempt.placement
-    return _identity(attempt.key) | {
-        "node": placement.node,
-        "node_class": attempt.node_class,
-        "policy": attempt.policy,
-        "strategy": attempt.strategy,
-        "reason_code": placement.reason.code.value,
-        "reason": placement.reason.text,
-        "candidates": [_candidate_row(candidate) for candidate in placement.candidates],
-        "predicted_seconds": attempt.predicted_seconds,
+    beliefs = _prediction_row(attempt.prediction) | _memory_row(attempt.memory)
+    if attempt.prediction is None:
+        beliefs["predicted_seconds"] = attempt.predicted_seconds
+    return (
+        _identity(attempt.key)
+        | beliefs
+        | {
+            "node": placement.node,
+            "node_class": attempt.node_class,
+            "policy": attempt.policy,
+            "strategy": attempt.strategy,
+            "reason_code": placement.reason.code.value,
+            "reason": placement.reason.text,
+            "candidates": [_candidate_row(candidate) for candidate in placement.candidates],
+        }
+    )
+
+
+def _prediction_row(prediction: Prediction | None) -> dict[str, object]:
+    if prediction is None:
+        return {}
+    return {
+        "predicted_seconds": prediction.median_seconds,
+        "predicted_low": prediction.low,
+        "predicted_high": prediction.high,
+        "prediction_level": prediction.level,
+        "prediction_basis": prediction.basis.value,
+        "prediction_samples": prediction.samples,
+    }
+
+
+def _memory_row(memory: MemoryPrediction | None) -> dict[str, object]:
+    if memory is None:
+        return {}
+    return {
+        "predicted_memory_mib": memory.median_mib,
+        "predicted_memory_low": memory.low,
+        "predicted_memory_high": memory.high,
     }
 
 

@@ -18,10 +18,11 @@ from nodewise.core.model.task import TaskSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A leaf task at submission; `effort_flops` is the estimated work (None: unknown)."""
+    """A leaf task at submission; `effort_flops` is the estimated work, `input_bytes` the size of its data set (None: unknown)."""
 
     spec: TaskSpec
     effort_flops: float | None = None
+    input_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +81,13 @@ RETURNING id
 """).bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
 
 _INSERT_TASKS = text("""
-INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, upstream, state,
-                   ready_at, reason_code, reason)
-SELECT :run_id, path, ordinal, component, kind, task_class, spec, effort_flops, upstream, state,
+INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
+                   state, ready_at, reason_code, reason)
+SELECT :run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream, state,
        CASE WHEN state = 'READY' THEN CAST(:at AS timestamptz) END, reason_code, reason
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
     path text, ordinal int, component text, kind text, task_class text, spec jsonb, effort_flops float8,
-    upstream text[], state text, reason_code text, reason text)
+    input_bytes float8, upstream text[], state text, reason_code text, reason text)
 """)
 
 _INSERT_EVENTS = text("""
@@ -227,6 +228,7 @@ def _task_row(ordinal: int, task: NewTask) -> dict[str, object]:
         "task_class": spec.task_class,
         "spec": encode(spec),
         "effort_flops": task.effort_flops,
+        "input_bytes": task.input_bytes,
         "upstream": list(spec.upstream),
         "state": state.value,
         "reason_code": code.value,
