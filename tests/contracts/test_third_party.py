@@ -24,7 +24,7 @@ snapshot = Snapshot(queue=tuple(Queued(task=task) for task in tasks), cluster=cl
 decided = plan(snapshot, plugins.policies(), policy_context(), max_admitted=9)
 context = MappingContext(strategies=plugins.strategies(), now=NOON, rng=placement_context().rng)
 placed = map_tasks(tasks, cluster, context)
-print([ref.path for ref in decided.admitted], [decision.node for decision in placed])
+print([admission.ref.path for admission in decided.admitted], [decision.node for decision in placed])
 """
 
 

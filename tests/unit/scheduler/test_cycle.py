@@ -11,7 +11,16 @@ from nodewise.core.model.ids import NodeName, TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import Requirements, WaitingTask
 from nodewise.core.ports import Policy, PolicyContext
-from nodewise.scheduler.cycle import QUEUED, REFRESHED_TEXTS, Plan, Queued, Snapshot, merged, plan
+from nodewise.scheduler.cycle import (
+    QUEUED,
+    REFRESHED_TEXTS,
+    AdmittedTask,
+    Plan,
+    Queued,
+    Snapshot,
+    merged,
+    plan,
+)
 from nodewise.scheduler.policies.fifo import Fifo
 from nodewise.scheduler.policies.shortest import Shortest
 from tests.support.builders import NOON, a_cluster, a_node, a_task, paths, policy_context, seconds
@@ -44,14 +53,26 @@ def decide(
     max_admitted: int = 1000,
 ) -> Plan:
     queue = tuple(task if isinstance(task, Queued) else Queued(task=task) for task in tasks)
-    snapshot = Snapshot(queue=queue, cluster=cluster, admitted=tuple(task.spec for task in admitted))
+    snapshot = Snapshot(
+        queue=queue,
+        cluster=cluster,
+        admitted=tuple(AdmittedTask(ref=task.ref, spec=task.spec) for task in admitted),
+    )
     return plan(snapshot, POLICIES, policy_context(), max_admitted=max_admitted)
+
+
+def refs(decided: Plan) -> list[TaskRef]:
+    return [admission.ref for admission in decided.admitted]
+
+
+def names(decided: Plan) -> list[str]:
+    return paths(refs(decided))
 
 
 def test_admits_in_order_until_the_room_is_full() -> None:
     tasks = [a_task(name, submitted=index, cores=1) for index, name in enumerate("abc")]
     decided = decide(tasks, a_cluster(a_node("n1", cores=2)))
-    assert paths(decided.admitted) == ["a", "b"]
+    assert names(decided) == ["a", "b"]
     assert decided.reasons[tasks[2].ref].code is ReasonCode.NO_ROOM
     assert "n1: 0 of 2 cores free, needs 1" in decided.reasons[tasks[2].ref].text
 
@@ -61,7 +82,7 @@ def test_admits_a_small_task_behind_a_large_one_that_does_not_fit() -> None:
         [a_task("large", cores=2), a_task("small", submitted=1, cores=0.5)],
         a_cluster(a_node("n1", cores=2, booked=1)),
     )
-    assert paths(decided.admitted) == ["small"]
+    assert names(decided) == ["small"]
 
 
 def test_what_was_admitted_before_keeps_its_room() -> None:
@@ -72,7 +93,7 @@ def test_what_was_admitted_before_keeps_its_room() -> None:
 def test_no_more_are_admitted_than_allowed_and_the_rest_is_queued() -> None:
     tasks = [a_task(name, submitted=index, cores=0.1) for index, name in enumerate("abc")]
     decided = decide(tasks, a_cluster(a_node()), admitted=[a_task("old", cores=0.1)], max_admitted=2)
-    assert paths(decided.admitted) == ["a"]
+    assert names(decided) == ["a"]
     assert decided.reasons == {tasks[1].ref: QUEUED, tasks[2].ref: QUEUED}
 
 
@@ -122,7 +143,7 @@ def test_what_the_placer_said_of_a_resting_task_stays() -> None:
 def test_an_unknown_or_broken_policy_holds_up_only_its_own_tasks() -> None:
     tasks = {name: a_task(name, policy=name) for name in ("fifo", "missing", "fails", "forgets")}
     decided = decide(list(tasks.values()), a_cluster(a_node(cores=8)))
-    assert paths(decided.admitted) == ["fifo"]
+    assert names(decided) == ["fifo"]
     assert {reason.code for reason in decided.reasons.values()} == {ReasonCode.UNKNOWN_POLICY}
     assert "not installed" in decided.reasons[tasks["missing"].ref].text
     assert "no idea" in decided.reasons[tasks["fails"].ref].text
@@ -184,5 +205,5 @@ def test_the_fast_walk_equals_the_simple_one(
     ]
     cluster = a_cluster(*(a_node(f"n{index}", cores=tenths / 10) for index, tenths in enumerate(sizes)))
     decided = decide(tasks, cluster, max_admitted=limit)
-    assert list(decided.admitted) == naive(tasks, cluster, limit)
-    assert decided.reasons.keys() | set(decided.admitted) == {task.ref for task in tasks}
+    assert refs(decided) == naive(tasks, cluster, limit)
+    assert decided.reasons.keys() | set(refs(decided)) == {task.ref for task in tasks}

@@ -5,8 +5,10 @@ are the ones that people already have; all others start with NODEWISE_.
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, PositiveFloat
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nodewise.core.model.problem import Objective
 
 
 class Settings(BaseSettings):
@@ -43,6 +45,18 @@ class Settings(BaseSettings):
     strategy: str = "greedy"
     strategy_options: str | None = None
     """Path of a JSON file: {strategy name: {option: value}}."""
+    objective: Objective = Objective.BALANCED
+    """What plans are judged by: makespan, mean_flow, or balanced between both."""
+    ageing_seconds: float = Field(default=3600, gt=0)
+    """What has waited so long comes before everything that has not, whatever the policy says."""
+    link_mib_per_s: float = Field(default=100, gt=0)
+    """How fast data moves between two nodes, as plans reckon."""
+    planning_seconds: float = Field(default=0.5, gt=0)
+    """How long a look of the scheduler may search for a better plan."""
+    planning_horizon: int = Field(default=2000, ge=1)
+    """So many tasks are planned ahead; the rest is planned once these are on their way."""
+    team_shares: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Weights for the policy `fair_share`, as JSON: {"vision": 2, "speech": 1}; a team that is not named has 1."""
     seed: int | None = None
     """Seed of every random choice; None: from the system."""
 
@@ -71,6 +85,10 @@ class Settings(BaseSettings):
     @property
     def staleness(self) -> timedelta:
         return timedelta(seconds=self.staleness_seconds)
+
+    @property
+    def ageing(self) -> timedelta:
+        return timedelta(seconds=self.ageing_seconds)
 
     @property
     def tick(self) -> timedelta:

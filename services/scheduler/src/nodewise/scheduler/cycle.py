@@ -7,16 +7,17 @@ that some node still has room for, counting what was admitted before it. The num
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import TaskRef
-from nodewise.core.model.node import Cluster
-from nodewise.core.model.task import TaskSpec, WaitingTask
+from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import Policy, PolicyContext
 from nodewise.scheduler.room import Room
+from nodewise.scheduler.snapshot import Admission, AdmittedTask, Plan, Queued, Snapshot
+
+__all__ = ["Admission", "AdmittedTask", "Plan", "Queued", "Snapshot", "merged", "plan"]
 
 REFRESHED_TEXTS: Final = 200
 """So many tasks at the head of the queue get a new sentence when only its figures changed; the others keep theirs
@@ -34,34 +35,6 @@ _KEPT_DURING_BACKOFF: Final = frozenset(
         ReasonCode.STRATEGY_RULE,
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queued:
-    """A READY task with its back-off, if any, and the reason that its row shows now."""
-
-    task: WaitingTask
-    not_before: datetime | None = None
-    reason: Reason | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What a cycle decides on. `admitted` are the tasks let pass earlier that no placer has taken yet."""
-
-    queue: tuple[Queued, ...]
-    cluster: Cluster
-    admitted: tuple[TaskSpec, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to do: whom to admit, in this order, and the reasons that differ from what the rows show."""
-
-    admitted: tuple[TaskRef, ...] = ()
-    reasons: Mapping[TaskRef, Reason] = field(default_factory=dict)
-    waiting: Mapping[ReasonCode, int] = field(default_factory=dict)
-    """How many stay in the queue, by the reason why."""
 
 
 def plan(
@@ -83,15 +56,15 @@ def plan(
     reasons.update(unordered)
     # 3. What was admitted earlier takes its room first.
     room = Room(snapshot.cluster)
-    for spec in snapshot.admitted:
-        room.take(spec)
+    for earlier in snapshot.admitted:
+        room.take(earlier.spec, earlier.allowed_nodes)
     # 4. Walk along the merged order and admit what fits.
-    admitted: list[TaskRef] = []
+    admitted: list[Admission] = []
     for task in merged(orders):
         is_open = len(snapshot.admitted) + len(admitted) < max_admitted
         refused = room.take(task.spec) if is_open else room.refused(task.spec) or QUEUED
         if refused is None:
-            admitted.append(task.ref)
+            admitted.append(Admission(ref=task.ref))
         else:
             reasons[task.ref] = refused
     # 5. Say what changed.

@@ -1,8 +1,11 @@
 """The free room of a cluster during one walk along the queue. Pure; mutable within the walk only."""
 
+from collections.abc import Sequence
+
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.feasibility import exclusion
 from nodewise.core.model.decision import Exclusion, Reason
+from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import TaskSpec
 from nodewise.core.refusals import NO_NODES, refusal
@@ -32,26 +35,27 @@ class Room:
         self._first: dict[Signature, int] = {}
         self._refusals: dict[Signature, Reason] = {}
 
-    def refused(self, spec: TaskSpec) -> Reason | None:
-        """Why no node can take it now; None: one can. Books nothing."""
-        kind = signature(spec)
-        if kind not in self._refusals and self._candidate(kind, spec) is None:
+    def refused(self, spec: TaskSpec, nodes: Sequence[NodeName] | None = None) -> Reason | None:
+        """Why none of `nodes` (None: of all) can take it now; None: one can. Books nothing."""
+        kind = (signature(spec), nodes)
+        if kind not in self._refusals and self._candidate(kind, spec, nodes) is None:
             self._refusals[kind] = self._refusal(spec)
         return self._refusals.get(kind)
 
-    def take(self, spec: TaskSpec) -> Reason | None:
-        """Book it on the first node that can take it; else say why none can, and book nothing."""
-        kind = signature(spec)
-        refused = self.refused(spec)
+    def take(self, spec: TaskSpec, nodes: Sequence[NodeName] | None = None) -> Reason | None:
+        """Book it on the first of `nodes` that can take it; else say why none can, and book nothing."""
+        kind = (signature(spec), nodes)
+        refused = self.refused(spec, nodes)
         if refused is None:
             index = self._first[kind]
             self._views[index] = self._views[index].with_booking(effective_resources(spec))
         return refused
 
-    def _candidate(self, kind: Signature, spec: TaskSpec) -> int | None:
+    def _candidate(self, kind: Signature, spec: TaskSpec, nodes: Sequence[NodeName] | None) -> int | None:
         for index in range(self._first.get(kind, 0), len(self._views)):
             self._first[kind] = index
-            if exclusion(spec, self._views[index], self._cluster) is None:
+            view = self._views[index]
+            if (nodes is None or view.name in nodes) and exclusion(spec, view, self._cluster) is None:
                 return index
         return None
 

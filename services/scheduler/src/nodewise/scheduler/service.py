@@ -30,7 +30,7 @@ from nodewise.core.model.ids import TaskRef
 from nodewise.core.model.task import TaskSpec
 from nodewise.core.ports import Policy, PolicyContext
 from nodewise.core.settings import Settings
-from nodewise.scheduler.cycle import Plan, Queued, Snapshot, plan
+from nodewise.scheduler.cycle import Admission, AdmittedTask, Plan, Queued, Snapshot, plan
 
 BATCHES_ADMITTED: Final = 4
 """So many placement batches may be ADMITTED at a time: enough to keep placers busy, few enough to stay reorderable."""
@@ -84,7 +84,11 @@ class Scheduler:
             Queued(task=row.task, not_before=row.not_before, reason=row.reason)
             for row in load_ready(connection, self.specs)
         )
-        return Snapshot(queue=queue, cluster=cluster, admitted=tuple(load_admitted(connection)))
+        admitted = tuple(
+            AdmittedTask(ref=row.ref, spec=row.spec, allowed_nodes=row.allowed_nodes)
+            for row in load_admitted(connection)
+        )
+        return Snapshot(queue=queue, cluster=cluster, admitted=admitted)
 
     def _announce(self, admitted: int, decided: Plan) -> None:
         if not admitted:
@@ -94,23 +98,24 @@ class Scheduler:
         self.waker.wake(WAKE_PLACER)
 
 
-def _admit(connection: Connection, refs: Sequence[TaskRef], now: datetime) -> int:
+def _admit(connection: Connection, admissions: Sequence[Admission], now: datetime) -> int:
     """Move them to ADMITTED, as far as nobody else moves them just now; return how many moved."""
-    if not refs:
+    if not admissions:
         return 0
-    locked = lock_ready(connection, refs)
+    locked = lock_ready(connection, [admission.ref for admission in admissions])
     first = last_position(connection) + 1
     moves = [
         TaskMove(
-            ref=ref,
+            ref=admission.ref,
             state=TaskState.READY,
             event=TaskEvent.ADMIT,
             at=now,
             reason=ADMITTED,
             position=first + index,
+            allowed_nodes=admission.nodes,
         )
-        for index, ref in enumerate(refs)
-        if ref in locked
+        for index, admission in enumerate(admissions)
+        if admission.ref in locked
     ]
     return len(move_tasks(connection, moves, service="scheduler"))
 
@@ -119,6 +124,6 @@ def _measure(snapshot: Snapshot, decided: Plan, now: datetime) -> None:
     _QUEUE.clear()
     for code, count in decided.waiting.items():
         _QUEUE.labels(code.value).set(count)
-    admitted = set(decided.admitted)
+    admitted = {admission.ref for admission in decided.admitted}
     ready = [queued.task.ready_at for queued in snapshot.queue if queued.task.ref not in admitted]
     _OLDEST.set(max(0.0, (now - min(ready)).total_seconds()) if ready else 0.0)

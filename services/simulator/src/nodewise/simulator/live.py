@@ -90,7 +90,7 @@ class LiveDecider:
             PolicyContext(now=now, rng=self._rng),
             max_admitted=BATCHES_ADMITTED * PLACEMENT_BATCH,
         )
-        return decided.admitted
+        return [admission.ref for admission in decided.admitted]
 
     def _context(self, desk: "_Desk", now: datetime) -> MappingContext:
         return MappingContext(

@@ -35,6 +35,8 @@ class TaskMove:
     node: NodeName | None = None
     not_before: datetime | None = None
     position: int | None = None
+    allowed_nodes: tuple[NodeName, ...] | None = None
+    """Where it may be placed, of a move to ADMITTED; every other move takes it back."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     outputs: object | None = None
@@ -46,7 +48,7 @@ WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
         run_id uuid, path text, from_state text, to_state text, event text, at timestamptz, reason_code text,
         reason text, attempt int, failures int, node text, not_before timestamptz, "position" bigint,
-        started_at timestamptz, finished_at timestamptz, outputs jsonb)
+        allowed_nodes text[], started_at timestamptz, finished_at timestamptz, outputs jsonb)
 ), moved AS (
     UPDATE tasks AS t SET
         state = v.to_state,
@@ -59,6 +61,7 @@ WITH wanted AS (
         admitted_at = CASE WHEN v.to_state = 'ADMITTED' THEN v.at WHEN v.to_state = 'READY' THEN NULL
                       ELSE t.admitted_at END,
         "position" = CASE WHEN v.to_state = 'READY' THEN NULL ELSE coalesce(v."position", t."position") END,
+        allowed_nodes = CASE WHEN v.to_state = 'ADMITTED' THEN v.allowed_nodes END,
         started_at = CASE WHEN v.to_state = 'READY' THEN NULL ELSE coalesce(v.started_at, t.started_at) END,
         finished_at = coalesce(v.finished_at, t.finished_at),
         outputs = coalesce(nullif(v.outputs, 'null'), t.outputs)
@@ -119,6 +122,7 @@ def _row(move: TaskMove, service: str) -> dict[str, object]:
         "node": move.node,
         "not_before": move.not_before and move.not_before.isoformat(),
         "position": move.position,
+        "allowed_nodes": move.allowed_nodes,
         "started_at": move.started_at and move.started_at.isoformat(),
         "finished_at": move.finished_at and move.finished_at.isoformat(),
         "outputs": move.outputs,

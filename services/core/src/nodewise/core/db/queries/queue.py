@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, text
 
 from nodewise.core.codec import decode
 from nodewise.core.model.decision import Reason, ReasonCode
-from nodewise.core.model.ids import RunId, TaskPath, TaskRef
+from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
 from nodewise.core.model.task import TaskSpec, WaitingTask
 
 
@@ -23,18 +23,27 @@ class QueuedTask:
     reason: Reason | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedRow:
+    """A task on its way to a placer, and where it may be placed (None: anywhere)."""
+
+    ref: TaskRef
+    spec: TaskSpec
+    allowed_nodes: tuple[NodeName, ...] | None
+
+
 _SCHEDULER_LOCK = 0x6E6F6465
 """Key of the advisory lock that makes one cycle active at a time, whichever process it runs in."""
 
 _READY = text("""
-SELECT t.run_id, t.path, t.spec, t.effort_flops, t.ready_at, t.not_before, t.reason_code, t.reason,
+SELECT t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, t.not_before, t.reason_code, t.reason,
        r.submitted_at, r.priority, r.deadline, r.team, r.policy, r.strategy
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
 WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
 """)
 
 _ADMITTED = text("""
-SELECT t.run_id, t.path, t.spec, t."position"
+SELECT t.run_id, t.path, t.spec, t.allowed_nodes, t."position"
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
 WHERE t.state = 'ADMITTED' AND r.cancel_requested_at IS NULL
 ORDER BY t."position"
@@ -108,12 +117,26 @@ def waiting_task(row: Row[Any], spec: TaskSpec) -> WaitingTask:
         policy=row.policy,
         strategy=row.strategy,
         effort_flops=row.effort_flops,
+        input_bytes=row.input_bytes,
+        allowed_nodes=allowed_nodes(row),
     )
 
 
-def load_admitted(connection: Connection) -> Sequence[TaskSpec]:
-    """The specs of what was admitted and not yet placed, first to be placed first."""
-    return [decode(TaskSpec, row.spec) for row in connection.execute(_ADMITTED)]
+def allowed_nodes(row: Row[Any]) -> tuple[NodeName, ...] | None:
+    """Where the task of a row may be placed; None: anywhere."""
+    return None if row.allowed_nodes is None else tuple(NodeName(name) for name in row.allowed_nodes)
+
+
+def load_admitted(connection: Connection) -> Sequence[AdmittedRow]:
+    """What was admitted and not yet placed, first to be placed first."""
+    return [
+        AdmittedRow(
+            ref=TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path)),
+            spec=decode(TaskSpec, row.spec),
+            allowed_nodes=allowed_nodes(row),
+        )
+        for row in connection.execute(_ADMITTED)
+    ]
 
 
 def last_position(connection: Connection) -> int:

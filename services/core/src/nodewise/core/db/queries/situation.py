@@ -1,0 +1,189 @@
+"""The open runs as planning sees them, and what holds room meanwhile. Reads only."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from nodewise.core.codec import decode
+from nodewise.core.db.queries.queue import allowed_nodes
+from nodewise.core.estimates.learning import Basis, Prediction
+from nodewise.core.lifecycle import TaskState
+from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
+from nodewise.core.model.resources import Resources
+from nodewise.core.model.situation import DoneTask, Occupancy, OpenRun, OpenTask
+from nodewise.core.model.task import TaskFacts, TaskSpec
+
+_OPEN = frozenset(
+    {TaskState.WAITING, TaskState.READY, TaskState.ADMITTED, TaskState.PLACED, TaskState.RUNNING}
+)
+
+_RUNS = text("""
+SELECT id, submitted_at, policy, strategy, priority, deadline, team FROM runs
+WHERE state IN ('PENDING', 'RUNNING') AND cancel_requested_at IS NULL AND strategy = ANY(:strategies)
+ORDER BY submitted_at, id
+""")
+
+# Without the specs: they never change, so only those that are new are asked for. A task that ended without a word of
+# its start began, as far as anybody knows, when it was placed.
+_TASKS = text("""
+SELECT t.run_id, t.path, t.state, t.task_class, t.effort_flops, t.input_bytes, t.not_before, t.allowed_nodes, t.upstream,
+       a.node, coalesce(a.started_at, a.placed_at) AS started_at, a.finished_at,
+       CASE WHEN t.state = 'SUCCEEDED' THEN (
+           SELECT sum(CAST(artifact.value ->> 'size_bytes' AS numeric))
+           FROM jsonb_each(t.outputs -> 'artifacts') AS artifact) END AS output_bytes
+FROM tasks AS t
+LEFT JOIN attempts AS a
+    ON a.run_id = t.run_id AND a.path = t.path AND a.attempt = t.attempt AND a.state = 'SUCCEEDED'
+WHERE t.run_id = ANY(CAST(:run_ids AS uuid[]))
+ORDER BY t.run_id, t.ordinal
+""")
+
+_SPECS = text("""
+SELECT t.run_id, t.path, t.spec
+FROM tasks AS t JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text) USING (run_id, path)
+""")
+
+_RUNNING = text("""
+SELECT a.run_id, a.path, a.node, a.placed_at, a.started_at, a.predicted_seconds, a.predicted_low, a.predicted_high,
+       a.prediction_level, a.prediction_basis, a.prediction_samples, b.millicores, b.memory_mib, b.gpus
+FROM attempts AS a JOIN bookings AS b USING (run_id, path, attempt)
+WHERE a.state IN ('PLACED', 'RUNNING') AND b.released_at IS NULL
+ORDER BY a.run_id, a.path
+""")
+
+_BOOKED = text("""
+SELECT r.team, sum(b.millicores)::bigint AS millicores, sum(b.memory_mib)::bigint AS memory_mib,
+       sum(b.gpus)::bigint AS gpus
+FROM bookings AS b JOIN runs AS r ON r.id = b.run_id
+WHERE b.released_at IS NULL
+GROUP BY r.team
+""")
+
+
+def load_open_runs(
+    connection: Connection, strategies: Collection[str], specs: MutableMapping[TaskRef, TaskSpec]
+) -> tuple[OpenRun, ...]:
+    """The runs of these strategies that have not ended and are not being cancelled, oldest first. Three round trips.
+
+    What can never run any more, because something before it failed, is left out: the recorder will say so.
+
+    Args:
+        connection: Of a transaction that sees one moment.
+        strategies: Names of planners.
+        specs: Specs decoded in earlier calls (a spec never changes); kept in step with what is open.
+    """
+    runs = connection.execute(_RUNS, {"strategies": sorted(strategies)}).all()
+    if not runs:
+        specs.clear()
+        return ()
+    rows: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(_TASKS, {"run_ids": [run.id for run in runs]}):
+        rows.setdefault(row.run_id, []).append(row)
+    _refresh(connection, specs, (row for of_run in rows.values() for row in of_run))
+    return tuple(_open_run(run, rows.get(run.id, ()), specs) for run in runs)
+
+
+def load_running(connection: Connection) -> tuple[Occupancy, ...]:
+    """Every live attempt that holds room, with what was believed of it when it was placed."""
+    return tuple(
+        Occupancy(
+            ref=_ref(row),
+            node=NodeName(row.node),
+            resources=_resources(row),
+            placed_at=row.placed_at,
+            started_at=row.started_at,
+            prediction=_prediction(row),
+        )
+        for row in connection.execute(_RUNNING)
+    )
+
+
+def booked_by_team(connection: Connection) -> Mapping[str, Resources]:
+    """What the live tasks of each team hold."""
+    return {row.team: _resources(row) for row in connection.execute(_BOOKED)}
+
+
+def _refresh(
+    connection: Connection, specs: MutableMapping[TaskRef, TaskSpec], rows: Iterable[Row[Any]]
+) -> None:
+    wanted = {_ref(row) for row in rows if TaskState(row.state) in _OPEN}
+    for ref in specs.keys() - wanted:
+        del specs[ref]
+    missing = [{"run_id": ref.run_id, "path": ref.path} for ref in wanted - specs.keys()]
+    if missing:
+        for row in connection.execute(_SPECS, {"rows": json.dumps(missing)}):
+            specs[_ref(row)] = decode(TaskSpec, row.spec)
+
+
+def _open_run(run: Row[Any], rows: Sequence[Row[Any]], specs: Mapping[TaskRef, TaskSpec]) -> OpenRun:
+    tasks: list[OpenTask] = []
+    done: dict[TaskPath, DoneTask] = {}
+    lost: set[str] = set()
+    for row in rows:
+        state = TaskState(row.state)
+        if state is TaskState.SUCCEEDED:
+            if row.node is not None:
+                done[TaskPath(row.path)] = _done(row)
+        elif state not in _OPEN or lost.intersection(row.upstream):
+            lost.add(row.path)
+        else:
+            tasks.append(_open_task(row, state, specs[_ref(row)]))
+    return OpenRun(
+        id=RunId(run.id),
+        submitted_at=run.submitted_at,
+        policy=run.policy,
+        strategy=run.strategy,
+        priority=run.priority,
+        deadline=run.deadline,
+        team=run.team,
+        tasks=tuple(tasks),
+        done=done,
+    )
+
+
+def _open_task(row: Row[Any], state: TaskState, spec: TaskSpec) -> OpenTask:
+    facts = TaskFacts(
+        ref=_ref(row),
+        task_class=row.task_class,
+        effort_flops=row.effort_flops,
+        input_bytes=row.input_bytes,
+    )
+    return OpenTask(
+        facts=facts,
+        spec=spec,
+        state=state,
+        not_before=row.not_before,
+        allowed_nodes=allowed_nodes(row),
+    )
+
+
+def _done(row: Row[Any]) -> DoneTask:
+    return DoneTask(
+        node=NodeName(row.node),
+        started_at=row.started_at,
+        ended_at=row.finished_at,
+        output_bytes=int(row.output_bytes or 0),
+    )
+
+
+def _ref(row: Row[Any]) -> TaskRef:
+    return TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path))
+
+
+def _resources(row: Row[Any]) -> Resources:
+    return Resources(millicores=row.millicores, memory_mib=row.memory_mib, gpus=row.gpus)
+
+
+def _prediction(row: Row[Any]) -> Prediction | None:
+    if row.predicted_low is None or row.predicted_high is None:
+        return None
+    return Prediction(
+        median_seconds=row.predicted_seconds,
+        low=row.predicted_low,
+        high=row.predicted_high,
+        level=row.prediction_level,
+        basis=Basis(row.prediction_basis),
+        samples=row.prediction_samples,
+    )
