@@ -11,6 +11,11 @@ import httpx
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED"}
 NOW = "2026-11-20T12:00:00Z"
+PREDICTED = {
+    "predicted_seconds": 2.0, "predicted_low": 1.5, "predicted_high": 2.6, "prediction_level": 0.8,
+    "prediction_basis": "learned", "prediction_samples": 4, "predicted_memory_mib": 90.0, "predicted_memory_low": 70.0,
+    "predicted_memory_high": 120.0,
+}  # fmt: skip
 
 
 def run_info(run_id: str, **changes: Any) -> dict[str, Any]:
@@ -30,7 +35,8 @@ def task_info(run_id: str, path: str, **changes: Any) -> dict[str, Any]:
         "run_id": run_id, "path": path, "component": path, "kind": "training", "task_class": "training/svm",
         "state": "SUCCEEDED", "reason_code": "finished", "reason": None, "attempt": 1, "failures": 0, "node": "n1",
         "strategy": "greedy", "upstream": [], "resources": {"millicores": 1000, "memory_mib": 256, "gpus": 0},
-        "effort_flops": 1.5e9, "predicted_seconds": 2.0, "ready_at": NOW, "admitted_at": NOW, "placed_at": NOW,
+        "effort_flops": 1.5e9, "input_bytes": None, "expected_node": None, "expected_start_at": None,
+        "expected_end_at": None, **PREDICTED, "ready_at": NOW, "admitted_at": NOW, "placed_at": NOW,
         "started_at": NOW, "finished_at": NOW, "waited_seconds": 0.5, "ran_seconds": 2.25,
         "why_node": "least loaded", "last_failure": None, "outputs": {"parameters": {"Output": 0.97}, "artifacts": {}},
     }  # fmt: skip

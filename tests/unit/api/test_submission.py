@@ -50,8 +50,10 @@ def test_effort_is_estimated_where_the_task_is_described() -> None:
     [task] = new_run(submission(platform_spec=described), CHOICE, {}, now=NOW).tasks
     assert task.effort_flops is not None
     assert task.effort_flops > 0
+    assert task.input_bytes == 1000 * 10 * 8
     [task] = new_run(submission(), CHOICE, {}, now=NOW).tasks
     assert task.effort_flops is None
+    assert task.input_bytes is None
 
 
 def test_a_deadline_of_the_author_counts_from_the_submission() -> None:

@@ -49,10 +49,29 @@ class Failure(TypedDict):
     message: str | None
 
 
-class TaskInfo(TypedDict):
+class Predicted(TypedDict):
+    """What was believed on the chosen node when it was chosen; `*_seconds` and `*_mib` are medians.
+
+    With probability `prediction_level` the outcome lies between low and high. `prediction_basis` is `prior`, `pooled` or
+    `learned`. None: unknown, or placed by an older release.
+    """
+
+    predicted_seconds: float | None
+    predicted_low: float | None
+    predicted_high: float | None
+    prediction_level: float | None
+    prediction_basis: str | None
+    prediction_samples: int | None
+    predicted_memory_mib: float | None
+    predicted_memory_low: float | None
+    predicted_memory_high: float | None
+
+
+class TaskInfo(Predicted):
     """One item of `GET /v1/runs/{id}/tasks`.
 
-    `node`, `why_node` and `placed_at` are of the latest attempt, None while the task waits (again).
+    `node`, `why_node`, `placed_at` and what was predicted are of the latest attempt, None while the task waits (again).
+    `expected_*` are of the latest plan, None where there is none.
     """
 
     run_id: str
@@ -70,7 +89,10 @@ class TaskInfo(TypedDict):
     upstream: list[str]
     resources: dict[str, int]
     effort_flops: float | None
-    predicted_seconds: float | None
+    input_bytes: float | None
+    expected_node: str | None
+    expected_start_at: str | None
+    expected_end_at: str | None
     ready_at: str | None
     admitted_at: str | None
     placed_at: str | None

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nodewise.api.predicted import PREDICTED, Predicted
 from nodewise.core.lifecycle import AttemptState, RunState, TaskState
 from nodewise.core.model.task import DataKind, TaskKind
 
@@ -119,7 +120,7 @@ class FailureBody(BaseModel):
     message: str | None
 
 
-class Task(BaseModel):
+class Task(Predicted):
     model_config = example(
         run_id=RUN_ID,
         path="train",
@@ -136,7 +137,11 @@ class Task(BaseModel):
         upstream=["preprocess"],
         resources={"millicores": 1000, "memory_mib": 512, "gpus": 0},
         effort_flops=3.2e9,
-        predicted_seconds=4.1,
+        input_bytes=8e7,
+        expected_node="n3",
+        expected_start_at="2030-01-31T12:00:05Z",
+        expected_end_at="2030-01-31T12:00:09Z",
+        **PREDICTED,
         ready_at="2030-01-31T12:00:04Z",
         admitted_at="2030-01-31T12:00:04Z",
         placed_at="2030-01-31T12:00:05Z",
@@ -166,7 +171,12 @@ class Task(BaseModel):
     upstream: list[str]
     resources: Amounts
     effort_flops: float | None
-    predicted_seconds: float | None
+    input_bytes: float | None = Field(description="Size of its data set in memory.")
+    expected_node: str | None = Field(
+        description="Where the latest plan wants it, with the two times; null: it is not planned."
+    )
+    expected_start_at: datetime | None
+    expected_end_at: datetime | None
     ready_at: datetime | None
     admitted_at: datetime | None
     placed_at: datetime | None
@@ -183,7 +193,7 @@ class TaskList(BaseModel):
     items: list[Task]
 
 
-class Attempt(BaseModel):
+class Attempt(Predicted):
     attempt: int
     node: str
     state: AttemptState
@@ -192,7 +202,6 @@ class Attempt(BaseModel):
     reason_code: str
     reason: str
     candidates: list[dict[str, Any]] = Field(description="What every node scored, or why it was out.")
-    predicted_seconds: float | None
     placed_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

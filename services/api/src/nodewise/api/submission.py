@@ -13,7 +13,7 @@ from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
 from nodewise.core.db.queries.runs import NewRun, NewTask
 from nodewise.core.estimates.effort import effort_flops
-from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.estimates.memory import dataset_bytes, effective_resources
 from nodewise.core.ir import bind_parameters, read_pipeline
 from nodewise.core.model.ids import RunId
 from nodewise.core.model.pipeline import Pipeline
@@ -143,10 +143,13 @@ def _new_task(spec: TaskSpec) -> NewTask:
     try:
         effective_resources(spec)
         effort = effort_flops(spec)
+        size = dataset_bytes(spec.dataset) if spec.dataset else None
+        input_bytes = None if size is None else float(size)
     except (OverflowError, ValueError) as error:
         rule = f"the figures of task {spec.path!r} are too large to estimate its needs from"
         raise invalid(f"{_HINTS}.deploymentSpec.executors", rule) from error
-    return NewTask(spec=spec, effort_flops=effort if effort is not None and math.isfinite(effort) else None)
+    known = effort if effort is not None and math.isfinite(effort) else None
+    return NewTask(spec=spec, effort_flops=known, input_bytes=input_bytes)
 
 
 def _priority(request: SubmitRequest, pipeline: Pipeline) -> int:

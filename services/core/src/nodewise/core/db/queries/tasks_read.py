@@ -7,11 +7,16 @@ from sqlalchemy import Connection, RowMapping, text
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.ids import RunId, TaskPath
 
-_TASKS = text("""
+_PREDICTED = """
+    a.predicted_seconds, a.predicted_low, a.predicted_high, a.prediction_level, a.prediction_basis,
+    a.prediction_samples, a.predicted_memory_mib, a.predicted_memory_low, a.predicted_memory_high
+"""
+
+_TASKS = text(f"""
 SELECT t.run_id, t.path, t.component, t.kind, t.task_class, t.state, t.reason_code, t.reason, t.attempt, t.failures,
-       t.upstream, t.spec -> 'resources' AS resources, t.effort_flops, t.ready_at, t.admitted_at, t.started_at,
-       t.finished_at, t.outputs,
-       a.node, coalesce(a.strategy, r.strategy) AS strategy, a.predicted_seconds, a.placed_at, a.reason AS why_node,
+       t.upstream, t.spec -> 'resources' AS resources, t.effort_flops, t.input_bytes, t.expected_node,
+       t.expected_start_at, t.expected_end_at, t.ready_at, t.admitted_at, t.started_at, t.finished_at, t.outputs,
+       a.node, coalesce(a.strategy, r.strategy) AS strategy, {_PREDICTED}, a.placed_at, a.reason AS why_node,
        f.last_failure
 FROM tasks AS t
 JOIN runs AS r ON r.id = t.run_id
@@ -26,13 +31,13 @@ LEFT JOIN LATERAL (
 ) AS f ON true
 WHERE t.run_id = :run_id
 ORDER BY t.ordinal
-""")
+""")  # noqa: S608 - constants
 
-_ATTEMPTS = text("""
-SELECT path, attempt, node, state, policy, strategy, reason_code, reason, candidates, predicted_seconds, placed_at,
-       started_at, finished_at, exit_code, end_code, end_message, peak_memory_mib
-FROM attempts WHERE run_id = :run_id ORDER BY path, attempt
-""")
+_ATTEMPTS = text(f"""
+SELECT a.path, a.attempt, a.node, a.state, a.policy, a.strategy, a.reason_code, a.reason, a.candidates, {_PREDICTED},
+       a.placed_at, a.started_at, a.finished_at, a.exit_code, a.end_code, a.end_message, a.peak_memory_mib
+FROM attempts AS a WHERE a.run_id = :run_id ORDER BY a.path, a.attempt
+""")  # noqa: S608 - constants
 
 _LATEST_ATTEMPT = text("SELECT attempt FROM tasks WHERE run_id = :run_id AND path = :path")
 
