@@ -28,7 +28,7 @@ from nodewise.simulator.problem_file import parse_scenario
 from nodewise.simulator.scenario import Outcome, Scenario
 from nodewise.simulator.simulation import Choice, simulate
 from nodewise.simulator.tables import tables_of
-from nodewise.simulator.views import Waiters, kind_of, moment, predictions
+from nodewise.simulator.views import Waiters, kind_of, moment
 from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task, random_problem
 
 N1, N2 = a_node("n1"), a_node("n2")
@@ -67,7 +67,7 @@ class WholeQueue:
             snapshot = Snapshot(queue=tuple(Queued(task=task) for task in tasks.values()), cluster=cluster)
             context = PolicyContext(now=now, rng=Random(0))
             admitted = plan(snapshot, {self.policy.name: self.policy}, context, max_admitted=400).admitted
-            claimed = [self.lineage.with_siblings(number[ref], tasks[ref]) for ref in admitted]
+            claimed = [self.lineage.with_siblings(number[a.ref], tasks[a.ref]) for a in admitted]
             strategies = {self.strategy.name: self.strategy}
             asked = MappingContext(strategies=strategies, now=now, rng=Random(0), previous_node=self.previous)
             placed = [d for d in map_tasks(claimed, cluster, asked) if isinstance(d, Placement)]
@@ -208,17 +208,6 @@ def test_a_task_that_is_too_large_for_every_node_is_refused() -> None:
     scenario = a_scenario([N1], a_pipeline(a_task("a", {"n1": 2}, millicores=5000)))
     with pytest.raises(Unplannable, match="p/a"):
         simulated(scenario)
-
-
-def test_predictions_are_told_where_they_are_unambiguous() -> None:
-    nodes = [a_node("n1"), a_node("n2"), a_node("n3", **{"class": "gpu"})]
-    tasks = [
-        a_task("a", {"n1": 2, "n2": 2, "n3": 1}, **{"class": "train"}),
-        a_task("b", {"n1": 3, "n2": 3, "n3": 1}, **{"class": "train"}),
-        a_task("c", {"n1": 4}, **{"class": "evaluate"}),
-    ]
-    found = predictions(a_scenario(nodes, a_pipeline(*tasks)).believed)
-    assert found == {("train", "gpu"): 1, ("evaluate", "cpu"): 4}
 
 
 @pytest.mark.parametrize(
