@@ -1,6 +1,7 @@
 """Problems of every kind that the contract allows, small enough to be solved exactly."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.problem import (
     Assignment,
     Dependency,
+    Held,
     Links,
     Problem,
     ProblemNode,
@@ -41,6 +43,7 @@ def tasks(draw: Draw, names: list[NodeName], count: int) -> tuple[ProblemTask, .
                 ),
                 seconds={name: draw(SECONDS) for name in able},
                 after=tuple(Dependency(task=f"t{parent}", mib=draw(MIB)) for parent in parents),
+                not_before=draw(st.sampled_from([-inf, -inf, -inf, 2.0, 6.5])),
             )
         )
     return tuple(found)
@@ -59,6 +62,23 @@ def fixed_tasks(
             node = draw(st.sampled_from([*names, NodeName("gone")]))
             found[id] = Assignment(id=id, node=node, start=start, end=end)
     return found
+
+
+def held(draw: Draw, names: list[NodeName], now: float) -> tuple[Held, ...]:
+    """Room that others have: now, soon, or on a node that is gone; perhaps more than there is."""
+
+    def one() -> Held:
+        start = now + draw(st.sampled_from([-2.0, 0.0, 1.5]))
+        return Held(
+            node=draw(st.sampled_from([*names, NodeName("gone")])),
+            resources=Resources(
+                millicores=draw(st.sampled_from([0, 2000, 4000])), memory_mib=draw(st.sampled_from([0, 500]))
+            ),
+            start=start,
+            end=start + draw(st.sampled_from([0.0, 1.0, 4.0])),
+        )
+
+    return tuple(one() for _ in range(draw(st.sampled_from([0, 0, 1, 2]))))
 
 
 @st.composite
@@ -82,5 +102,6 @@ def problems(draw: Draw, *, most_tasks: int = 6, most_nodes: int = 3) -> Problem
         pipelines=tuple(pipelines),
         links=Links(default_mib_per_s=draw(RATES), pairs=pairs),
         fixed=fixed_tasks(draw, pipelines, names, now),
+        held=held(draw, names, now),
         now=now,
     )

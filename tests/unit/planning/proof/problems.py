@@ -6,6 +6,7 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.problem import (
     Assignment,
     Dependency,
+    Held,
     ProblemNode,
     ProblemPipeline,
     ProblemTask,
@@ -45,3 +46,7 @@ def at(id: TaskId, node: str, start: float, end: float) -> Assignment:
 
 def schedule(*assignments: Assignment) -> Schedule:
     return Schedule(assignments={assignment.id: assignment for assignment in assignments})
+
+
+def held(node: str, start: float, end: float, **amounts: int) -> Held:
+    return Held(node=NodeName(node), resources=Resources(**amounts), start=start, end=end)

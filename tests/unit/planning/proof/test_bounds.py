@@ -13,7 +13,7 @@ from nodewise.planning.eft import Eft
 from nodewise.planning.heft import Heft
 from nodewise.planning.score import score
 from tests.unit.planning.proof.generated import problems
-from tests.unit.planning.proof.problems import at, key, node, pipeline, task
+from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
 
 MAKESPAN, MEAN_FLOW = Objective.MAKESPAN, Objective.MEAN_FLOW
 
@@ -73,6 +73,20 @@ def test_what_fixed_tasks_hold_is_not_there_for_others() -> None:
     fixed = {key("t", "p0"): at(key("t", "p0"), "x", 0.0, 5.0)}
     problem = Problem(nodes=(node("x"),), pipelines=many({"x": 2.0}), fixed=fixed)
     assert lower_bounds(problem).makespan == about(15.0)
+
+
+def test_what_is_held_is_not_there_for_anybody() -> None:
+    problem = Problem(nodes=(node("x"),), pipelines=many({"x": 2.0}), held=(held("x", 0.0, 5.0),))
+    bounds = lower_bounds(problem)
+    assert bounds.tried[MAKESPAN]["area"] == about(17.0)
+    assert bounds.tried[MAKESPAN]["critical path"] == about(7.0)
+    assert bounds.mean_flow == about(5 + (2 + 4 + 6 + 8 + 10 + 12) / 6)
+
+
+def test_a_task_that_may_not_start_yet_ends_later() -> None:
+    rests = replace(task("t", {"x": 2.0}), not_before=4.0)
+    bounds = lower_bounds(Problem(nodes=(node("x"),), pipelines=(pipeline(rests),)))
+    assert bounds.makespan == about(6.0)
 
 
 def test_the_interval_bound_adds_what_comes_before_and_after() -> None:

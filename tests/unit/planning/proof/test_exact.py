@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations, product
 from random import Random
 
@@ -8,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from nodewise.core.errors import Unplannable
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.problem import Links, Objective, PlanningContext, Problem, Schedule
+from nodewise.core.model.resources import Resources
 from nodewise.planning.bounds import lower_bounds
 from nodewise.planning.exact import Exact, Proof
 from nodewise.planning.score import Score, score
 from tests.support.schedule_checker import assert_valid
 from tests.unit.planning.proof.generated import problems
-from tests.unit.planning.proof.problems import at, key, node, pipeline, task
+from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
 
 ROUNDING = 1e-3
 """Seconds: far more than the ticks of these problems add up to, far less than any of their run times."""
@@ -131,6 +133,20 @@ def test_it_waits_for_what_is_fixed_and_does_not_move_it() -> None:
     assert found.score.makespan == 7.0
     assert found.schedule.assignments[key("x")] == fixed[key("x")]
     assert found.schedule.assignments[key("y")].start == 3.0
+
+
+def test_it_plans_around_what_is_held_and_waits_for_what_may_not_start_yet() -> None:
+    rests = replace(task("rests", {"a": 1.0}), not_before=4.0)
+    tasks = task("short", {"a": 2.0}), task("long", {"a": 3.0}), rests
+    problem = Problem(
+        nodes=(node("a", slots=2, millicores=1000),),
+        pipelines=(pipeline(*(replace(t, resources=Resources(millicores=600)) for t in tasks)),),
+        held=(held("a", 2.0, 4.0, millicores=500),),
+    )
+    found = prove(problem)
+    assert found.proved
+    assert found.score.makespan == 8.0
+    assert found.schedule.assignments[key("short")].start == 0.0
 
 
 def test_of_nothing_to_plan_the_proof_is_trivial() -> None:

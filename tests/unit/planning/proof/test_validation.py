@@ -4,10 +4,10 @@ from math import inf, nan
 import pytest
 
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.problem import Assignment, Links, Problem, ProblemNode, Schedule
+from nodewise.core.model.problem import Assignment, Held, Links, Problem, ProblemNode, Schedule
 from nodewise.core.model.resources import Resources
 from tests.support.schedule_checker import TOLERANCE_S, assert_valid, violations
-from tests.unit.planning.proof.problems import at, key, node, pipeline, schedule, task
+from tests.unit.planning.proof.problems import at, held, key, node, pipeline, schedule, task
 
 PROBLEM = Problem(
     nodes=(node("n1", slots=1), node("n2", slots=None)),
@@ -137,6 +137,37 @@ def test_something_fixed_that_is_no_task_holds_its_slot() -> None:
     stray = at(key("old", "gone"), "n1", 3.0, 3.5)
     problem = replace(PROBLEM, fixed=dict(PROBLEM.fixed) | {stray.id: stray})
     assert any("slots of n1" in violation for violation in with_changed(stray, problem=problem))
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        (held("n1", 3.5, 5.0), "slots of n1"),
+        (held("n2", 5.0, 9.0, millicores=1), "millicores of n2"),
+        (held("n2", 0.0, 3.5, memory_mib=3193), "MiB of n2"),
+        (held("n2", 0.0, 3.5, gpus=1), "gpus of n2"),
+    ],
+)
+def test_what_is_held_is_not_there_for_the_plan(taken: Held, said: str) -> None:
+    (found,) = violations(replace(PROBLEM, held=(taken,)), VALID)
+    assert said in found
+
+
+def test_what_is_held_may_touch_the_plan_overbook_itself_and_be_on_a_node_that_is_gone() -> None:
+    beside = (
+        held("n1", 2.0, 3.0),
+        held("n1", 2.0, 3.0),
+        held("gone", 0.0, 9.0),
+        held("n2", 4.0, 4.0, gpus=9),
+    )
+    assert violations(replace(PROBLEM, held=beside), VALID) == ()
+
+
+def test_a_task_that_may_not_start_yet_does_not() -> None:
+    a = replace(PROBLEM.pipelines[0].tasks[0], not_before=0.5)
+    first = replace(PROBLEM.pipelines[0], tasks=(a, *PROBLEM.pipelines[0].tasks[1:]))
+    rests = replace(PROBLEM, pipelines=(first, PROBLEM.pipelines[1]))
+    assert violations(rests, VALID) == ("p/a starts at 0.0, which it may not before 0.5",)
 
 
 def test_data_of_a_fixed_task_on_a_node_that_is_gone_still_travels() -> None:

@@ -1,14 +1,16 @@
-"""Finds policies, strategies, presets and CLI commands by entry point, so that installing a package adds them."""
+"""Finds policies, strategies, planners, presets and CLI commands by entry point, so that installing a package adds them."""
 
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 
 from nodewise.core.errors import UnknownName
+from nodewise.core.model.problem import Planner
 from nodewise.core.ports import Policy, Preset, Strategy
 
 POLICIES = "nodewise.policies"
 STRATEGIES = "nodewise.strategies"
+PLANNERS = "nodewise.planners"
 PRESETS = "nodewise.presets"
 COMMANDS = "nodewise.commands"
 
@@ -25,6 +27,16 @@ def strategies() -> Mapping[str, Strategy]:
     """All installed strategies by name. An entry point names a class without arguments."""
     found: list[Strategy] = [entry.load()() for entry in entry_points(group=STRATEGIES)]
     return {strategy.name: strategy for strategy in sorted(found, key=lambda s: s.name)}
+
+
+@cache
+def planners() -> Mapping[str, Planner]:
+    """All installed planners by name. An entry point names a class without arguments.
+
+    Loading one imports what it plans with, so only processes that plan should ask.
+    """
+    found: list[Planner] = [entry.load()() for entry in entry_points(group=PLANNERS)]
+    return {planner.name: planner for planner in sorted(found, key=lambda p: p.name)}
 
 
 @cache
@@ -55,4 +67,16 @@ def strategy(name: str) -> Strategy:
     found = strategies().get(name)
     if found is None:
         raise UnknownName("strategy", name, tuple(strategies()))
+    return found
+
+
+def planner(name: str) -> Planner:
+    """The planner of that name.
+
+    Raises:
+        UnknownName: No installed package offers it; carries the known names.
+    """
+    found = planners().get(name)
+    if found is None:
+        raise UnknownName("planner", name, tuple(planners()))
     return found

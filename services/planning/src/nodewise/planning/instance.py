@@ -6,7 +6,7 @@ from math import inf
 
 from nodewise.core.errors import Unplannable
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.problem import Assignment, Links, Problem, ProblemNode, ProblemTask, TaskId
+from nodewise.core.model.problem import Held, Links, Problem, ProblemNode, ProblemTask, TaskId
 from nodewise.core.model.resources import Resources
 
 Demand = tuple[int, int, int]
@@ -18,7 +18,7 @@ Edge = tuple[int, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """Room that something fixed holds on a node."""
+    """Room on a node that is not to be had: something fixed, or somebody else, has it."""
 
     node: int
     start: float
@@ -43,7 +43,7 @@ class Instance:
         release: Before this time a task may not start.
         pipeline_of: Index of each task's pipeline.
         fixed: Assignments by task index.
-        bookings: What fixed tasks hold, those that are no task of the problem included.
+        bookings: What fixed tasks hold, those that are no task of the problem included, and what is held otherwise.
         free: Tasks to be planned, parents before children.
     """
 
@@ -88,7 +88,7 @@ def index(problem: Problem) -> Instance:
         children=children,
         rates=rates,
         mean_seconds_per_mib=_mean_inverse(rates, len(problem.nodes)),
-        release=[max(problem.now, p.submitted_at) for p in problem.pipelines for _ in p.tasks],
+        release=[max(problem.now, p.submitted_at, t.not_before) for p in problem.pipelines for t in p.tasks],
         pipeline_of=[k for k, p in enumerate(problem.pipelines) for _ in p.tasks],
         demand=[_demand(task.resources) for _, task in tasks],
         fixed={places[i]: (names[a.node], a.start, a.end) for i, a in problem.fixed.items() if i in places},
@@ -182,14 +182,21 @@ def _mean_inverse(rates: Sequence[Sequence[float]], nodes: int) -> float:
 
 
 def _bookings(problem: Problem, tasks: Mapping[TaskId, ProblemTask]) -> list[Booking]:
+    """Of something fixed that is no task of the problem only the slot is known."""
+    taken = [
+        Held(node=at.node, resources=_needs(tasks.get(task_id)), start=at.start, end=at.end)
+        for task_id, at in problem.fixed.items()
+    ]
     places = {node.name: j for j, node in enumerate(problem.nodes)}
+    return [
+        Booking(node=places[held.node], start=held.start, end=held.end, demand=_demand(held.resources))
+        for held in (*taken, *problem.held)
+        if held.node in places
+    ]
 
-    def booking(task_id: TaskId, held: Assignment) -> Booking:
-        task = tasks.get(task_id)
-        demand = _demand(task.resources) if task else (0, 0, 0)
-        return Booking(node=places[held.node], start=held.start, end=held.end, demand=demand)
 
-    return [booking(i, held) for i, held in problem.fixed.items() if held.node in places]
+def _needs(task: ProblemTask | None) -> Resources:
+    return task.resources if task else Resources()
 
 
 def _topological(ids: Sequence[TaskId], parents: Sequence[Sequence[Edge]], fixed: set[int]) -> list[int]:

@@ -8,6 +8,7 @@ node is faster as such. Times are seconds on one axis; data is in MiB. Moving da
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from random import Random
 from typing import Protocol
 
@@ -70,13 +71,17 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemTask:
-    """A task. `seconds` per node is what the decision believes; a node that is absent cannot run it."""
+    """A task. `seconds` per node is what the decision believes; a node that is absent cannot run it.
+
+    `not_before` is a time that it must not start before, whatever else allows it (a retry that rests, for example).
+    """
 
     name: str
     task_class: str = "other"
     resources: Resources = field(default_factory=Resources)
     seconds: Mapping[NodeName, float]
     after: tuple[Dependency, ...] = ()
+    not_before: float = -inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ apart, so nothing much finer could be told.)
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from nodewise.core.model.problem import (
     Schedule,
     TaskId,
 )
+from nodewise.core.model.resources import Resources
 
 TOLERANCE_S = 1e-6
 
@@ -32,8 +34,8 @@ def violations(problem: Problem, schedule: Schedule) -> tuple[str, ...]:
     """Everything that is wrong with `schedule` as an answer to `problem`, in words; nothing for a valid one.
 
     A task holds its node's room from its start until just before its end, so a task may start where another ends. Room
-    that fixed tasks overbook among themselves is not held against the schedule; using more of it is. O(t log t + d) for
-    t tasks with d dependencies.
+    that fixed tasks and what is held overbook among themselves is not held against the schedule; using more of it is.
+    O(t log t + d) for t tasks with d dependencies.
     """
     tasks = {
         TaskId(pipeline=pipeline.name, task=task.name): (pipeline, task)
@@ -120,6 +122,8 @@ def _mistimed(problem: Problem, tasks: _Tasks, planned: _Timed) -> Iterator[str]
             yield f"{_word(key)} starts at {at.start}, before now ({problem.now})"
         if at.start < pipeline.submitted_at - TOLERANCE_S:
             yield f"{_word(key)} starts at {at.start}, before it was submitted ({pipeline.submitted_at})"
+        if at.start < task.not_before - TOLERANCE_S:
+            yield f"{_word(key)} starts at {at.start}, which it may not before {task.not_before}"
 
 
 def _too_early(problem: Problem, tasks: _Tasks, *, planned: _Timed, timed: _Timed) -> Iterator[str]:
@@ -136,47 +140,49 @@ def _too_early(problem: Problem, tasks: _Tasks, *, planned: _Timed, timed: _Time
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What something takes of its node, and whether the plan put it there. Of strangers only the slot is known."""
+
+    start: float
+    end: float
+    needs: Resources
+    planned: bool
+
+
 def _overbooked(problem: Problem, tasks: _Tasks, timed: _Timed) -> Iterator[str]:
-    present: dict[NodeName, list[TaskId]] = defaultdict(list)
+    uses: dict[NodeName, list[_Use]] = defaultdict(list)
     for key, at in timed.items():
-        present[at.node].append(key)
+        needs = tasks[key][1].resources if key in tasks else Resources()
+        uses[at.node].append(_Use(at.start, at.end, needs, key not in problem.fixed))
+    for held in problem.held:
+        uses[held.node].append(_Use(held.start, held.end, held.resources, False))
     for node in problem.nodes:
-        keys = present.get(node.name, [])
-        for what, capacity, amounts in _amounts(node, tasks, keys):
-            yield from _over(
-                problem, timed, where=f"{what} of {node.name}", capacity=capacity, amounts=amounts
-            )
+        for what, capacity, amount_of in _limited(node):
+            amounts = [(use, amount_of(use.needs)) for use in uses[node.name]]
+            yield from _over(amounts, where=f"{what} of {node.name}", capacity=capacity)
 
 
-def _amounts(
-    node: ProblemNode, tasks: _Tasks, keys: Sequence[TaskId]
-) -> Iterator[tuple[str, int, Mapping[TaskId, int]]]:
-    """What is limited on the node: its name, how much there is, and what each task takes of it.
-
-    Of something fixed that is no task of the problem only the slot is known.
-    """
-    needs = {key: tasks[key][1].resources for key in keys if key in tasks}
-    yield "millicores", node.capacity.millicores, {key: need.millicores for key, need in needs.items()}
-    yield "MiB", node.capacity.memory_mib, {key: need.memory_mib for key, need in needs.items()}
-    yield "gpus", node.capacity.gpus, {key: need.gpus for key, need in needs.items()}
+def _limited(node: ProblemNode) -> Iterator[tuple[str, int, Callable[[Resources], int]]]:
+    """What is limited on the node: its name, how much there is, and what somebody with certain needs takes of it."""
+    yield "millicores", node.capacity.millicores, lambda needs: needs.millicores
+    yield "MiB", node.capacity.memory_mib, lambda needs: needs.memory_mib
+    yield "gpus", node.capacity.gpus, lambda needs: needs.gpus
     if node.slots is not None:
-        yield "slots", node.slots, dict.fromkeys(keys, 1)
+        yield "slots", node.slots, lambda _: 1
 
 
-def _over(
-    problem: Problem, timed: _Timed, *, where: str, capacity: int, amounts: Mapping[TaskId, int]
-) -> Iterator[str]:
+def _over(amounts: Iterable[tuple[_Use, int]], *, where: str, capacity: int) -> Iterator[str]:
     """The first instant at which a task of the plan shares more of this than there is.
 
     Intervals are cut short by the tolerance, at their end; what is then empty takes nothing. At equal times ends come
-    before starts. The usage of planned tasks is counted beside the total, to tell when only fixed ones collide.
+    before starts. The usage of planned tasks is counted beside the total, to tell when only others collide.
     """
     changes: list[tuple[float, int, int]] = []
-    for key, amount in amounts.items():
-        at = timed[key]
-        if amount and at.end - TOLERANCE_S > at.start:
-            planned = 0 if key in problem.fixed else amount
-            changes += [(at.start, amount, planned), (at.end - TOLERANCE_S, -amount, -planned)]
+    for use, amount in amounts:
+        if amount and use.end - TOLERANCE_S > use.start:
+            planned = amount if use.planned else 0
+            changes += [(use.start, amount, planned), (use.end - TOLERANCE_S, -amount, -planned)]
     used = of_plan = 0
     for instant, amount, planned in sorted(changes):
         used, of_plan = used + amount, of_plan + planned
