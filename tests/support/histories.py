@@ -109,11 +109,15 @@ def _insert_run(
 def _attempt(
     kind: str, node: str, start: object, end: object, *, state: str, rng: Random
 ) -> dict[str, object]:
+    """Predicted to take 0.5 to 5 s, as it will, with a range that is wrong about as often as not."""
+    predicted = rng.uniform(0.5, 5)
     return {
         "path": kind, "attempt": 1, "node": node, "node_class": node.split("-", maxsplit=1)[0], "state": state, "policy": "fifo",
         "strategy": "greedy", "reason_code": "placed", "reason": f"{node} is least loaded <b>&</b>", "candidates": [],
         "placer": "placer-1", "placed_at": start, "lease_until": end, "started_at": start, "finished_at": end,
-        "predicted_seconds": rng.uniform(0.5, 5),
+        "predicted_seconds": predicted, "predicted_low": predicted / 2, "predicted_high": predicted * 2,
+        "prediction_level": 0.8, "prediction_basis": rng.choice(["prior", "pooled", "learned"]), "prediction_samples": 3,
+        "predicted_memory_mib": 100.0, "predicted_memory_low": 80.0, "predicted_memory_high": 125.0, "peak_memory_mib": 110,
     }  # fmt: skip
 
 

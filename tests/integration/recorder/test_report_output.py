@@ -21,7 +21,7 @@ from nodewise.recorder.commands import NotPossible, export, report
 from nodewise.recorder.reports import build_report, export_all, print_report, render_html
 from nodewise.recorder.reports.build import Wave
 from nodewise.recorder.reports.plots import waves_to_mark
-from nodewise.recorder.reports.wording import moment
+from nodewise.recorder.reports.wording import moment, percent
 from tests.support.histories import count, insert_history
 from tests.support.rows import NOW
 
@@ -133,6 +133,7 @@ def test_the_terminal_shows_every_table(filled: Engine) -> None:
         text = printed(connection)
     titles = (
         "Summary", "Pipelines", "By policy and strategy", "Tasks", "Nodes", "Bookings", "Prediction against reality",
+        "What predictions rest on", "earlier runs of its kind there", "size and node only", "all together",
     )  # fmt: skip
     for title in titles:
         assert title in text
@@ -247,6 +248,33 @@ def test_the_counts_start_and_end_with_nothing_running_and_mark_each_wave(
     assert rows[0]["type"] == "new_window"
     assert (rows[-1]["running_pipelines"], rows[-1]["waiting_pipelines"]) == ("0", "0")
     assert [row["timestamp"] for row in rows] == sorted(row["timestamp"] for row in rows)
+
+
+def test_every_prediction_is_exported_with_its_outcome(filled: Engine, tmp_path: Path) -> None:
+    with filled.connect() as connection:
+        export_all(connection, tmp_path)
+        expected = count(connection, "predictions")
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == expected > 0
+    for row in rows:
+        low, actual, high = (
+            float(row[name]) for name in ("predicted_low", "actual_seconds", "predicted_high")
+        )
+        assert row["held"] == str(low <= actual <= high)
+        assert (row["actual_memory_mib"], row["memory_held"]) == ("110", "True")
+
+
+def test_the_summary_says_how_good_the_predictions_were(filled: Engine) -> None:
+    with filled.connect() as connection:
+        report = build_report(connection)
+        text = printed(connection)
+        connection.exec_driver_sql("UPDATE attempts SET predicted_seconds = NULL")
+        without = printed(connection)
+    (overall,) = [row for row in report.quality if row["overall"]]
+    assert f"(median of {overall['attempts']})" in text
+    assert f"{percent(overall['held_share'])}, promised: 80 %" in text
+    assert "predicted" not in without.partition("Pipelines")[0]
 
 
 def test_every_table_is_exported_with_all_its_rows(filled: Engine, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.support.rows import NOW, insert_attempt, insert_node, insert_run, ins
 
 VIEWS = {
     "run_times", "task_times", "node_utilisation", "running_and_waiting", "predictions", "booking_peaks",
-    "attempt_history",
+    "calibration", "attempt_history",
 }  # fmt: skip
 
 
@@ -193,6 +193,55 @@ def test_predictions_compare_what_was_predicted_with_what_came(
 ) -> None:
     query = "SELECT task, predicted_seconds, actual_seconds, error_seconds, ratio FROM predictions"
     assert rows(connection, query) == [("a", 5.0, 10.0, 5.0, 2.0)]
+
+
+@pytest.fixture
+def predicted(connection: Connection) -> None:
+    """Predicted 8..10..12 s and 90..100..110 MiB each time; on n1 it took 9 and 16 s, on n2 11 s."""
+    for name in ("n1", "n2"):
+        insert_node(connection, name, Resources(millicores=1000), node_class=f"of-{name}")
+    beliefs = {
+        "predicted_seconds": 10, "predicted_low": 8, "predicted_high": 12, "prediction_level": 0.8,
+        "prediction_basis": "learned", "prediction_samples": 3, "predicted_memory_mib": 100,
+        "predicted_memory_low": 90, "predicted_memory_high": 110,
+    }  # fmt: skip
+    for node, seconds, peak in (("n1", 9, 95), ("n1", 16, 120), ("n2", 11, None)):
+        run_id = insert_run(connection)
+        insert_task(connection, run_id, "a")
+        times = {"started_at": NOW, "finished_at": after(seconds), "node_class": f"of-{node}"}
+        insert_attempt(
+            connection, run_id, "a", node, state="SUCCEEDED", peak_memory_mib=peak, **times, **beliefs
+        )
+
+
+@pytest.mark.usefixtures("predicted")
+def test_predictions_say_how_far_off_they_were_and_whether_their_interval_held(
+    connection: Connection,
+) -> None:
+    query = """
+        SELECT node, absolute_error_share, held, actual_memory_mib, memory_held FROM predictions
+        ORDER BY actual_seconds"""
+    assert rows(connection, query) == [
+        ("n1", pytest.approx(1 / 9), True, 95, True),
+        ("n2", pytest.approx(1 / 11), True, None, None),
+        ("n1", pytest.approx(6 / 16), False, 120, False),
+    ]
+
+
+@pytest.mark.usefixtures("predicted")
+def test_calibration_is_told_per_pair_and_over_all(connection: Connection) -> None:
+    query = """
+        SELECT task_class, node_class, attempts, median_error_share, held_share, promised_share, memory_held_share
+        FROM calibration ORDER BY node_class NULLS LAST"""
+    assert rows(connection, query) == [
+        ("other", "of-n1", 2, pytest.approx((1 / 9 + 6 / 16) / 2), 0.5, 0.8, 0.5),
+        ("other", "of-n2", 1, pytest.approx(1 / 11), 1.0, 0.8, None),
+        (None, None, 3, pytest.approx(1 / 9), pytest.approx(2 / 3), pytest.approx(0.8), 0.5),
+    ]
+
+
+def test_calibration_is_empty_before_anything_was_predicted(connection: Connection) -> None:
+    assert rows(connection, "SELECT * FROM calibration") == []
 
 
 def test_a_booking_that_follows_a_release_does_not_add_to_it(connection: Connection, history: RunId) -> None:

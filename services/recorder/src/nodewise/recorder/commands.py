@@ -72,7 +72,7 @@ def export(
     directory: Annotated[Path, typer.Argument(help="Folder to write into; made if absent.")],
     database: DatabaseOption = None,
 ) -> None:
-    """Write pipelines.json, n_pipelines.csv and Parquet files of every table."""
+    """Write pipelines.json, n_pipelines.csv, predictions.csv and Parquet files of every table."""
     from nodewise.recorder.reports import export_all  # noqa: PLC0415 - a command's imports wait for its use
 
     with _connected(database) as connection:

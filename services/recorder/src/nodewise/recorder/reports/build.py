@@ -13,6 +13,7 @@ Row = Mapping[str, object]
 
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_SPANS: Final = 10_000
+_MAX_OUTCOMES: Final = 10_000
 _WAVE_GAP: Final = timedelta(seconds=3)
 """Submissions closer than this are one wave, where runs have no label `wave`."""
 
@@ -44,6 +45,11 @@ class Report:
     peaks: Sequence[Row]
     levels: Sequence[Row]
     predictions: Sequence[Row]
+    """By task class and node class."""
+    quality: Sequence[Row]
+    """How good the predictions were, by what they rested on, and over all."""
+    outcomes: Sequence[Row]
+    """Predicted against actual, one row per attempt that succeeded."""
     waves: Sequence[Wave]
 
     @property
@@ -68,6 +74,8 @@ def build_report(connection: Connection, *, since: datetime | None = None) -> Re
         peaks=reports.booking_peaks(connection),
         levels=reports.running_and_waiting(connection, since=start),
         predictions=reports.predictions(connection, since=start),
+        quality=reports.prediction_quality(connection, since=start),
+        outcomes=reports.predicted_outcomes(connection, since=start, limit=_MAX_OUTCOMES),
         waves=find_waves(runs),
     )
 

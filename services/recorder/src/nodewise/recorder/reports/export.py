@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 
+PREDICTION_COLUMNS: Final = (
+    "run_id", "run_name", "task", "attempt", "task_class", "node", "node_class", "finished_at",
+    "predicted_seconds", "predicted_low", "predicted_high", "prediction_level", "prediction_basis",
+    "prediction_samples", "actual_seconds", "absolute_error_share", "held",
+    "predicted_memory_mib", "predicted_memory_low", "predicted_memory_high", "actual_memory_mib", "memory_held",
+)  # fmt: skip
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def export_all(connection: Connection, directory: Path) -> Sequence[Path]:
     """Write every export into `directory` (made if absent); return the files, the human ones first.
 
-    `pipelines.json`, `n_pipelines.csv`, and one Parquet file per table. Files of the same name are replaced.
+    `pipelines.json`, `n_pipelines.csv`, `predictions.csv`, and one Parquet file per table. Files of the same name are
+    replaced.
     """
     from nodewise.recorder.reports.parquet import write_tables  # noqa: PLC0415 - pyarrow is heavy
 
@@ -34,8 +41,9 @@ def export_all(connection: Connection, directory: Path) -> Sequence[Path]:
         writer = csv.writer(file)
         writer.writerow(("timestamp", "type", "running_pipelines", "waiting_pipelines"))
         writer.writerows(pipeline_counts(connection))
+    predictions = _write_predictions(connection, directory / "predictions.csv")
     written: Sequence[Written] = write_tables(connection, directory)
-    return [pipelines, counts, *(table.path for table in written)]
+    return [pipelines, counts, predictions, *(table.path for table in written)]
 
 
 def pipeline_records(connection: Connection) -> list[dict[str, object]]:
@@ -77,6 +85,16 @@ def pipeline_counts(connection: Connection) -> Iterator[tuple[str, str, int, int
         if counts != last:
             yield _stamp(at), "update", *counts
             last = counts
+
+
+def _write_predictions(connection: Connection, path: Path) -> Path:
+    """Predicted against actual run time and memory of every attempt that succeeded."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, PREDICTION_COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        for row in reports.predicted_outcomes(connection, since=_EVER):
+            writer.writerow({**row, "finished_at": _iso(row["finished_at"])})
+    return path
 
 
 def _component(task: Row) -> dict[str, object]:

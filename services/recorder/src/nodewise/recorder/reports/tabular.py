@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from nodewise.core.estimates.learning import Basis
 from nodewise.recorder.reports.build import Report
-from nodewise.recorder.reports.wording import duration, factor, moment, percent
+from nodewise.recorder.reports.wording import duration, mebibytes, moment, percent, within
 
 Row = Mapping[str, object]
 Cell = Callable[[Row], str]
@@ -51,8 +52,31 @@ def _moment(name: str) -> Cell:
     return lambda row: moment(row[name])
 
 
+def _percent(name: str) -> Cell:
+    return lambda row: percent(row[name])
+
+
+def _mebibytes(name: str) -> Cell:
+    return lambda row: mebibytes(row[name])
+
+
 def _cores(name: str) -> Cell:
     return lambda row: f"{float(str(row[name])) / 1000:g}"
+
+
+_BASES: Final = {
+    Basis.PRIOR.value: "size and node only",
+    Basis.POOLED.value: "other tasks and nodes",
+    Basis.LEARNED.value: "earlier runs of its kind there",
+    None: "a release without ranges",
+}
+
+
+def _basis(row: Row) -> str:
+    if row["overall"]:
+        return "all together"
+    name = row["prediction_basis"]
+    return _BASES[None if name is None else str(name)]
 
 
 _WIDE: Final = 120
@@ -86,6 +110,7 @@ _TASKS: Final = (
     Column(heading="Waited", cell=_seconds("waited_seconds"), right=True),
     Column(heading="Ran", cell=_seconds("ran_seconds"), right=True),
     Column(heading="Predicted", cell=_seconds("predicted_seconds"), right=True, at_least=_WIDE),
+    Column(heading="Likely range", cell=lambda row: within(row["predicted_low"], row["predicted_high"]), right=True, at_least=_VERY_WIDE),
     Column(heading="Tries", cell=_text("attempts"), right=True, at_least=_WIDE),
     Column(heading="Policy, strategy", cell=lambda row: f"{row['policy']}, {row['strategy']}", at_least=_VERY_WIDE),
     Column(heading="Why this node", cell=_text("why_node"), at_least=_WIDE),
@@ -116,8 +141,18 @@ _PREDICTIONS: Final = (
     Column(heading="Attempts", cell=_text("attempts"), right=True),
     Column(heading="Predicted (mean)", cell=_seconds("mean_predicted_seconds"), right=True),
     Column(heading="Actual (mean)", cell=_seconds("mean_actual_seconds"), right=True),
-    Column(heading="Error (mean)", cell=_seconds("mean_absolute_error_seconds"), right=True, at_least=_WIDE),
-    Column(heading="Actual / predicted", cell=lambda row: factor(row["typical_ratio"]), right=True),
+    Column(heading="Off by (median)", cell=_percent("median_error_share"), right=True),
+    Column(heading="Within range", cell=_percent("held_share"), right=True),
+    Column(heading="Memory predicted", cell=_mebibytes("mean_predicted_memory_mib"), right=True, at_least=_WIDE),
+    Column(heading="Memory used", cell=_mebibytes("mean_actual_memory_mib"), right=True, at_least=_WIDE),
+)  # fmt: skip
+_QUALITY: Final = (
+    Column(heading="Predicted from", cell=_basis),
+    Column(heading="Attempts", cell=_text("attempts"), right=True),
+    Column(heading="Off by (median)", cell=_percent("median_error_share"), right=True),
+    Column(heading="Within range", cell=_percent("held_share"), right=True),
+    Column(heading="Promised", cell=_percent("promised_share"), right=True),
+    Column(heading="Memory within range", cell=_percent("memory_held_share"), right=True, at_least=_WIDE),
 )
 
 
@@ -134,6 +169,7 @@ def summary(report: Report) -> Sequence[tuple[str, str]]:
         ("Execution per run, longest", duration(totals["longest_execution_seconds"])),
         ("Most runs at once", _most(report, "running_runs", "waiting_runs")),
         ("Most tasks at once", _most(report, "running_tasks", "waiting_tasks")),
+        *_foresight(report),
     )  # fmt: skip
 
 
@@ -185,11 +221,32 @@ def _parts(report: Report) -> Sequence[tuple[str, str, Sequence[Column], Sequenc
         ("Bookings", "The most that was ever booked at one instant, against the capacity.", _PEAKS, report.peaks),
         (
             "Prediction against reality",
-            "Attempts that succeeded and had a learned run time when they were placed.",
+            "Attempts that succeeded, against what was expected of them when they were placed. Off by: the difference as a "
+            "share of the actual run time. Within range: outcomes inside the range that was named before.",
             _PREDICTIONS,
             report.predictions,
         ),
+        (
+            "What predictions rest on",
+            "The more is learned, the smaller the error should be; about as many outcomes should lie within their range "
+            "as were promised to.",
+            _QUALITY,
+            report.quality,
+        ),
     )  # fmt: skip
+
+
+def _foresight(report: Report) -> Sequence[tuple[str, str]]:
+    """How good the predictions were, where there were any."""
+    overall = next((row for row in report.quality if row["overall"]), None)
+    if overall is None:
+        return ()
+    off = f"{percent(overall['median_error_share'])} (median of {overall['attempts']})"
+    figures = [("Run times were predicted to within", off)]
+    if overall["held_share"] is not None:
+        held = f"{percent(overall['held_share'])}, promised: {percent(overall['promised_share'])}"
+        figures.append(("Run times within their predicted range", held))
+    return figures
 
 
 def _ends(totals: Row) -> str:

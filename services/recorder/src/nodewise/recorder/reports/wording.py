@@ -33,6 +33,13 @@ def day_and_moment(time: object) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if isinstance(time, datetime) else "–"  # noqa: RUF001 - a dash
 
 
-def factor(ratio: object) -> str:
-    """`1.25 x`; a dash for None."""
-    return f"{ratio:.2f} ×" if isinstance(ratio, (int, float)) else "–"  # noqa: RUF001 - a dash, a sign
+def mebibytes(amount: object) -> str:
+    """`310 MiB`; a dash for None."""
+    return f"{amount:.0f} MiB" if isinstance(amount, (int, float)) else "–"  # noqa: RUF001 - a dash
+
+
+def within(low: object, high: object) -> str:
+    """A range of run times: `1.20 s to 2.10 s`; a dash where it is not known."""
+    if low is None or high is None:
+        return "–"  # noqa: RUF001 - a dash
+    return f"{duration(low)} to {duration(high)}"

@@ -1,4 +1,4 @@
-"""What reports and exports read. Reads only, mostly through the views of migration 0002."""
+"""What reports and exports read. Reads only, mostly through the views of migrations 0002 and 0003."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -64,13 +64,33 @@ _NODES = text("SELECT * FROM node_utilisation ORDER BY node")
 _PEAKS = text("SELECT * FROM booking_peaks ORDER BY node")
 _LEVELS = text("SELECT * FROM running_and_waiting WHERE at >= :since ORDER BY at")
 
-_PREDICTIONS = text("""
-SELECT p.task_class, p.node_class, count(*) AS attempts, avg(p.predicted_seconds) AS mean_predicted_seconds,
-       avg(p.actual_seconds) AS mean_actual_seconds, avg(abs(p.error_seconds)) AS mean_absolute_error_seconds,
-       exp(avg(ln(p.ratio)) FILTER (WHERE p.ratio > 0)) AS typical_ratio
+_QUALITY = """
+    count(*) AS attempts,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY p.absolute_error_share) AS median_error_share,
+    avg(p.held::int)::float8 AS held_share, avg(p.prediction_level) AS promised_share,
+    avg(p.memory_held::int)::float8 AS memory_held_share
+"""
+
+_PREDICTIONS = text(f"""
+SELECT p.task_class, p.node_class, {_QUALITY}, avg(p.predicted_seconds) AS mean_predicted_seconds,
+       avg(p.actual_seconds) AS mean_actual_seconds, avg(p.predicted_memory_mib) AS mean_predicted_memory_mib,
+       avg(p.actual_memory_mib)::float8 AS mean_actual_memory_mib
 FROM predictions AS p JOIN runs AS r ON r.id = p.run_id
 WHERE r.submitted_at >= :since
 GROUP BY p.task_class, p.node_class ORDER BY p.task_class, p.node_class
+""")  # noqa: S608 - constants
+
+_PREDICTION_QUALITY = text(f"""
+SELECT grouping(p.prediction_basis) = 1 AS overall, p.prediction_basis, {_QUALITY}
+FROM predictions AS p JOIN runs AS r ON r.id = p.run_id
+WHERE r.submitted_at >= :since
+GROUP BY GROUPING SETS ((p.prediction_basis), ()) HAVING count(*) > 0
+ORDER BY array_position(ARRAY['prior', 'pooled', 'learned'], p.prediction_basis), overall
+""")  # noqa: S608 - constants
+
+_OUTCOMES = text("""
+SELECT p.*, r.name AS run_name, r.submitted_at FROM predictions AS p JOIN runs AS r ON r.id = p.run_id
+WHERE r.submitted_at >= :since ORDER BY p.finished_at, p.run_id, p.task, p.attempt LIMIT :limit
 """)
 
 
@@ -124,8 +144,22 @@ def running_and_waiting(connection: Connection, *, since: datetime) -> Rows:
 
 
 def predictions(connection: Connection, *, since: datetime) -> Rows:
-    """Predicted against actual run time per task class and node class."""
+    """Predicted against actual run time and memory per task class and node class.
+
+    `median_error_share` is |actual - predicted| / actual, `held_share` of the outcomes lay within their interval,
+    `promised_share` were to.
+    """
     return _rows(connection, _PREDICTIONS, {"since": since})
+
+
+def prediction_quality(connection: Connection, *, since: datetime) -> Rows:
+    """The same figures over all (`overall`), and per basis of the prediction (None: placed by an older release)."""
+    return _rows(connection, _PREDICTION_QUALITY, {"since": since})
+
+
+def predicted_outcomes(connection: Connection, *, since: datetime, limit: int | None = None) -> Rows:
+    """Every outcome that was predicted, with its prediction: the view `predictions`, oldest first. `None`: all."""
+    return _rows(connection, _OUTCOMES, {"since": since, "limit": limit})
 
 
 def tables() -> Sequence[Table]:
