@@ -190,21 +190,20 @@ def test_a_cluster_without_nodes_needs_one() -> None:
     assert texts(changes(waiting(ReasonCode.NO_NODES))) == ["a node that joins with 1 cores, 100 MiB"]
 
 
-def a_rival(number: int, priority: int, ago: float) -> Rival:
-    ref = TaskRef(run_id=run_id(number), path=TaskPath("t"))
-    return Rival(ref=ref, priority=priority, submitted_at=NOON - seconds(ago))
+def a_rival(priority: int, ago: float, tasks: int = 1) -> Rival:
+    return Rival(priority=priority, submitted_at=NOON - seconds(ago), tasks=tasks)
 
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        ("priority", ["submitted with a priority above 5, it would come before 3 tasks that wait"]),
-        ("balanced", ["submitted with a priority above 5, it would come before 2 tasks that wait"]),
+        ("priority", ["submitted with a priority above 5, it would come before 4 tasks that wait"]),
+        ("balanced", ["submitted with a priority above 5, it would come before 3 tasks that wait"]),
         ("fifo", []),
     ],
 )
 def test_a_higher_priority_is_offered_where_it_helps(policy: str, expected: list[str]) -> None:
-    rivals = [a_rival(2, 5, 1), a_rival(3, 2, 1), a_rival(4, 0, 90), a_rival(5, 0, 30), a_rival(6, -1, 99)]
+    rivals = [a_rival(5, 1, tasks=2), a_rival(2, 1), a_rival(0, 90), a_rival(0, 30), a_rival(-1, 99)]
     found = changes(waiting(ReasonCode.QUEUED, a_node("n1"), policy=policy, rivals=rivals))
     assert texts(found, ChangeKind.ORDER) == expected
 

@@ -109,6 +109,14 @@ class RunQuery(BaseModel):
     )
 
 
+class ExplainQuery(BaseModel):
+    """Of which task."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: str | None = Field(default=None, description="Its path; by default all of the run.")
+
+
 class SummaryQuery(BaseModel):
     """Of whose runs."""
 

@@ -201,7 +201,6 @@ class Attempt(Predicted):
     strategy: str
     reason_code: str
     reason: str
-    candidates: list[dict[str, Any]] = Field(description="What every node scored, or why it was out.")
     placed_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -209,15 +208,6 @@ class Attempt(Predicted):
     end_code: str | None
     end_message: str | None
     peak_memory_mib: int | None
-
-
-class ExplainedTask(Task):
-    attempts: list[Attempt]
-
-
-class Explanation(BaseModel):
-    run: Run
-    tasks: list[ExplainedTask]
 
 
 class QueueItem(BaseModel):

@@ -156,7 +156,8 @@ def _order(waiting: Waiting) -> Iterator[Change]:
     if not ahead:
         return
     top = max(rival.priority for rival in ahead)
-    tasks = "1 task that waits" if len(ahead) == 1 else f"{len(ahead)} tasks that wait"
+    count = sum(rival.tasks for rival in ahead)
+    tasks = "1 task that waits" if count == 1 else f"{count} tasks that wait"
     yield Change(
         kind=ChangeKind.ORDER, text=f"submitted with a priority above {top}, it would come before {tasks}"
     )

@@ -52,11 +52,11 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """Another task that waits for a node under the same policy."""
+    """Another run under the same policy, `tasks` of which wait for a node."""
 
-    ref: TaskRef
     priority: int
     submitted_at: datetime
+    tasks: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What is known of runs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -12,13 +12,13 @@ from nodewise.api.problems import invalid, not_found
 from nodewise.api.requests import RunQuery
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
-from nodewise.api.schemas import Explanation, Run, RunPage, TaskList
+from nodewise.api.schemas import Run, RunPage, TaskList
 from nodewise.api.stream import event_stream
 from nodewise.api.views import Row, run_view, task_view
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import RunFilter, runs_page, task_counts
-from nodewise.core.db.queries.tasks_read import attempts_of_run, events_after, latest_attempt, tasks_of_run
+from nodewise.core.db.queries.tasks_read import events_after, latest_attempt, tasks_of_run
 from nodewise.core.lifecycle import FINAL_RUN_STATES, RunState
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.store import log_key
@@ -61,16 +61,6 @@ def get_tasks(run_id: RunIdPath, services: Wired) -> Any:
         run_of(connection, run_id)
         rows = tasks_of_run(connection, run_id)
     return {"items": [task_view(row, now=services.clock()) for row in rows]}
-
-
-@router.get("/{run_id}/explain", response_model=Explanation, responses=problems(404, 503))
-def explain(run_id: RunIdPath, services: Wired) -> Any:
-    """Why each task is where it is: every attempt, its node, and what the other nodes scored."""
-    with transaction(services.engine) as connection:
-        run = run_of(connection, run_id)
-        rows = tasks_of_run(connection, run_id)
-        attempts = attempts_of_run(connection, run_id)
-    return {"run": run, "tasks": [_explained(row, attempts, services) for row in rows]}
 
 
 @router.get(
@@ -130,11 +120,6 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
 
 def _cursor_behind(page: Sequence[Row]) -> str:
     return encode_cursor(page[-1]["submitted_at"], str(page[-1]["id"]))
-
-
-def _explained(row: Row, attempts: Mapping[TaskPath, Sequence[Row]], services: Services) -> dict[str, object]:
-    tried = attempts.get(TaskPath(row["path"]), ())
-    return {**task_view(row, now=services.clock()), "attempts": [dict(attempt) for attempt in tried]}
 
 
 def _event_id(text: str | None) -> int:

@@ -1,0 +1,76 @@
+"""Why each task is where it is, or why it is not, and what would change that."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from sqlalchemy import Connection
+
+from nodewise.api.explaining.answer import Explainer, Surroundings
+from nodewise.api.explaining.schemas import Explanation
+from nodewise.api.problems import not_found
+from nodewise.api.requests import ExplainQuery
+from nodewise.api.routes.documented import problems
+from nodewise.api.routes.lookup import RunIdPath, run_of
+from nodewise.api.views import Row, task_view
+from nodewise.api.wiring import Services, Wired
+from nodewise.core.cluster import load_cluster
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.pending import pending_of_run, rivals_of_run
+from nodewise.core.db.queries.situation import load_running
+from nodewise.core.db.queries.tasks_read import attempts_of_run, tasks_of_run
+from nodewise.core.model.ids import RunId, TaskPath
+
+router = APIRouter(tags=["runs"], prefix="/v1/runs")
+
+
+@router.get("/{run_id}/explain", response_model=Explanation, responses=problems(404, 422, 503))
+def explain(run_id: RunIdPath, services: Wired, query: Annotated[ExplainQuery, Query()]) -> Any:
+    """Why each task is on its node (what each candidate would have cost), or why it waits and what would change that."""
+    with transaction(services.engine) as connection:
+        run = run_of(connection, run_id)
+        rows = tasks_of_run(connection, run_id)
+        shown = [row for row in rows if query.task in (None, row["path"])]
+        if query.task is not None and not shown:
+            raise not_found("task", f"{run_id}/{query.task}")
+        attempts = attempts_of_run(connection, run_id)
+        pending = _pending(connection, run_id, services, run=run, rows=rows, shown=shown)
+    now = services.clock()
+    tasks = [
+        {
+            **task_view(row, now=now),
+            "attempts": [dict(attempt) for attempt in attempts.get(TaskPath(row["path"]), ())],
+            "pending": pending.get(row["path"]),
+        }
+        for row in shown
+    ]
+    return {"run": run, "tasks": tasks}
+
+
+def _pending(
+    connection: Connection,
+    run_id: RunId,
+    services: Services,
+    *,
+    run: Row,
+    rows: Sequence[Row],
+    shown: Sequence[Row],
+) -> Mapping[str, object]:
+    """Of each shown task that has no node: why, and what would change that."""
+    asked = {row["path"] for row in shown}
+    waiting = [row for row in pending_of_run(connection, run_id) if row["path"] in asked]
+    if not waiting or run["finished_at"] is not None:
+        return {}
+    cluster = load_cluster(
+        connection, services.redis, now=services.clock(), staleness=services.settings.staleness
+    )
+    explainer = Explainer(
+        Surroundings(
+            run=run,
+            tasks=rows,
+            cluster=cluster,
+            running=load_running(connection),
+            rivals=rivals_of_run(connection, run_id),
+        )
+    )
+    return {row["path"]: explainer.pending(row) for row in waiting}

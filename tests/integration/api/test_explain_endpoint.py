@@ -1,0 +1,105 @@
+"""Why a task has no node, and what would change that, over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, update
+
+from nodewise.core.db import schema
+from nodewise.core.db.queries.bookings import BookingRequest, book
+from nodewise.core.lifecycle import TaskState
+from nodewise.core.model.decision import ReasonCode
+from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
+from nodewise.core.model.resources import Resources
+from tests.integration.api.conftest import Api
+from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
+
+SIZE = Resources(millicores=2000, memory_mib=1000)
+HUNGRY = Resources(millicores=1500, memory_mib=200)
+
+
+@pytest.fixture
+def run(engine: Engine) -> RunId:
+    """A chain of three on a node of two cores: the first runs, the second could run beside it, but not now."""
+    started = datetime.now(UTC) - timedelta(seconds=1)
+    with engine.begin() as connection:
+        insert_node(connection, "n1", SIZE)
+        insert_node(connection, "n2", Resources(millicores=500, memory_mib=100))
+        run_id = insert_run(connection, priority=1, policy="priority")
+        insert_task(connection, run_id, "load", state=TaskState.RUNNING, attempt=1, resources=HUNGRY)
+        insert_task(
+            connection, run_id, "fit", ordinal=1, resources=HUNGRY, reason_code="no_room", reason="no room"
+        )
+        insert_task(
+            connection, run_id, "test", ordinal=2, state=TaskState.WAITING, ready_at=None, upstream=["load", "fit"],
+            reason_code="upstream_not_finished", reason="waits for load, fit",
+        )  # fmt: skip
+        insert_attempt(
+            connection, run_id, "load", "n1", state="RUNNING", placed_at=started, started_at=started,
+            predicted_seconds=100.0, predicted_low=80.0, predicted_high=120.0, prediction_level=0.8,
+            prediction_basis="learned", prediction_samples=5,
+        )  # fmt: skip
+        key = AttemptKey(run_id=run_id, path=TaskPath("load"), attempt=1)
+        assert book(connection, [BookingRequest(key=key, node=NodeName("n1"), resources=HUNGRY)])
+        other = insert_run(connection, priority=7, policy="priority")
+        insert_task(connection, other, "a")
+        insert_task(connection, other, "b", ordinal=1)
+    return run_id
+
+
+def test_a_waiting_task_says_what_the_nodes_lack_and_what_would_change_it(api: Api, run: RunId) -> None:
+    load, fit, test = api.http.get(f"/v1/runs/{run}/explain").json()["tasks"]
+    assert load["pending"] is None
+    nodes = {node["node"]: (node["code"], node["lasting"]) for node in fit["pending"]["nodes"]}
+    assert nodes == {"n1": ("cpu_booked", False), "n2": ("cpu_too_small", True)}
+    release, smaller, far, order = fit["pending"]["changes"]
+    assert release["text"].startswith(f"when load of run {run[:8]} on n1 ends, about ")
+    assert (release["kind"], release["node"]) == ("time", "n1")
+    left = datetime.fromisoformat(release["at"]) - datetime.now(UTC)
+    assert timedelta(seconds=60) < left < timedelta(seconds=100)
+    assert smaller["text"] == "with 1 core less (at most 0.5 cores): n1 could take it now"
+    assert (far["kind"], far["node"]) == ("task", "n2")
+    assert order["text"] == "submitted with a priority above 7, it would come before 2 tasks that wait"
+    waits = [(one["path"], one["state"], one["node"]) for one in test["pending"]["waits_for"]]
+    assert waits == [("load", "RUNNING", "n1"), ("fit", "READY", None)]
+    assert [change["kind"] for change in test["pending"]["changes"]] == ["time", "time"]
+
+
+def test_one_task_is_explained_alone(api: Api, run: RunId) -> None:
+    (told,) = api.http.get(f"/v1/runs/{run}/explain", params={"task": "fit"}).json()["tasks"]
+    assert told["path"] == "fit"
+    api.refused(api.http.get(f"/v1/runs/{run}/explain", params={"task": "nobody"}), 404)
+    assert api.fields(api.http.get(f"/v1/runs/{run}/explain", params={"path": "fit"})) == ["query.path"]
+
+
+def test_the_latest_plan_says_when(api: Api, engine: Engine, run: RunId) -> None:
+    start = datetime.now(UTC) + timedelta(minutes=2)
+    planned = {"expected_node": "n1", "expected_start_at": start, "expected_end_at": start}
+    fit = schema.tasks.c.path == "fit"
+    with engine.begin() as connection:
+        connection.execute(
+            update(schema.tasks).where(fit).values(reason_code=ReasonCode.WAITS_FOR_NODE.value, **planned)
+        )
+    (told,) = api.http.get(f"/v1/runs/{run}/explain", params={"task": "fit"}).json()["tasks"]
+    assert told["expected_node"] == "n1"
+    first = told["pending"]["changes"][0]
+    assert (first["node"], datetime.fromisoformat(first["at"])) == ("n1", start)
+
+
+def test_a_run_that_ended_has_nothing_pending(api: Api, engine: Engine, run: RunId) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            update(schema.runs)
+            .where(schema.runs.c.id == run)
+            .values(state="FAILED", finished_at=datetime.now(UTC))
+        )
+    tasks = api.http.get(f"/v1/runs/{run}/explain").json()["tasks"]
+    assert [task["pending"] for task in tasks] == [None] * 3
+
+
+def test_every_field_of_an_explanation_is_documented(api: Api) -> None:
+    schemas = api.http.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["ChangeBody"]["example"]["kind"] == "time"
+    assert set(schemas["CandidateBody"]["example"]["scores"]) == {
+        "run_seconds", "run_low", "run_high", "transfer_seconds", "wait_seconds", "finish_seconds",
+    }  # fmt: skip
