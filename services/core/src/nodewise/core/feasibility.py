@@ -4,7 +4,12 @@ from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.model.decision import Exclusion, ReasonCode
 from nodewise.core.model.node import Cluster, Node, NodeView
 from nodewise.core.model.resources import Resources
-from nodewise.core.model.task import Requirements, TaskSpec
+from nodewise.core.model.task import Requirements, TaskSpec, WaitingTask
+
+
+def exclusion_of(task: WaitingTask, view: NodeView, cluster: Cluster) -> Exclusion | None:
+    """`exclusion`, and where the scheduler let the task pass to; None: the node can take it now."""
+    return exclusion(task.spec, view, cluster) or _not_admitted(task, view)
 
 
 def exclusion(spec: TaskSpec, view: NodeView, cluster: Cluster) -> Exclusion | None:
@@ -13,19 +18,37 @@ def exclusion(spec: TaskSpec, view: NodeView, cluster: Cluster) -> Exclusion | N
     Unknown figures exclude nothing: the booked amounts still bound what the node takes.
     """
     need = effective_resources(spec)
-    found = (
-        _hard_requirement(spec.requirements, view.node)
-        or _capacity(need, view.node)
-        or _room(need, view)
-        or _measured_memory(need, view, cluster)
-    )
-    if found is None:
-        return None
-    code, text = found
-    return Exclusion(node=view.name, code=code, text=text)
+    found = _lasting(spec, need, view.node) or _room(need, view) or _measured_memory(need, view, cluster)
+    return None if found is None else _exclusion(view.node, found)
+
+
+def lasting_exclusion(spec: TaskSpec, node: Node) -> Exclusion | None:
+    """The first rule that keeps `spec` off this node for ever, whatever runs there; None: it can take it some time."""
+    found = _lasting(spec, effective_resources(spec), node)
+    return None if found is None else _exclusion(node, found)
 
 
 _Found = tuple[ReasonCode, str]
+
+
+def _exclusion(node: Node, found: _Found) -> Exclusion:
+    code, text = found
+    return Exclusion(node=node.name, code=code, text=text)
+
+
+def _lasting(spec: TaskSpec, need: Resources, node: Node) -> _Found | None:
+    return _hard_requirement(spec.requirements, node) or _capacity(need, node)
+
+
+def _not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
+    allowed = task.allowed_nodes
+    if allowed is None or view.name in allowed:
+        return None
+    if len(allowed) == 1:
+        text = f"the scheduler admitted it to {allowed[0]} only"
+        return Exclusion(node=view.name, code=ReasonCode.NOT_PLANNED, text=text)
+    text = "the scheduler keeps it free for a task before this one"
+    return Exclusion(node=view.name, code=ReasonCode.KEPT_FREE, text=text)
 
 
 def _hard_requirement(wanted: Requirements, node: Node) -> _Found | None:

@@ -59,6 +59,7 @@ class PlacementContext:
 
     `previous_node` is the node of the latest placement of all (None: there was none). `options` are the user's
     settings for this strategy. `running` is what holds the booked room, with what is believed of its end.
+    `link_mib_per_s` is how fast data moves between two nodes.
     """
 
     now: datetime
@@ -66,6 +67,7 @@ class PlacementContext:
     previous_node: NodeName | None = None
     predict: Predict = unlearned
     running: Sequence[Occupancy] = ()
+    link_mib_per_s: float = 100.0
     options: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -9,13 +9,14 @@ from typing import Final
 
 from nodewise.core.estimates.forecast import unlearned
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import exclusion_of
 from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext, Predict, Strategy
+from nodewise.placer.candidates import with_costs
 
 _CLAIMS: Final = frozenset({ReasonCode.NO_ROOM, ReasonCode.NO_NODES, ReasonCode.UNSATISFIABLE})
 """Reasons that claim that no node could take the task."""
@@ -24,7 +25,10 @@ _LONGEST_TEXT: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingContext:
-    """What the strategies may use. `options` are the users' settings by strategy name."""
+    """What the strategies may use. `options` are the users' settings by strategy name.
+
+    `costs_told`: whether each placement says what every candidate would have cost. It changes no decision.
+    """
 
     strategies: Mapping[str, Strategy]
     now: datetime
@@ -32,7 +36,9 @@ class MappingContext:
     previous_node: NodeName | None = None
     predict: Predict = unlearned
     running: Sequence[Occupancy] = ()
+    link_mib_per_s: float = 100.0
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    costs_told: bool = False
 
 
 def map_tasks(
@@ -43,34 +49,63 @@ def map_tasks(
     A strategy that is unknown, fails or answers what may not be gives its own tasks a `Deferral`, and no others.
     """
     decisions: list[Decision] = []
-    previous = context.previous_node
     for name, group in groupby(tasks, key=lambda task: task.strategy):
-        batch = list(group)
-        made = _asked(name, batch, cluster, replace(context, previous_node=previous))
-        cluster, checked = _checked(name, batch, cluster, made)
-        decisions += checked
-        previous = next((d.node for d in reversed(checked) if isinstance(d, Placement)), previous)
+        batch, before = list(group), cluster
+        asked = _question(name, context)
+        answer = _answer(name, context.strategies, batch, cluster=cluster, context=asked)
+        cluster, checked = _checked(name, batch, cluster, answer)
+        decisions += with_costs(batch, checked, before, asked) if context.costs_told else checked
+        context = _after(context, batch, checked, cluster)
     return tuple(decisions)
 
 
-def _asked(
-    name: str, tasks: Sequence[WaitingTask], cluster: Cluster, context: MappingContext
-) -> Sequence[Decision]:
-    strategy = context.strategies.get(name)
-    if strategy is None:
-        known = ", ".join(sorted(context.strategies))
-        text = f"strategy {name!r} is not installed here; known: {known}"
-        return _all_deferred(tasks, ReasonCode.UNKNOWN_STRATEGY, text)
-    asked = PlacementContext(
+def _question(name: str, context: MappingContext) -> PlacementContext:
+    return PlacementContext(
         now=context.now,
         rng=context.rng,
         previous_node=context.previous_node,
         predict=context.predict,
         running=context.running,
+        link_mib_per_s=context.link_mib_per_s,
         options=context.options.get(name, {}),
     )
+
+
+def _after(
+    context: MappingContext, tasks: Sequence[WaitingTask], decisions: Sequence[Decision], cluster: Cluster
+) -> MappingContext:
+    """What the next strategy may know: where these tasks went, and how long they are believed to stay there."""
+    nodes = {view.name: view.node for view in cluster.nodes}
+    placed = [
+        Occupancy(
+            ref=task.ref,
+            node=decision.node,
+            resources=effective_resources(task.spec),
+            placed_at=context.now,
+            prediction=context.predict(task.facts, nodes[decision.node]),
+        )
+        for task, decision in zip(tasks, decisions, strict=True)
+        if isinstance(decision, Placement)
+    ]
+    if not placed:
+        return context
+    return replace(context, previous_node=placed[-1].node, running=(*context.running, *placed))
+
+
+def _answer(
+    name: str,
+    strategies: Mapping[str, Strategy],
+    tasks: Sequence[WaitingTask],
+    *,
+    cluster: Cluster,
+    context: PlacementContext,
+) -> Sequence[Decision]:
+    strategy = strategies.get(name)
+    if strategy is None:
+        text = f"strategy {name!r} is not installed here; known: {', '.join(sorted(strategies))}"
+        return _all_deferred(tasks, ReasonCode.UNKNOWN_STRATEGY, text)
     try:
-        decisions = list(strategy.place(tasks, cluster, asked))
+        decisions = list(strategy.place(tasks, cluster, context))
     except Exception as error:
         text = f"strategy {name!r} failed: {type(error).__name__}: {error}"
         return _all_deferred(tasks, ReasonCode.STRATEGY_RULE, text)
@@ -119,10 +154,10 @@ def _problem(
     if isinstance(decision, Deferral):
         if decision.reason.code not in _CLAIMS:
             return None
-        able = next((name for name, view in views.items() if not exclusion(task.spec, view, cluster)), None)
+        able = next((name for name, view in views.items() if not exclusion_of(task, view, cluster)), None)
         return None if able is None else f"waits although {able} could take it: {decision.reason.text}"
     view = views.get(decision.node)
     if view is None:
         return f"chose a node that the cluster does not have: {decision.node}"
-    excluded = exclusion(task.spec, view, cluster)
+    excluded = exclusion_of(task, view, cluster)
     return None if excluded is None else f"chose {decision.node}, which cannot take it: {excluded.text}"

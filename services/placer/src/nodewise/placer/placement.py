@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import exclusion_of
 from nodewise.core.model.decision import (
     Candidate,
     Decision,
@@ -36,6 +36,8 @@ _KEPT_OUT: Final[Mapping[ReasonCode, str]] = MappingProxyType(
         ReasonCode.CPU_BOOKED: "full",
         ReasonCode.MEMORY_BOOKED: "full",
         ReasonCode.GPU_BOOKED: "full",
+        ReasonCode.SLOTS_TAKEN: "full",
+        ReasonCode.KEPT_FREE: "kept free",
         ReasonCode.MEMORY_IN_USE: "short of memory",
         ReasonCode.CPU_TOO_SMALL: "too small",
         ReasonCode.MEMORY_TOO_SMALL: "too small",
@@ -81,11 +83,18 @@ class WorkingCluster:
 
     def survey(self, task: WaitingTask) -> Survey:
         """Ask every node, in name order. O(nodes)."""
-        found = [(view, exclusion(task.spec, view, self.cluster)) for view in self._views.values()]
+        found = [(view, exclusion_of(task, view, self.cluster)) for view in self._views.values()]
         return Survey(
             feasible=tuple(view for view, excluded in found if excluded is None),
             exclusions=tuple(excluded for _, excluded in found if excluded is not None),
         )
+
+    def has(self, name: NodeName) -> bool:
+        return name in self._views
+
+    def view(self, name: NodeName) -> NodeView:
+        """The node as it is booked by now."""
+        return self._views[name]
 
     def book(self, name: NodeName, resources: Resources) -> None:
         self._views[name] = self._views[name].with_booking(resources)
@@ -111,19 +120,22 @@ def place_each(tasks: Sequence[WaitingTask], cluster: Cluster, choose: Chooser) 
 def _decide(task: WaitingTask, working: WorkingCluster, choose: Chooser) -> Decision:
     survey = working.survey(task)
     if not survey.feasible:
-        return _deferral(task, survey, refusal(task.spec, survey.exclusions), {})
-    preferred = most_preferred(task, survey.feasible)
-    choice = choose(task, preferred)
+        return no_room(task, survey)
+    choice = choose(task, most_preferred(task, survey.feasible))
     if isinstance(choice, Wait):
-        return _deferral(task, survey, Reason(code=ReasonCode.STRATEGY_RULE, text=choice.text), {})
+        return _deferral(task, survey, Reason(code=ReasonCode.STRATEGY_RULE, text=choice.text))
     working.book(choice.node, effective_resources(task.spec))
+    return placement(task, survey, choice, cluster=working.cluster)
+
+
+def placement(task: WaitingTask, survey: Survey, choice: Choice, *, cluster: Cluster) -> Placement:
+    """The choice, told with what else decided: preferences, what was left to choose from, figures that are missing."""
+    preferred = most_preferred(task, survey.feasible)
     lead = "preferred by the task; " if len(preferred) < len(survey.feasible) else _only(survey)
     return Placement(
         ref=task.ref,
         node=choice.node,
-        reason=Reason(
-            code=ReasonCode.PLACED, text=lead + choice.text + _ignored(survey.feasible, working.cluster)
-        ),
+        reason=Reason(code=ReasonCode.PLACED, text=lead + choice.text + _ignored(survey.feasible, cluster)),
         candidates=_candidates(survey, choice.scores),
     )
 
@@ -135,21 +147,33 @@ def most_preferred(task: WaitingTask, feasible: Sequence[NodeView]) -> Sequence[
     return [view for view, count in zip(feasible, met, strict=True) if count == best]
 
 
-def _deferral(
-    task: WaitingTask, survey: Survey, reason: Reason, scores: Mapping[NodeName, Mapping[str, Score]]
-) -> Deferral:
-    return Deferral(ref=task.ref, reason=reason, candidates=_candidates(survey, scores))
+def no_room(task: WaitingTask, survey: Survey) -> Deferral:
+    """Why nobody can take the task now. What was admitted to one node only goes back because of that node."""
+    only = task.allowed_nodes if task.allowed_nodes is not None and len(task.allowed_nodes) == 1 else ()
+    reason = refusal(task.spec, survey.exclusions)
+    if only and survey.exclusions and reason.code is ReasonCode.NO_ROOM:
+        here = next((found.text for found in survey.exclusions if found.node == only[0]), None)
+        why = "is not in the cluster any more" if here is None else f"cannot take it any more: {here}"
+        reason = Reason(code=reason.code, text=f"{only[0]}, which it was admitted to, {why}")
+    return _deferral(task, survey, reason)
+
+
+def _deferral(task: WaitingTask, survey: Survey, reason: Reason) -> Deferral:
+    return Deferral(ref=task.ref, reason=reason, candidates=_candidates(survey, {}))
 
 
 def _candidates(survey: Survey, scores: Mapping[NodeName, Mapping[str, Score]]) -> tuple[Candidate, ...]:
     feasible = [Candidate(node=view.name, scores=scores.get(view.name, {})) for view in survey.feasible]
-    excluded = [Candidate(node=found.node, exclusion=found) for found in survey.exclusions]
+    excluded = [
+        Candidate(node=found.node, scores=scores.get(found.node, {}), exclusion=found)
+        for found in survey.exclusions
+    ]
     return tuple(sorted(feasible + excluded, key=lambda candidate: candidate.node))
 
 
 def _only(survey: Survey) -> str:
-    """That there was no choice, and what kept the others out; nothing where there was one."""
-    if len(survey.feasible) > 1:
+    """That there was no choice, and what kept the others out; nothing where there was one, or where a plan made it."""
+    if len(survey.feasible) > 1 or any(out.code is ReasonCode.NOT_PLANNED for out in survey.exclusions):
         return ""
     if not survey.exclusions:
         return "the only node; "

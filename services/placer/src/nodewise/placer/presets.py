@@ -28,3 +28,27 @@ CUSTOM: Final = Preset(
     strategy="custom",
     summary="Least effort first, on the nodes that the rules name for its kind and model.",
 )
+BALANCED: Final = Preset(
+    name="balanced",
+    policy="balanced",
+    strategy="portfolio",
+    summary="All runs planned together, for a short whole and early ends alike.",
+)
+FAIR: Final = Preset(
+    name="fair",
+    policy="fair_share",
+    strategy="portfolio",
+    summary="The team with the least of its share first, each run planned into the room that is left.",
+)
+DEADLINE_FIRST: Final = Preset(
+    name="deadline_first",
+    policy="deadline",
+    strategy="portfolio",
+    summary="Whose deadline is the tightest first, each run planned into the room that is left.",
+)
+SHORTEST_EFT: Final = Preset(
+    name="shortest_eft",
+    policy="shortest",
+    strategy="eft",
+    summary="The shortest run first, each task where it ends first.",
+)

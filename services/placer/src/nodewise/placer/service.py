@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
 from typing import Final
@@ -14,18 +14,21 @@ from sqlalchemy import Connection, Engine
 
 from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.estimates import load_estimates
+from nodewise.core.db.forecasts import Forecast, Forecaster
+from nodewise.core.db.queries.inputs import upstream_data
 from nodewise.core.db.queries.placements import (
     ClaimedTask,
     any_queued,
     claim_admitted,
     previous_node,
 )
+from nodewise.core.db.queries.situation import load_running
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Deferral, Reason, ReasonCode
 from nodewise.core.model.ids import AttemptKey, TaskRef
 from nodewise.core.model.job import Job
+from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
 from nodewise.placer.dispatch import Dispatcher
@@ -62,6 +65,7 @@ class Placer:
     dispatcher: Dispatcher
     rng: Random
     clock: Callable[[], datetime]
+    forecaster: Forecaster = field(default_factory=Forecaster)
 
     def look(self) -> bool:
         """Place what is admitted; True when there is more to do right now.
@@ -98,21 +102,31 @@ class Placer:
     ) -> tuple[Settled, Mapping[AttemptKey, Job]]:
         jobs, problems = self.jobs.build(connection, claimed)
         given_up = _given_up(claimed, problems, races)
+        refused = {deferral.ref for deferral in given_up}
         cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
-        estimates = load_estimates(connection)
-        context = MappingContext(
+        forecast = self.forecaster.current(connection)
+        tasks = _with_inputs(connection, [c.task for c in claimed if c.task.ref not in refused])
+        decisions = map_tasks(tasks, cluster, self._context(connection, forecast, now))
+        desk = Desk(placer=self.name, now=now, lease=self.settings.lease, cluster=cluster, forecast=forecast)
+        return settle(connection, claimed, [*given_up, *decisions], desk), jobs
+
+    def _context(self, connection: Connection, forecast: Forecast, now: datetime) -> MappingContext:
+        return MappingContext(
             strategies=self.strategies,
             now=now,
             rng=self.rng,
             previous_node=previous_node(connection),
+            predict=forecast.predict,
+            running=load_running(connection),
+            link_mib_per_s=self.settings.link_mib_per_s,
             options=self.options,
+            costs_told=True,
         )
-        refused = {deferral.ref for deferral in given_up}
-        decisions = map_tasks([c.task for c in claimed if c.task.ref not in refused], cluster, context)
-        desk = Desk(
-            placer=self.name, now=now, lease=self.settings.lease, cluster=cluster, estimates=estimates
-        )
-        return settle(connection, claimed, [*given_up, *decisions], desk), jobs
+
+
+def _with_inputs(connection: Connection, tasks: Sequence[WaitingTask]) -> list[WaitingTask]:
+    found = upstream_data(connection, tasks)
+    return [replace(task, inputs=found.get(task.ref, ())) for task in tasks]
 
 
 def _given_up(

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from nodewise.core.db.forecasts import Forecast
 from nodewise.core.db.queries.bookings import BookingRequest, book
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
 from nodewise.core.db.queries.placements import (
@@ -15,12 +16,12 @@ from nodewise.core.db.queries.placements import (
     insert_attempts,
     take_back_attempts,
 )
+from nodewise.core.estimates.forecast import query
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.estimates.runtime import RuntimeEstimate, predicted_seconds
 from nodewise.core.lifecycle import TaskEvent, TaskState
 from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
 from nodewise.core.model.ids import AttemptKey, NodeName, TaskRef
-from nodewise.core.model.node import Cluster
+from nodewise.core.model.node import Cluster, Node
 
 _AT_ONCE: Final = frozenset(
     {ReasonCode.NO_ROOM, ReasonCode.NO_NODES, ReasonCode.LOST_RACE, ReasonCode.UNSATISFIABLE}
@@ -50,7 +51,7 @@ class Desk:
     now: datetime
     lease: timedelta
     cluster: Cluster
-    estimates: Mapping[tuple[str, str], RuntimeEstimate]
+    forecast: Forecast
 
 
 def settle(
@@ -58,10 +59,10 @@ def settle(
 ) -> Settled:
     """Record these decisions, in the order of locks: tasks (held by the claim), attempts, bookings, node_loads."""
     by_ref = {item.task.ref: item for item in claimed}
-    classes = {view.name: view.node.node_class for view in desk.cluster.nodes}
+    nodes = {view.name: view.node for view in desk.cluster.nodes}
     placements = [decision for decision in decisions if isinstance(decision, Placement)]
     attempts = {
-        by_ref[found.ref].key: _attempt(by_ref[found.ref], found, classes[found.node], desk.estimates)
+        by_ref[found.ref].key: _attempt(by_ref[found.ref], found, nodes[found.node], desk.forecast)
         for found in placements
     }
     unplaced = [decision for decision in decisions if isinstance(decision, Deferral)]
@@ -86,19 +87,16 @@ def settle(
     return Settled(placed=placed, deferred=deferred, rejected=rejected, lost=lost_refs)
 
 
-def _attempt(
-    item: ClaimedTask,
-    placement: Placement,
-    node_class: str,
-    estimates: Mapping[tuple[str, str], RuntimeEstimate],
-) -> NewAttempt:
+def _attempt(item: ClaimedTask, placement: Placement, node: Node, forecast: Forecast) -> NewAttempt:
+    facts = item.task.facts
     return NewAttempt(
         key=item.key,
         placement=placement,
-        node_class=node_class,
+        node_class=node.node_class,
         policy=item.task.policy,
         strategy=item.task.strategy,
-        predicted_seconds=predicted_seconds(estimates, item.task.spec.task_class, node_class),
+        prediction=forecast.predict(facts, node),
+        memory=forecast.model.predict_memory(query(facts, node)),
     )
 
 

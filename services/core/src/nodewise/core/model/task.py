@@ -132,12 +132,21 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInput:
+    """What one upstream task left, and the node where it is at hand."""
+
+    node: NodeName
+    mib: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingTask:
     """A task that is ready to run, as the scheduler and the placer see it in a snapshot.
 
     `effort_flops` is the estimated work, `input_bytes` the size of its data set (None: unknown). `sibling_nodes` are
     the nodes on which other tasks of the same run ran or run, latest first. `allowed_nodes` are those that the
     scheduler admitted it to (None: any): the node of a plan, or all but one that is kept free for somebody else.
+    `inputs` are what its upstream tasks left, as far as it is known.
     """
 
     ref: TaskRef
@@ -153,6 +162,7 @@ class WaitingTask:
     input_bytes: float | None = None
     sibling_nodes: tuple[NodeName, ...] = ()
     allowed_nodes: tuple[NodeName, ...] | None = None
+    inputs: tuple[TaskInput, ...] = ()
 
     @property
     def facts(self) -> TaskFacts:
