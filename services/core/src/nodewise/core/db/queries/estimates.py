@@ -1,13 +1,12 @@
 """What was learned of run times and memory. Writer: recorder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, text
 
 from nodewise.core.estimates.learning import Beliefs, Observation, Samples, observe_all
-from nodewise.core.estimates.runtime import RuntimeEstimate
 
 _LOAD = text("SELECT task_class, node_class, seconds, memory FROM runtime_estimates")
 
@@ -39,11 +38,6 @@ SET seconds = v.seconds, memory = v.memory,
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(task_class text, node_class text, seconds jsonb, memory jsonb)
 WHERE (e.task_class, e.node_class) = (v.task_class, v.node_class)
 """)
-
-
-def load_estimates(connection: Connection) -> Mapping[tuple[str, str], RuntimeEstimate]:  # noqa: ARG001
-    """Nothing: ask `load_beliefs`."""
-    return {}
 
 
 def load_beliefs(connection: Connection) -> Beliefs:

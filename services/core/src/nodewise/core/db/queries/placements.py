@@ -38,7 +38,6 @@ class NewAttempt:
     node_class: str
     policy: str
     strategy: str
-    predicted_seconds: float | None = None
     prediction: Prediction | None = None
     memory: MemoryPrediction | None = None
 
@@ -248,8 +247,6 @@ def _identity(key: AttemptKey) -> dict[str, object]:
 def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
     placement = attempt.placement
     beliefs = _prediction_row(attempt.prediction) | _memory_row(attempt.memory)
-    if attempt.prediction is None:
-        beliefs["predicted_seconds"] = attempt.predicted_seconds
     return (
         _identity(attempt.key)
         | beliefs
