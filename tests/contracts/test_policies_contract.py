@@ -28,11 +28,26 @@ class TestShortest(PolicyContract):
         return plugins.policy("shortest")
 
 
+class TestFairShare(PolicyContract):
+    def make(self) -> Policy:
+        return plugins.policy("fair_share")
+
+
+class TestDeadline(PolicyContract):
+    def make(self) -> Policy:
+        return plugins.policy("deadline")
+
+
+class TestBalanced(PolicyContract):
+    def make(self) -> Policy:
+        return plugins.policy("balanced")
+
+
 def test_every_installed_policy_has_its_contract_tests() -> None:
-    tested = {case().make().name for case in (TestFifo, TestPriority, TestRandom, TestShortest)}
-    assert tested == set(plugins.policies())
+    cases = (TestFifo, TestPriority, TestRandom, TestShortest, TestFairShare, TestDeadline, TestBalanced)
+    assert {case().make().name for case in cases} == set(plugins.policies())
 
 
 def test_an_unknown_policy_names_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="known: fifo, priority, random, shortest"):
+    with pytest.raises(UnknownName, match="known: balanced, deadline, fair_share, fifo"):
         plugins.policy("fastest")

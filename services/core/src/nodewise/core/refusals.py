@@ -1,6 +1,7 @@
-"""The sentence for a task that no node can take. Shared by scheduler and placer, so that both say the same."""
+"""Sentences for tasks that get no node. Shared by scheduler and placer, so that both say the same."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
@@ -26,6 +27,13 @@ def refusal(spec: TaskSpec, exclusions: Sequence[Exclusion]) -> Reason:
             code=ReasonCode.UNSATISFIABLE, text=f"no node can ever take it; it needs {needs(spec)}. {listed}"
         )
     return Reason(code=ReasonCode.NO_ROOM, text=f"no node has room now. {listed}")
+
+
+def about(moment: datetime, now: datetime) -> str:
+    """A predicted time for a person: `about 12:04:10 UTC`, with the date where it is more than half a day away."""
+    if abs(moment - now) < timedelta(hours=12):
+        return f"about {moment:%H:%M:%S} UTC"
+    return f"about {moment:%Y-%m-%d %H:%M} UTC"
 
 
 def needs(spec: TaskSpec) -> str:

@@ -1,65 +1,107 @@
 """The free room of a cluster during one walk along the queue. Pure; mutable within the walk only."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.feasibility import exclusion
 from nodewise.core.model.decision import Exclusion, Reason
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.node import Cluster
+from nodewise.core.model.node import Cluster, NodeView
+from nodewise.core.model.resources import Resources
 from nodewise.core.model.task import TaskSpec
 from nodewise.core.refusals import NO_NODES, refusal
 
 Signature = tuple[object, ...]
 
 
-def signature(spec: TaskSpec) -> Signature:
-    """What decides where a task fits: tasks of one signature fit on the same nodes."""
-    wanted = spec.requirements
-    return (
-        effective_resources(spec), wanted.nodes, wanted.architectures, wanted.worker_types, wanted.accelerator,
-        tuple(sorted(wanted.labels.items())),
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a task wants, and where. Tasks of one `signature` fit on the same nodes."""
+
+    spec: TaskSpec
+    need: Resources
+    signature: Signature
+    nodes: tuple[NodeName, ...] | None = None
+    """Only these (None: any node)."""
+    without: NodeName | None = None
+
+    def only(self, nodes: tuple[NodeName, ...] | None) -> "Wish":
+        return Wish(self.spec, self.need, self.signature, nodes)
+
+    def except_for(self, node: NodeName) -> "Wish":
+        return Wish(self.spec, self.need, self.signature, self.nodes, node)
+
+
+def wish(spec: TaskSpec, nodes: tuple[NodeName, ...] | None = None) -> Wish:
+    """What the task wants, on any of `nodes` (None: of all)."""
+    need, wanted = effective_resources(spec), spec.requirements
+    labels = tuple(sorted(wanted.labels.items())) if wanted.labels else ()
+    signature = (
+        need.millicores, need.memory_mib, need.gpus, wanted.nodes, wanted.architectures, wanted.worker_types,
+        wanted.accelerator, labels,
     )  # fmt: skip
+    return Wish(spec, need, signature, nodes)
 
 
 class Room:
     """First-fit booking on a copy of a snapshot.
 
-    Room only shrinks during a walk, so a node that once refused a signature is not asked again: a walk costs
-    O(tasks + signatures x nodes), however many tasks find nothing.
+    Room only shrinks during a walk, so a node that once refused a kind of wish is not asked again: a walk costs
+    O(tasks + kinds x nodes), however many tasks find nothing.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._views = list(cluster.nodes)
+        self._index = {view.name: index for index, view in enumerate(cluster.nodes)}
         self._first: dict[Signature, int] = {}
         self._refusals: dict[Signature, Reason] = {}
 
-    def refused(self, spec: TaskSpec, nodes: Sequence[NodeName] | None = None) -> Reason | None:
-        """Why none of `nodes` (None: of all) can take it now; None: one can. Books nothing."""
-        kind = (signature(spec), nodes)
-        if kind not in self._refusals and self._candidate(kind, spec, nodes) is None:
-            self._refusals[kind] = self._refusal(spec)
+    @property
+    def views(self) -> Sequence[NodeView]:
+        """The nodes with all that was taken so far."""
+        return self._views
+
+    def view(self, name: NodeName) -> NodeView | None:
+        index = self._index.get(name)
+        return None if index is None else self._views[index]
+
+    def refused(self, asked: Wish) -> Reason | None:
+        """Why no node can take it now; None: one can. Books nothing."""
+        kind = (asked.signature, asked.nodes, asked.without)
+        if kind not in self._refusals and self._candidate(kind, asked) is None:
+            self._refusals[kind] = self._refusal(asked)
         return self._refusals.get(kind)
 
-    def take(self, spec: TaskSpec, nodes: Sequence[NodeName] | None = None) -> Reason | None:
-        """Book it on the first of `nodes` that can take it; else say why none can, and book nothing."""
-        kind = (signature(spec), nodes)
-        refused = self.refused(spec, nodes)
-        if refused is None:
-            index = self._first[kind]
-            self._views[index] = self._views[index].with_booking(effective_resources(spec))
-        return refused
+    def take(self, asked: Wish) -> NodeName | None:
+        """Book it on the first node that can take it, and say which; None: none can, nothing is booked."""
+        if self.refused(asked) is not None:
+            return None
+        index = self._first[asked.signature, asked.nodes, asked.without]
+        self._views[index] = self._views[index].with_booking(asked.need)
+        return self._views[index].name
 
-    def _candidate(self, kind: Signature, spec: TaskSpec, nodes: Sequence[NodeName] | None) -> int | None:
-        for index in range(self._first.get(kind, 0), len(self._views)):
+    def exclusion(self, asked: Wish, name: NodeName) -> Exclusion | None:
+        """What keeps it off that node of the cluster now; None: nothing."""
+        return exclusion(asked.spec, self._views[self._index[name]], self._cluster)
+
+    def _candidate(self, kind: Signature, asked: Wish) -> int | None:
+        for index in self._indices(asked, self._first.get(kind, 0)):
             self._first[kind] = index
             view = self._views[index]
-            if (nodes is None or view.name in nodes) and exclusion(spec, view, self._cluster) is None:
+            if view.name != asked.without and exclusion(asked.spec, view, self._cluster) is None:
                 return index
         return None
 
-    def _refusal(self, spec: TaskSpec) -> Reason:
-        found = [exclusion(spec, view, self._cluster) for view in self._views]
+    def _indices(self, asked: Wish, first: int) -> Sequence[int]:
+        if asked.nodes is None:
+            return range(first, len(self._views))
+        known = (self._index[name] for name in asked.nodes if name in self._index)
+        return sorted(index for index in known if index >= first)
+
+    def _refusal(self, asked: Wish) -> Reason:
+        views = [self._views[index] for index in self._indices(asked, 0)]
+        found = [exclusion(asked.spec, view, self._cluster) for view in views if view.name != asked.without]
         excluded: list[Exclusion] = [item for item in found if item is not None]
-        return refusal(spec, excluded) if self._views else NO_NODES
+        return refusal(asked.spec, excluded) if self._views else NO_NODES
