@@ -1,19 +1,12 @@
 """`nodewise report` and `nodewise export`: loaded by the CLI through entry points, so imports stay light."""
 
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from nodewise.core.errors import NodewiseError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from nodewise.recorder.connecting import NotPossible, connected
 
 _WIDTH_OF_A_FILE: Final = 160
 """Columns of the tables where the output is not a terminal."""
@@ -24,10 +17,6 @@ DatabaseOption = Annotated[
         "--database", metavar="URL", help="Postgres URL; else DATABASE_URL, else the stack started here."
     ),
 ]
-
-
-class NotPossible(NodewiseError):
-    """A report or an export that cannot be made from here; says what is missing."""
 
 
 def report(
@@ -53,7 +42,7 @@ def report(
     )
 
     start = _moment(since)
-    with _connected(database) as connection:
+    with connected(database) as connection:
         built = build_report(connection, since=start)
     page = render_html(built)
     try:
@@ -69,72 +58,47 @@ def report(
 
 
 def export(
-    directory: Annotated[Path, typer.Argument(help="Folder to write into; made if absent.")],
+    directory: Annotated[
+        Path | None, typer.Argument(help="Folder to write into; made if absent.", show_default=False)
+    ] = None,
     database: DatabaseOption = None,
+    *,
+    problem: Annotated[
+        Path | None,
+        typer.Option(
+            "--problem", metavar="FILE", help="Write what ran as a problem for `nodewise simulate`."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DATE", help="Problem: only what was submitted since then."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Problem: only what was submitted until then.")
+    ] = None,
 ) -> None:
-    """Write pipelines.json, n_pipelines.csv, predictions.csv and Parquet files of every table."""
+    """Write pipelines.json, n_pipelines.csv, predictions.csv and Parquet files of every table; or a problem."""
+    if (since or until) and problem is None:
+        raise NotPossible("--from and --to go with --problem FILE")
+    if directory is None and problem is None:
+        raise NotPossible("name a folder to write into, or --problem FILE")
+    if directory is not None:
+        _export_tables(directory, database)
+    if problem is not None:
+        from nodewise.recorder.recorded import write_problem  # noqa: PLC0415 - a command's imports wait for its use
+
+        typer.echo(write_problem(problem, database, since=since, until=until))
+
+
+def _export_tables(directory: Path, database: str | None) -> None:
     from nodewise.recorder.reports import export_all  # noqa: PLC0415 - a command's imports wait for its use
 
-    with _connected(database) as connection:
+    with connected(database) as connection:
         try:
             written = export_all(connection, directory)
         except OSError as error:
             raise NotPossible(f"cannot write into {directory}: {error.strerror or error}") from error
     typer.echo(f"Wrote {len(written)} files into {directory}")
-
-
-def database_url(given: str | None) -> str:
-    """The database that is meant: named, in the environment, or of the stack that was started here.
-
-    Raises:
-        NotPossible: None of the three; says what to do.
-    """
-    named = given or os.environ.get("DATABASE_URL") or os.environ.get("NODEWISE_DATABASE_URL") or _of_stack()
-    if named:
-        return named
-    raise NotPossible("no database: give --database URL, set DATABASE_URL, or start one with `nodewise up`")
-
-
-def _of_stack() -> str | None:
-    from nodewise.core.settings import home_from  # noqa: PLC0415 - a command's imports wait for its use
-
-    home = os.environ.get("NODEWISE_HOME")
-    folder = Path(home) if home else home_from(Path.cwd())
-    try:
-        found = json.loads((folder / "stack.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    url = found.get("database_url") if isinstance(found, dict) else None
-    return url if isinstance(url, str) else None
-
-
-@contextmanager
-def _connected(given: str | None) -> "Iterator[Connection]":
-    """A connection in one read-only snapshot, so that all tables of a report agree."""
-    from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError  # noqa: PLC0415 - see above
-
-    from nodewise.core.db.engine import create_database  # noqa: PLC0415 - see above
-    from nodewise.core.settings import Settings  # noqa: PLC0415 - see above
-
-    url = database_url(given)
-    try:
-        engine = create_database(Settings(database_url=url), name="nodewise-report")
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with engine.connect() as connection:
-            yield connection.execution_options(**options)
-        engine.dispose()
-    except ArgumentError as error:
-        raise NotPossible(f"{url!r} is not the URL of a database") from error
-    except OperationalError as error:
-        raise NotPossible(f"the database does not answer: {_first_line(error.orig)}") from error
-    except ProgrammingError as error:
-        raise NotPossible(
-            f"this is not a Nodewise database of this version: {_first_line(error.orig)}"
-        ) from error
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip() or "no details").splitlines()[0]
 
 
 def _moment(given: str | None) -> datetime | None:
