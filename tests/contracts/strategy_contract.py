@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import exclusion_of
 from nodewise.core.model.decision import Decision, Deferral, Placement
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
@@ -19,6 +19,7 @@ from nodewise.core.model.task import (
     ModelFacts,
     Preferences,
     Requirements,
+    TaskInput,
     TaskKind,
     WaitingTask,
 )
@@ -27,6 +28,13 @@ from tests.contracts.inherited import inherited
 from tests.support.builders import NOON, a_cluster, a_node, a_task
 
 NAMES = ("n1", "n2", "n3", "n4")
+ADMITTED_TO = (
+    None,
+    None,
+    (NodeName("n3"),),
+    (NodeName("gone"),),
+    (NodeName("n1"), NodeName("n2"), NodeName("n4")),
+)
 WORKER_TYPES = ("low-cpu", "med-cpu", "high-cpu")
 
 
@@ -86,6 +94,8 @@ def _tasks(draw: st.DrawFn, index: int) -> WaitingTask:
             st.sampled_from([Preferences(), Preferences(nodes=(NodeName("n2"),), labels={"zone": "a"})])
         ),
         sibling_nodes=draw(st.sampled_from([(), (NodeName("n2"), NodeName("gone"))])),
+        allowed_nodes=draw(st.sampled_from(ADMITTED_TO)),
+        inputs=draw(st.sampled_from([(), (TaskInput(node=NodeName("n2"), mib=50.0),)])),
     )
 
 
@@ -112,7 +122,7 @@ def checked(problem: Problem, decisions: Sequence[Decision]) -> None:
         assert isinstance(decision, Placement)
         view = next((view for view in cluster.nodes if view.name == decision.node), None)
         assert view is not None, f"{decision.node} is not in the cluster"
-        assert exclusion(task.spec, view, cluster) is None, f"{task.ref} on {decision.node}"
+        assert exclusion_of(task, view, cluster) is None, f"{task.ref} on {decision.node}"
         cluster = cluster.with_booking(decision.node, effective_resources(task.spec))
     for before, after in zip(problem.cluster.nodes, cluster.nodes, strict=True):
         assert after.booked == before.booked or after.booked.fits_in(after.node.capacity)
@@ -171,7 +181,7 @@ class StrategyContract(ABC):
             if isinstance(decision, Placement):
                 cluster = cluster.with_booking(decision.node, effective_resources(task.spec))
                 continue
-            able = [view.name for view in cluster.nodes if exclusion(task.spec, view, cluster) is None]
+            able = [view.name for view in cluster.nodes if exclusion_of(task, view, cluster) is None]
             assert not able
 
     @inherited

@@ -39,6 +39,13 @@ class TestGreedy(StrategyContract):
         return plugins.strategy("greedy")
 
 
+class TestPlanned(StrategyContract):
+    """All strategies of planners are one: see `test_strategies_of_planners_carry_out_plans_alike`."""
+
+    def make(self) -> Strategy:
+        return plugins.strategy("portfolio")
+
+
 class TestRandom(StrategyContract):
     def make(self) -> Strategy:
         return plugins.strategy("random")
@@ -50,16 +57,35 @@ class TestRoundRobin(StrategyContract):
 
 
 def test_every_installed_strategy_has_its_contract_tests() -> None:
-    tested = {case().make().name for case in (TestCustom, TestGreedy, TestRandom, TestRoundRobin)}
-    assert tested == set(plugins.strategies())
+    tested = {
+        case().make().name for case in (TestCustom, TestGreedy, TestPlanned, TestRandom, TestRoundRobin)
+    }
+    assert tested | set(plugins.planners()) == set(plugins.strategies())
+
+
+def test_strategies_of_planners_carry_out_plans_alike() -> None:
+    strategies, portfolio = plugins.strategies(), type(plugins.strategy("portfolio"))
+    for name, planner in plugins.planners().items():
+        assert strategies[name].summary == planner.summary
+        assert type(strategies[name]).place is portfolio.place, name
 
 
 def test_presets_name_policies_and_strategies_that_exist() -> None:
     presets = plugins.presets()
-    assert set(presets) == {"random_random", "fifo_random", "fifo_round_robin", "fifo_greedy", "custom"}
+    ours = {
+        "random_random", "fifo_random", "fifo_round_robin", "fifo_greedy", "custom",
+        "balanced", "fair", "deadline_first", "shortest_eft",
+    }  # fmt: skip
+    assert set(presets) == ours
     assert all(plugins.policy(preset.policy) for preset in presets.values())
     assert all(plugins.strategy(preset.strategy) for preset in presets.values())
     assert (presets["custom"].policy, presets["custom"].strategy) == ("shortest", "custom")
+    assert (presets["balanced"].policy, presets["balanced"].strategy) == ("balanced", "portfolio")
+
+
+def test_a_name_that_is_a_strategy_and_a_preset_means_that_strategy_either_way() -> None:
+    both = plugins.presets().keys() & plugins.strategies().keys()
+    assert {name: plugins.presets()[name].strategy for name in both} == {name: name for name in both}
 
 
 def test_the_check_of_the_contract_refuses_what_breaks_it() -> None:
@@ -75,7 +101,7 @@ def test_the_check_of_the_contract_refuses_what_breaks_it() -> None:
 
 @given(problems())
 def test_mapping_with_several_strategies_keeps_the_contract(problem: Problem) -> None:
-    names = ["greedy", "round_robin", "random", "custom", "absent"]
+    names = ["greedy", "round_robin", "random", "custom", "portfolio", "heft", "absent"]
     tasks = [replace(task, strategy=names[index % len(names)]) for index, task in enumerate(problem.tasks)]
     context = MappingContext(
         strategies=plugins.strategies(), now=NOON, rng=placement_context().rng, previous_node=problem.previous

@@ -2,12 +2,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import exclusion, exclusion_of, lasting_exclusion
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName, TaskPath
 from nodewise.core.model.node import Cluster, Figure, Node, NodeView, Observation
 from nodewise.core.model.resources import Resources
-from nodewise.core.model.task import DatasetFacts, Requirements, TaskSpec
+from nodewise.core.model.task import DatasetFacts, Requirements, TaskSpec, WaitingTask
+from tests.support.builders import a_task
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIZE = Resources(millicores=2000, memory_mib=4096, gpus=1)
@@ -97,3 +98,47 @@ def test_a_node_with_all_slots_taken_takes_no_more() -> None:
     found = exclusion(spec(), full, cluster(full))
     assert found is not None
     assert (found.code, found.permanent) == (ReasonCode.SLOTS_TAKEN, False)
+
+
+def admitted_to(*names: str, task: TaskSpec | None = None) -> WaitingTask:
+    return a_task(spec=task or spec(), allowed_nodes=tuple(NodeName(name) for name in names))
+
+
+def test_a_node_that_the_scheduler_admitted_it_to_takes_the_task() -> None:
+    node = view()
+    assert exclusion_of(a_task(spec=spec()), node, cluster(node)) is None
+    assert exclusion_of(admitted_to("n1"), node, cluster(node)) is None
+
+
+def test_a_node_that_a_plan_did_not_choose_is_out_for_now() -> None:
+    node = view()
+    found = exclusion_of(admitted_to("n3"), node, cluster(node))
+    assert found is not None
+    assert (found.node, found.code) == ("n1", ReasonCode.NOT_PLANNED)
+    assert found.text == "the scheduler admitted it to n3 only"
+    assert not found.permanent
+
+
+def test_a_node_that_is_kept_free_for_others_is_out_for_now() -> None:
+    node = view()
+    found = exclusion_of(admitted_to("n2", "n3"), node, cluster(node))
+    assert found is not None
+    assert found.code is ReasonCode.KEPT_FREE
+    assert not found.permanent
+
+
+def test_what_a_node_itself_lacks_is_said_before_where_a_task_was_admitted() -> None:
+    node = view(booked=SIZE)
+    found = exclusion_of(admitted_to("n3"), node, cluster(node))
+    assert found is not None
+    assert found.code is ReasonCode.CPU_BOOKED
+
+
+def test_lasting_rules_do_not_look_at_what_is_booked() -> None:
+    node = view(booked=SIZE)
+    assert lasting_exclusion(spec(), node.node) is None
+    large = spec(resources=Resources(millicores=3000, memory_mib=1))
+    found = lasting_exclusion(large, node.node)
+    assert found == exclusion(large, node, cluster(node))
+    assert found is not None
+    assert found.permanent

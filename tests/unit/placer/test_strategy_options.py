@@ -28,7 +28,7 @@ def test_options_are_read_by_strategy_name(tmp_path: Path) -> None:
     [
         ("{not json", "options.json"),
         ([1], "must be an object"),
-        ({"psychic": {}}, "no such strategy; known: custom"),
+        ({"psychic": {}}, "no such strategy; known: cpop, custom"),
         ({"greedy": 3}, "must be an object"),
         ({"custom": {"rules": [{"name": "x", "sort": ["speed"]}]}}, "rules.0.sort"),
     ],

@@ -84,8 +84,8 @@ class Strategy(Protocol):
     ) -> Sequence[Decision]:
         """One decision per task, in the order of `tasks`, each seeing the bookings of those before it.
 
-        Never books a node beyond its free capacity, and never against a hard requirement
-        (`nodewise.core.feasibility.exclusion`); a task that fits nowhere gets a `Deferral` that says why.
+        Never books a node beyond its free capacity, nor against a hard requirement, nor where the scheduler did not
+        admit the task to (`nodewise.core.feasibility.exclusion_of` knows all three); a task that fits nowhere gets a `Deferral` that says why.
         """
         ...
 

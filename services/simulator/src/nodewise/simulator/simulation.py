@@ -52,12 +52,12 @@ def simulate(
     check_plannable(scenario.truth)
 
     def decider() -> Decider:
-        if strategy is not None:
-            return LiveDecider(scenario.believed, policy, strategy, seed=choice.seed)
-        assert planner is not None  # noqa: S101 - for the type checker: one of the two is there
-        return RollingPlanner(
-            scenario.believed, planner, seed=choice.seed, objective=choice.objective, share=budget.share
-        )
+        if planner is not None:
+            return RollingPlanner(
+                scenario.believed, planner, seed=choice.seed, objective=choice.objective, share=budget.share
+            )
+        assert strategy is not None  # noqa: S101 - for the type checker: one of the two is there
+        return LiveDecider(scenario.believed, policy, strategy, seed=choice.seed)
 
     if not choice.offline:
         world = World(tables_of(scenario.truth), scenario.failures)

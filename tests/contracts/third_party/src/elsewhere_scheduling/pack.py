@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import exclusion_of
 from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import WaitingTask
@@ -19,7 +19,7 @@ class Pack:
     ) -> Sequence[Decision]:
         decisions: list[Decision] = []
         for task in tasks:
-            able = [view for view in cluster.nodes if exclusion(task.spec, view, cluster) is None]
+            able = [view for view in cluster.nodes if exclusion_of(task, view, cluster) is None]
             if not able:
                 reason = Reason(code=ReasonCode.NO_ROOM, text="no node has room")
                 decisions.append(Deferral(ref=task.ref, reason=reason))

@@ -134,4 +134,4 @@ class Portfolio(Planned):
 class Exact(Planned):
     # The planner's own words, but not its module: that loads solvers, which no placer needs.
     name = "exact"
-    summary = "the optimum, proved, if it is found in the time allowed (small problems)"
+    summary = "the optimum, proved, if the time is enough (small problems); else the portfolio's plan or a better one"
