@@ -2,8 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodewise.core.model.resources import Resources
-from nodewise.planning.instance import Booking
-from nodewise.planning.timeline import Shared, SingleSlot
+from nodewise.planning.timeline import Booking, Shared, SingleSlot
 from tests.support.planning import node
 
 ONE = (1000, 0, 0)

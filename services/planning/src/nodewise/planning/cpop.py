@@ -1,7 +1,8 @@
 from math import inf
 
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan, by_priority
 from nodewise.planning.ranks import downward_ranks, upward_ranks
 
@@ -45,7 +46,7 @@ def _critical_node(instance: Instance, critical: set[int]) -> int:
     return min(range(len(instance.problem.nodes)), key=burden, default=-1)
 
 
-class Cpop:
+class Cpop(IndexedPlanner):
     """Critical path on a processor: all of the critical path on the one node that is fastest for it.
 
     Topcuoglu, Hariri, Wu: IEEE TPDS 13(3), 2002, the companion of HEFT. O(edges x nodes). Strong where transfers are
@@ -55,5 +56,5 @@ class Cpop:
     name = "cpop"
     summary = "the critical path together on its fastest node, the rest where it finishes first"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
-        return cpop(index(problem)).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:  # noqa: ARG002
+        return cpop(instance)

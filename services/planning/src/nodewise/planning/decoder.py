@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from math import inf
 
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, empty_timelines
+from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.score import Score, score_ends
-from nodewise.planning.timeline import Timeline
 
 ANY = -1
 """In place of a node: where the task finishes first."""
@@ -28,14 +27,13 @@ class Decoder:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.placed = 0
-        self._empty: list[Timeline] = empty_timelines(instance)
         self._depth = [0] * len(instance.ids)
         for depth, task in enumerate(instance.free):
             self._depth[task] = depth
 
     def decode(self, order: Sequence[int], nodes: Sequence[int]) -> Solution:
         """The plan of tasks placed in an order (parents first), each on its node; O(tasks x parents) if none is `ANY`."""
-        plan = PartialPlan(self.instance, self._empty)
+        plan = PartialPlan(self.instance)
         for task in order:
             node = nodes[task]
             start = inf if node == ANY else plan.start_on(task, node)

@@ -1,5 +1,6 @@
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
 from nodewise.planning.ranks import upward_ranks
 
@@ -22,7 +23,7 @@ def eft(instance: Instance) -> PartialPlan:
     return in_order(instance, shortest_first(instance))
 
 
-class Eft:
+class Eft(IndexedPlanner):
     """Shortest remaining work first between pipelines, then earliest finish: short pipelines are done soon.
 
     The order is Smith's: "Various optimizers for single-stage production", Naval Research Logistics 3, 1956, with the
@@ -32,5 +33,5 @@ class Eft:
     name = "eft"
     summary = "the pipeline with the least work left first, each task where it finishes first"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
-        return eft(index(problem)).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:  # noqa: ARG002
+        return eft(instance)

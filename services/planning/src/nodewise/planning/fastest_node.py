@@ -1,7 +1,8 @@
 from math import inf
 
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan, by_priority
 from nodewise.planning.ranks import upward_ranks
 
@@ -39,7 +40,7 @@ def _on_nodes(instance: Instance, nodes: list[int]) -> PartialPlan:
     return plan
 
 
-class FastestNode:
+class FastestNode(IndexedPlanner):
     """All tasks on the one node that runs them fastest in sum: no transfer at all, no parallelism between nodes.
 
     The base line of Coleman, Krishnamachari: "PISA: an adversarial approach to comparing task graph scheduling
@@ -49,11 +50,11 @@ class FastestNode:
     name = "fastest_node"
     summary = "everything on the one node that is fastest for all"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
-        return fastest_node(index(problem)).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:  # noqa: ARG002
+        return fastest_node(instance)
 
 
-class OwnFastestNode:
+class OwnFastestNode(IndexedPlanner):
     """Each task on the node that runs it fastest, busy or not.
 
     Minimum execution time, MET: Braun et al., "A comparison of eleven static heuristics for mapping a class of
@@ -63,5 +64,5 @@ class OwnFastestNode:
     name = "own_fastest_node"
     summary = "each task on its own fastest node, busy or not"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
-        return own_fastest_node(index(problem)).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:  # noqa: ARG002
+        return own_fastest_node(instance)

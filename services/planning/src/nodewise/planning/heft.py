@@ -1,5 +1,6 @@
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
 from nodewise.planning.ranks import upward_ranks
 
@@ -9,7 +10,7 @@ def heft(instance: Instance) -> PartialPlan:
     return in_order(instance, by_priority(instance, upward_ranks(instance)))
 
 
-class Heft:
+class Heft(IndexedPlanner):
     """Heterogeneous earliest finish time: the task with the longest way to the end first, where it finishes first.
 
     Topcuoglu, Hariri, Wu: "Performance-effective and low-complexity task scheduling for heterogeneous computing",
@@ -19,5 +20,5 @@ class Heft:
     name = "heft"
     summary = "longest way to the end first, each task where it finishes first"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
-        return heft(index(problem)).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:  # noqa: ARG002
+        return heft(instance)

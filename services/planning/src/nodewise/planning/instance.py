@@ -8,22 +8,29 @@ from nodewise.core.errors import Unplannable
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.problem import Held, Links, Problem, ProblemNode, ProblemTask, TaskId
 from nodewise.core.model.resources import Resources
-
-Demand = tuple[int, int, int]
-"""Millicores, MiB of memory, GPUs."""
+from nodewise.planning.timeline import Booking, Demand, Timeline, timeline
 
 Edge = tuple[int, float]
 """The task at the other end, and the MiB that pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """Room on a node that is not to be had: something fixed, or somebody else, has it."""
+class Ground:
+    """The nodes of a problem as they are before anything is planned. Several instances may stand on one.
 
-    node: int
-    start: float
-    end: float
-    demand: Demand
+    Attributes:
+        names: Every node; those that are gone, but hold the data of fixed tasks, come last.
+        rates: MiB per second from each node to each; infinite on the diagonal.
+        mean_seconds_per_mib: Mean over all pairs of different nodes.
+        bookings: What fixed tasks hold, those that are no task of the problem included, and what is held otherwise.
+        room: What is left beside the bookings, a timeline per node. Whoever plans takes copies.
+    """
+
+    names: dict[NodeName, int]
+    rates: list[list[float]]
+    mean_seconds_per_mib: float
+    bookings: list[Booking]
+    room: list[Timeline]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +50,8 @@ class Instance:
         release: Before this time a task may not start.
         pipeline_of: Index of each task's pipeline.
         fixed: Assignments by task index.
-        bookings: What fixed tasks hold, those that are no task of the problem included, and what is held otherwise.
+        bookings: See `Ground`.
+        room: See `Ground`.
         free: Tasks to be planned, parents before children.
     """
 
@@ -61,11 +69,34 @@ class Instance:
     demand: list[Demand]
     fixed: dict[int, tuple[int, float, float]]
     bookings: list[Booking]
+    room: list[Timeline]
     free: list[int]
 
 
-def index(problem: Problem) -> Instance:
-    """The index form of a problem; O(tasks x nodes log nodes + edges + nodes squared).
+def ground(problem: Problem) -> Ground:
+    """The nodes of a problem with what is fixed and held on them; O(tasks + bookings log bookings + nodes squared)."""
+    names = _node_names(problem)
+    rates = _rates(names, problem.links)
+    bookings = _bookings(problem)
+    held: list[list[Booking]] = [[] for _ in problem.nodes]
+    for booking in bookings:
+        held[booking.node].append(booking)
+    return Ground(
+        names=names,
+        rates=rates,
+        mean_seconds_per_mib=_mean_inverse(rates, len(problem.nodes)),
+        bookings=bookings,
+        room=[timeline(node, held[j]) for j, node in enumerate(problem.nodes)],
+    )
+
+
+def index(problem: Problem, on: Ground | None = None) -> Instance:
+    """The index form of a problem; O(tasks x nodes log nodes + edges), and what `ground` costs where it is not given.
+
+    Args:
+        problem: What is to be planned.
+        on: The ground of a larger problem with the same nodes, of which this one is a part; its bookings count, and
+            not those of `problem`.
 
     Raises:
         Unplannable: Some task that is not fixed can run on no node; carries the tasks.
@@ -74,10 +105,9 @@ def index(problem: Problem) -> Instance:
     tasks = [(TaskId(pipeline=p.name, task=t.name), t) for p in problem.pipelines for t in p.tasks]
     ids = tuple(task_id for task_id, _ in tasks)
     places = {task_id: i for i, task_id in enumerate(ids)}
-    names = _node_names(problem)
+    on = on or ground(problem)
     parents, children = _edges(tasks, places)
     seconds, choices, means = _run_times(tasks, problem)
-    rates = _rates(names, problem.links)
     return Instance(
         problem=problem,
         ids=ids,
@@ -86,13 +116,16 @@ def index(problem: Problem) -> Instance:
         mean_seconds=means,
         parents=parents,
         children=children,
-        rates=rates,
-        mean_seconds_per_mib=_mean_inverse(rates, len(problem.nodes)),
+        rates=on.rates,
+        mean_seconds_per_mib=on.mean_seconds_per_mib,
         release=[max(problem.now, p.submitted_at, t.not_before) for p in problem.pipelines for t in p.tasks],
         pipeline_of=[k for k, p in enumerate(problem.pipelines) for _ in p.tasks],
         demand=[_demand(task.resources) for _, task in tasks],
-        fixed={places[i]: (names[a.node], a.start, a.end) for i, a in problem.fixed.items() if i in places},
-        bookings=_bookings(problem, {task_id: task for task_id, task in tasks if task_id in problem.fixed}),
+        fixed={
+            places[i]: (on.names[a.node], a.start, a.end) for i, a in problem.fixed.items() if i in places
+        },
+        bookings=on.bookings,
+        room=on.room,
         free=_topological(ids, parents, {places[i] for i in problem.fixed if i in places}),
     )
 
@@ -181,10 +214,11 @@ def _mean_inverse(rates: Sequence[Sequence[float]], nodes: int) -> float:
     return sum(1.0 / rate for row in rates[:nodes] for rate in row[:nodes]) / (nodes * (nodes - 1))
 
 
-def _bookings(problem: Problem, tasks: Mapping[TaskId, ProblemTask]) -> list[Booking]:
+def _bookings(problem: Problem) -> list[Booking]:
     """Of something fixed that is no task of the problem only the slot is known."""
+    needs = _needs_of_fixed(problem) if problem.fixed else {}
     taken = [
-        Held(node=at.node, resources=_needs(tasks.get(task_id)), start=at.start, end=at.end)
+        Held(node=at.node, resources=needs.get(task_id, Resources()), start=at.start, end=at.end)
         for task_id, at in problem.fixed.items()
     ]
     places = {node.name: j for j, node in enumerate(problem.nodes)}
@@ -195,8 +229,9 @@ def _bookings(problem: Problem, tasks: Mapping[TaskId, ProblemTask]) -> list[Boo
     ]
 
 
-def _needs(task: ProblemTask | None) -> Resources:
-    return task.resources if task else Resources()
+def _needs_of_fixed(problem: Problem) -> dict[TaskId, Resources]:
+    tasks = ((TaskId(pipeline=p.name, task=t.name), t) for p in problem.pipelines for t in p.tasks)
+    return {task_id: task.resources for task_id, task in tasks if task_id in problem.fixed}
 
 
 def _topological(ids: Sequence[TaskId], parents: Sequence[Sequence[Edge]], fixed: set[int]) -> list[int]:

@@ -10,8 +10,7 @@ from math import inf
 
 from nodewise.core.errors import Unplannable
 from nodewise.core.model.problem import Assignment, Schedule, TaskId
-from nodewise.planning.instance import Booking, Instance
-from nodewise.planning.timeline import Timeline, timeline
+from nodewise.planning.instance import Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +24,14 @@ class Offer:
     second_finish: float = inf
 
 
-def empty_timelines(instance: Instance) -> list[Timeline]:
-    """A timeline per node, holding what is fixed."""
-    held: list[list[Booking]] = [[] for _ in instance.problem.nodes]
-    for booking in instance.bookings:
-        held[booking.node].append(booking)
-    return [timeline(node, held[j]) for j, node in enumerate(instance.problem.nodes)]
-
-
 class PartialPlan:
     """A plan in the making. `node`, `start` and `end` are by task; fixed tasks are in from the beginning."""
 
     __slots__ = ("_timelines", "end", "instance", "node", "start")
 
-    def __init__(self, instance: Instance, timelines: Sequence[Timeline] | None = None) -> None:
+    def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self._timelines = (
-            empty_timelines(instance) if timelines is None else [line.copy() for line in timelines]
-        )
+        self._timelines = [line.copy() for line in instance.room]
         self.node = [-1] * len(instance.ids)
         self.start = [0.0] * len(instance.ids)
         self.end = [0.0] * len(instance.ids)

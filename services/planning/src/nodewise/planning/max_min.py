@@ -1,7 +1,8 @@
 from collections.abc import Callable
 
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.ready_list import by_offers
 
@@ -11,7 +12,7 @@ def max_min(instance: Instance, out_of_time: Callable[[], bool]) -> PartialPlan:
     return by_offers(instance, lambda offer: -offer.finish, out_of_time=out_of_time)
 
 
-class MaxMin:
+class MaxMin(IndexedPlanner):
     """Of the ready tasks always the one whose earliest finish is the latest, there.
 
     Ibarra, Kim: JACM 24(2), 1977; on DAGs over the tasks that are ready. O(tasks x ready tasks). Long tasks come first,
@@ -21,5 +22,5 @@ class MaxMin:
     name = "max_min"
     summary = "of the ready tasks, the one whose best finish is the latest"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
-        return max_min(index(problem), context.out_of_time).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:
+        return max_min(instance, context.out_of_time)

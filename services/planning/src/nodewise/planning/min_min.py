@@ -1,7 +1,8 @@
 from collections.abc import Callable
 
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.ready_list import by_offers
 
@@ -11,7 +12,7 @@ def min_min(instance: Instance, out_of_time: Callable[[], bool]) -> PartialPlan:
     return by_offers(instance, lambda offer: offer.finish, out_of_time=out_of_time)
 
 
-class MinMin:
+class MinMin(IndexedPlanner):
     """Of the ready tasks always the one that can finish first, there.
 
     Ibarra, Kim: "Heuristic algorithms for scheduling independent tasks on nonidentical processors", JACM 24(2), 1977;
@@ -21,5 +22,5 @@ class MinMin:
     name = "min_min"
     summary = "of the ready tasks, the one that can finish first"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
-        return min_min(index(problem), context.out_of_time).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:
+        return min_min(instance, context.out_of_time)

@@ -1,5 +1,6 @@
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
 
 
@@ -28,7 +29,7 @@ def peft(instance: Instance) -> PartialPlan:
     return in_order(instance, by_priority(instance, priority), bias=table)
 
 
-class Peft:
+class Peft(IndexedPlanner):
     """Predict earliest finish time: HEFT that looks ahead through a table of optimistic costs.
 
     Arabnejad, Barbosa: "List scheduling algorithm for heterogeneous systems by an optimistic cost table", IEEE TPDS
@@ -38,5 +39,5 @@ class Peft:
     name = "peft"
     summary = "like heft, but a node counts with what its choice makes of the tasks behind"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:  # noqa: ARG002
-        return peft(index(problem)).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:  # noqa: ARG002
+        return peft(instance)

@@ -1,15 +1,17 @@
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
-from nodewise.core.model.problem import Objective, PlanningContext, Problem, Schedule
+from nodewise.core.model.problem import Objective, PlanningContext
 from nodewise.planning.blends import blends
 from nodewise.planning.cpop import cpop
 from nodewise.planning.decoder import Decoder, Solution
 from nodewise.planning.eft import eft
 from nodewise.planning.fastest_node import fastest_node, own_fastest_node
 from nodewise.planning.heft import heft
-from nodewise.planning.instance import Instance, index
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.max_min import max_min
 from nodewise.planning.min_min import min_min
@@ -38,8 +40,11 @@ THOROUGH_MEMBERS: Mapping[str, Callable[[Instance, Callable[[], bool]], PartialP
 TURN = 50
 """Steps of a search before the next one has its turn."""
 
+TURNS = 16
+"""So many turns there are at least, however little is to be done."""
 
-class Portfolio:
+
+class Portfolio(IndexedPlanner):
     """The best of all members and `blends`, made better by local search: never worse than any member on the problem at hand.
 
     With `BALANCED` the search first looks a while for the best makespan alone and the best mean flow alone, since these
@@ -61,42 +66,97 @@ class Portfolio:
         self._placements = placements
         self._vain_steps = vain_steps
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
-        instance = index(problem)
-        decoder = Decoder(instance)
-        if not instance.free:
-            return heft(instance).schedule()
-        starts = _run_blends(decoder, context.out_of_time)
-        members = _run_members(decoder, context.out_of_time)
-        if context.objective is Objective.BALANCED:
-            return self._balanced(decoder, members, starts=starts + members, context=context).plan.schedule()
-        search = _search(decoder, starts + members, objective=context.objective, rng=context.rng)
-        search.run(self._placements, context.out_of_time, vain_steps=self._vain_steps)
-        return search.best.plan.schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:
+        effort = Effort(placements=self._placements, vain_steps=self._vain_steps)
+        return improve(instance, context, effort).best.plan
 
-    def _balanced(
-        self,
-        decoder: Decoder,
-        members: list[Solution],
-        *,
-        starts: list[Solution],
-        context: PlanningContext,
-    ) -> Solution:
-        """Three searches in turns: what the first two find is the yardstick of the third, and where it may go on from."""
-        shortest, soonest, both = (
-            _search(decoder, starts, objective=objective, rng=context.rng)
-            for objective in (Objective.MAKESPAN, Objective.MEAN_FLOW, Objective.BALANCED)
-        )
-        end, known = decoder.placed + self._placements, (shortest.best, soonest.best)
-        while decoder.placed < end and both.vain < self._vain_steps and not context.out_of_time():
-            for search, turns in ((shortest, 1), (soonest, 1), (both, 2)):
-                slice_ = min(turns * TURN * len(decoder.instance.free), end - decoder.placed)
-                search.run(slice_, context.out_of_time, vain_steps=self._vain_steps)
-            if (shortest.best, soonest.best) != known:
-                known = (shortest.best, soonest.best)
-                both.measure(_worth(Objective.BALANCED, known), (*known, *starts))
-        # That yardstick is finer than the members' own; by theirs, too, the plan must not be worse than any of them.
-        return min((both.best, *members), key=lambda s: _worth(Objective.BALANCED, members)(s.score))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is done for a plan.
+
+    Attributes:
+        placements: Tasks placed by the search in all.
+        vain_steps: Steps without improvement that end a search.
+        afresh: Whether all members and blends are run. Without, the search begins with what is known.
+    """
+
+    placements: int
+    vain_steps: int = 5_000
+    afresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search ends with: the plan to take; for `BALANCED` its yardsticks, too: the best in each alone."""
+
+    best: Solution
+    shortest: Solution
+    soonest: Solution
+
+
+def improve(
+    instance: Instance,
+    context: PlanningContext,
+    effort: Effort,
+    *,
+    known: Sequence[tuple[Sequence[int], Sequence[int]]] = (),
+) -> Found:
+    """The search of `Portfolio` on an indexed problem.
+
+    Args:
+        instance: What is to be planned.
+        context: Its chance and clock, and what is to be least.
+        effort: How much is done. Where nothing is known, all is begun afresh.
+        known: Orders and nodes of earlier solutions of (about) the same, the one that was taken first.
+    """
+    decoder = Decoder(instance)
+    if not instance.free:
+        return _all_one(decoder.solution(heft(instance)))
+    old = [decoder.decode(order, nodes) for order, nodes in known]
+    starts = [*old, *_run_blends(decoder, context.out_of_time)] if effort.afresh or not old else old
+    members = _run_members(decoder, context.out_of_time) if effort.afresh or not old else []
+    if context.objective is Objective.BALANCED:
+        return _balanced(_Begun(decoder, members, starts + members), context, effort)
+    search = _search(decoder, starts + members, objective=context.objective, rng=context.rng)
+    search.run(effort.placements, context.out_of_time, vain_steps=effort.vain_steps)
+    return _all_one(search.best)
+
+
+def _all_one(solution: Solution) -> Found:
+    return Found(solution, solution, solution)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What a search begins with: `starts` has all that there is, `members` what the plan must not be worse than."""
+
+    decoder: Decoder
+    members: list[Solution]
+    starts: list[Solution]
+
+
+def _balanced(begun: _Begun, context: PlanningContext, effort: Effort) -> Found:
+    """Three searches in turns: what the first two find is the yardstick of the third, and where it may go on from."""
+    decoder, out_of_time = begun.decoder, context.out_of_time
+    shortest, soonest, both = (
+        _search(decoder, begun.starts, objective=objective, rng=context.rng)
+        for objective in (Objective.MAKESPAN, Objective.MEAN_FLOW, Objective.BALANCED)
+    )
+    end, known = decoder.placed + effort.placements, (shortest.best, soonest.best)
+    free = len(decoder.instance.free)
+    turn = min(TURN * free, max(free, effort.placements // TURNS))
+    while decoder.placed < end and both.vain < effort.vain_steps and not out_of_time():
+        for search, turns in ((shortest, 1), (soonest, 1), (both, 2)):
+            slice_ = min(turns * turn, end - decoder.placed)
+            search.run(slice_, out_of_time, vain_steps=effort.vain_steps)
+        if (shortest.best, soonest.best) != known:
+            known = (shortest.best, soonest.best)
+            both.measure(_worth(Objective.BALANCED, known), (*known, *begun.starts))
+    # That yardstick is finer than the members' own; by theirs, too, the plan must not be worse than any of them.
+    least = begun.members or [both.best]
+    best = min((both.best, *begun.members), key=lambda s: _worth(Objective.BALANCED, least)(s.score))
+    return Found(best, shortest.best, soonest.best)
 
 
 def _run_members(decoder: Decoder, out_of_time: Callable[[], bool]) -> list[Solution]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from math import inf
 
-from nodewise.planning.instance import Demand, Instance
+from nodewise.planning.instance import Instance
+from nodewise.planning.timeline import Demand
 
 ROUNDS = 60
 """After that many the prices of 300 tasks on 10 nodes move by less than plans react to."""

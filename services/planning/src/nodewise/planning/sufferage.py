@@ -1,7 +1,8 @@
 from collections.abc import Callable
 
-from nodewise.core.model.problem import PlanningContext, Problem, Schedule
-from nodewise.planning.instance import Instance, index
+from nodewise.core.model.problem import PlanningContext
+from nodewise.planning.indexed import IndexedPlanner
+from nodewise.planning.instance import Instance
 from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.ready_list import by_offers
 
@@ -11,7 +12,7 @@ def sufferage(instance: Instance, out_of_time: Callable[[], bool]) -> PartialPla
     return by_offers(instance, lambda offer: offer.finish - offer.second_finish, out_of_time=out_of_time)
 
 
-class Sufferage:
+class Sufferage(IndexedPlanner):
     """Of the ready tasks the one that would lose most if it did not get its best node.
 
     Maheswaran, Ali, Siegel, Hensgen, Freund: "Dynamic mapping of a class of independent tasks onto heterogeneous
@@ -22,5 +23,5 @@ class Sufferage:
     name = "sufferage"
     summary = "of the ready tasks, the one that loses most without its best node"
 
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
-        return sufferage(index(problem), context.out_of_time).schedule()
+    def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:
+        return sufferage(instance, context.out_of_time)

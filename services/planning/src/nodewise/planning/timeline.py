@@ -2,11 +2,24 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import inf
 from typing import Protocol, Self
 
 from nodewise.core.model.problem import ProblemNode
-from nodewise.planning.instance import Booking, Demand
+
+Demand = tuple[int, int, int]
+"""Millicores, MiB of memory, GPUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """Room on a node that is not to be had: something fixed, or somebody else, has it."""
+
+    node: int
+    start: float
+    end: float
+    demand: Demand
 
 
 class Timeline(Protocol):

@@ -6,7 +6,8 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from nodewise.planning.instance import Booking, Instance
+from nodewise.planning.instance import Instance
+from nodewise.planning.timeline import Booking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
