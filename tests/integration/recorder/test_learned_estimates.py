@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, event
 
 from nodewise.core.db.engine import transaction
+from nodewise.core.db.forecasts import Forecaster
 from nodewise.core.db.queries.estimates import beliefs_version, load_beliefs, record_outcomes
 from nodewise.core.estimates.learning import Beliefs, Observation, Query, observe_all
 from tests.support.rows import NOW
@@ -76,6 +78,43 @@ def test_outcomes_of_two_recorders_at_once_all_count(engine: Engine) -> None:
         ("svm", "big"): 2,
         ("svm", "small"): 2,
     }
+
+
+@dataclass
+class Stopwatch:
+    """Each look at it finds that so many seconds have passed."""
+
+    step: float
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def samples_known(forecaster: Forecaster, engine: Engine) -> int:
+    with engine.connect() as connection:
+        return forecaster.current(connection).model.predict(FIRST[0].query).samples
+
+
+def test_a_forecast_follows_what_is_learned_at_once_where_a_fit_is_cheap(engine: Engine) -> None:
+    forecaster = Forecaster(clock=Stopwatch(step=0.01))
+    known = [samples_known(forecaster, engine)]
+    for number in range(3):
+        record(engine, [FIRST[0]], after=number)
+        known.append(samples_known(forecaster, engine))
+    assert known == [0, 1, 2, 3]
+
+
+def test_a_fit_that_takes_long_is_repeated_after_a_rest_only(engine: Engine) -> None:
+    watch = Stopwatch(step=1.0)
+    forecaster = Forecaster(clock=watch)
+    record(engine, [FIRST[0]])
+    assert samples_known(forecaster, engine) == 1
+    record(engine, [FIRST[0]], after=1)
+    assert samples_known(forecaster, engine) == 1
+    watch.now += 20
+    assert samples_known(forecaster, engine) == 2
 
 
 def test_learning_costs_the_same_few_statements_however_much_ended(engine: Engine) -> None:

@@ -1,7 +1,11 @@
 """What is believed now, from the record: loaded and fitted once per version of what was learned."""
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -9,6 +13,11 @@ from nodewise.core.db.queries.estimates import beliefs_version, load_beliefs
 from nodewise.core.estimates.forecast import predictor
 from nodewise.core.estimates.learning import Beliefs, Model, fit
 from nodewise.core.ports import Predict
+
+_CHEAP_SECONDS: Final = 0.05
+"""A fit that takes no longer is repeated whenever something was learned."""
+_REST: Final = 20
+"""A longer one is repeated after so many times as long, so that it costs at most 5 % of a busy process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +29,32 @@ class Forecast:
 
 
 class Forecaster:
-    """Keeps the latest forecast of one process. Mutable; not for several threads at once."""
+    """Keeps the latest forecast of one process. Mutable; not for several threads at once.
 
-    def __init__(self) -> None:
+    `clock` gives seconds that never go back.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rest_until = -math.inf
         self._version: datetime | None = None
         self._forecast = _of(Beliefs())
 
     def current(self, connection: Connection) -> Forecast:
-        """The forecast by all that was learned until now. One cheap query while nothing is learned."""
+        """The forecast by what was learned until now; until a little before, where so much was that a fit takes long.
+
+        One cheap query while nothing is learned.
+        """
+        started = self._clock()
+        if started < self._rest_until:
+            return self._forecast
         # The version comes first: what is learned between the two queries is loaded once more, never missed.
         version = beliefs_version(connection)
         if version != self._version:
             self._forecast = _of(load_beliefs(connection))
             self._version = version
+            took = self._clock() - started
+            self._rest_until = started + took * (_REST if took > _CHEAP_SECONDS else 0)
         return self._forecast
 
 
