@@ -43,6 +43,39 @@ def task_info(run_id: str, path: str, **changes: Any) -> dict[str, Any]:
     return {**info, **changes}
 
 
+def plan_info(**changes: Any) -> dict[str, Any]:
+    """What the API answers of a future in which one task follows another."""
+    times = ("12:00:00", "12:00:01", "12:00:04", "12:00:03", "12:00:02", "12:00:06")
+    names = ("start", "start_low", "start_high", "finish", "finish_low", "finish_high")
+    at = {name: f"2026-11-20T{time}Z" for name, time in zip(names, times, strict=True)}
+    run = {"run_seconds": 3.0, "run_low": 2.0, "run_high": 6.0, "prediction_basis": "learned"}
+    load = {
+        "path": "load",
+        "node": "n1",
+        **at,
+        **run,
+        "waits_for": [],
+        "reason": "n1 has room for it at once",
+    }
+    late = {"finish": "2026-11-20T12:01:30Z", "finish_high": "2026-11-20T12:02:00Z"}
+    fit = {
+        **load,
+        "path": "fit",
+        "node": "n3",
+        **late,
+        "start": at["finish"],
+        "waits_for": ["load"],
+        "reason": "after load",
+    }
+    info = {
+        "objective": "balanced", "policy": "fifo", "strategy": "greedy", "planned_at": NOW, "basis": "eft: in the order of fifo",
+        "tasks": [load, fit], "start": at["start"], **late, "finish_low": "2026-11-20T12:01:15Z", "makespan_seconds": 95.0,
+        "lower_bound_seconds": 90.0, "gap": 0.0556, "optimal": False, "unplannable": [],
+        "queue": {"tasks_before": 12, "tasks_running": 3},
+    }  # fmt: skip
+    return {**info, **changes}
+
+
 def artifact_info(name: str, kind: str = "Model", **changes: Any) -> dict[str, Any]:
     """An artifact among a task's outputs."""
     uri = "store://file/" + "0" * 64

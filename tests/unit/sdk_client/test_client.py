@@ -12,7 +12,7 @@ import pytest
 from nodewise.sdk import Client, CompiledPipeline
 from nodewise.sdk.client import ApiError, NotReachable, RunFailed
 from nodewise.sdk.client.events import read_events
-from tests.support.fake_api import FakeApi, problem, task_info
+from tests.support.fake_api import FakeApi, plan_info, problem, task_info
 
 COMPILED = CompiledPipeline(pipeline_spec={"root": {}, "pipelineInfo": {"name": "quickstart"}})
 
@@ -56,6 +56,28 @@ def test_submit_sends_everything_and_returns_the_run(api: FakeApi, client: Clien
         "name": "mine", "policy": "priority", "strategy": "custom", "priority": 7,
         "deadline": "2026-12-01T00:00:00Z", "team": "vision", "labels": {"wave": "1"},
     }  # fmt: skip
+
+
+def test_plan_asks_with_what_submit_would_send_and_stores_nothing(api: FakeApi, client: Client) -> None:
+    api.answers["plans"] = plan_info()
+
+    found = client.plan(COMPILED, depth=3, strategy="heft", deadline="2026-12-01T00:00:00Z")
+    client.submit(COMPILED, depth=3, strategy="heft", deadline="2026-12-01T00:00:00Z")
+
+    planned, submitted = (body_of(request) for request in api.requests)
+    assert found == plan_info()
+    assert planned == {key: submitted[key] for key in planned}
+    assert planned["parameters"] == {"depth": 3}
+    assert len(api.runs) == 1
+
+
+def test_one_task_is_explained_by_its_path(api: FakeApi, client: Client) -> None:
+    api.add_run("r")
+    api.answers["explain"] = []
+
+    client.get("r").explain("fit")
+
+    assert dict(api.requests[-1].url.params) == {"task": "fit"}
 
 
 def test_a_submission_that_got_no_answer_is_repeated_with_the_same_key(

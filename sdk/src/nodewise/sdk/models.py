@@ -105,6 +105,63 @@ class TaskInfo(Predicted):
     outputs: Outputs
 
 
+class PlannedTask(TypedDict):
+    """Where and when a task would run. `_low` and `_high` bound 80 % intervals; times are RFC 3339 text in UTC.
+
+    `waits_for` are paths of the same run, or `run/path` of another. `prediction_basis` is `prior`, `pooled` or `learned`.
+    """
+
+    path: str
+    node: str
+    start: str
+    start_low: str
+    start_high: str
+    finish: str
+    finish_low: str
+    finish_high: str
+    run_seconds: float
+    run_low: float
+    run_high: float
+    waits_for: list[str]
+    reason: str
+    prediction_basis: str
+
+
+class Unplannable(TypedDict):
+    path: str
+    reason: str
+
+
+class QueueAhead(TypedDict):
+    tasks_before: int
+    tasks_running: int
+
+
+class Plan(TypedDict):
+    """`POST /v1/plans`: what would become of a run, on today's queue.
+
+    `makespan_seconds`, its bound and its `gap` are of everything that is planned, the other runs included. None: unknown,
+    since nothing, or not everything, of the run can be planned.
+    """
+
+    objective: str
+    policy: str
+    strategy: str
+    planned_at: str
+    basis: str
+    tasks: list[PlannedTask]
+    start: str | None
+    finish: str | None
+    finish_low: str | None
+    finish_high: str | None
+    makespan_seconds: float | None
+    lower_bound_seconds: float | None
+    gap: float | None
+    optimal: bool
+    unplannable: list[Unplannable]
+    queue: QueueAhead
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change of state, as the event stream tells it. `kind` is `run` or `task`; `data` is the row."""

@@ -1,25 +1,48 @@
 """Turns an explained task into text: pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from nodewise.sdk.progress import plain_table, seconds_text
 
 _WHOLE_FROM = 1000
 _WAITING = frozenset({"WAITING", "READY", "ADMITTED", "SKIPPED", "CANCELED"})
+_COSTS = ("run_seconds", "run_low", "run_high", "transfer_seconds", "wait_seconds", "finish_seconds")
+_COST_HEADERS = ("run (80 %)", "transfer", "wait", "finish")
 
 
 def explain_task(task: Mapping[str, Any]) -> str:
-    """Its state, why it waits, and each attempt with all its candidates."""
+    """Its state, why it waits and what would change that, and each attempt with all its candidates."""
     lines = [f"{task['path']}: {task['state']}"]
     if task["state"] in _WAITING and task.get("reason"):
         lines.append(f"  why: {task['reason']}")
     if task.get("effort_flops"):
         lines.append(f"  estimated work: {_flops(task['effort_flops'])}")
+    if task.get("pending"):
+        lines += [f"  {line}" for line in _pending(task, task["pending"])]
     for attempt in task.get("attempts") or ():
         lines += _attempt(attempt)
     return "\n".join(lines)
+
+
+def _pending(task: Mapping[str, Any], pending: Mapping[str, Any]) -> Iterator[str]:
+    if task.get("expected_node"):
+        start, end = _clock(task["expected_start_at"]), _clock(task["expected_end_at"])
+        yield f"expected: on {task['expected_node']} from about {start} to {end} UTC"
+    for one in pending["waits_for"]:
+        where = f" on {one['node']}" if one["node"] else ""
+        end = f", until about {_clock(one['expected_end_at'])} UTC" if one["expected_end_at"] else ""
+        yield f"waits for: {one['path']} ({one['state']}{where}{end})"
+    if pending["nodes"]:
+        yield "the nodes:"
+        rows = [(node["node"], "never" if node["lasting"] else "not now" if node["code"] else "now", node["text"])
+                for node in pending["nodes"]]  # fmt: skip
+        yield from (f"  {line}" for line in plain_table(("node", "could take it", "why"), rows).split("\n"))
+    yield "what would change it:"
+    for change in pending["changes"]:
+        yield f"  - {change['text']}"
 
 
 def _attempt(attempt: Mapping[str, Any]) -> list[str]:
@@ -28,28 +51,55 @@ def _attempt(attempt: Mapping[str, Any]) -> list[str]:
     if attempt.get("reason"):
         lines.append(f"    why this node: {attempt['reason']}")
     if attempt.get("predicted_seconds") is not None:
-        lines.append(f"    predicted: {seconds_text(attempt['predicted_seconds'])} s")
+        lines.append(f"    predicted: {_predicted(attempt)}")
     if attempt.get("end_code") and attempt["state"] != "SUCCEEDED":
         lines.append(f"    ended: {attempt['end_code']}: {attempt.get('end_message') or '-'}")
     return lines + [f"    {line}" for line in _candidates(attempt.get("candidates") or (), attempt["node"])]
 
 
+def _predicted(attempt: Mapping[str, Any]) -> str:
+    """`2.0 s (80 %: 1.5 to 2.6; learned from 4 runs)`."""
+    text = f"{seconds_text(attempt['predicted_seconds'])} s"
+    if attempt.get("predicted_low") is None:
+        return text
+    level, seen = 100 * attempt["prediction_level"], attempt["prediction_samples"]
+    basis = f"learned from {seen} {'run' if seen == 1 else 'runs'}" if seen else attempt["prediction_basis"]
+    low, high = seconds_text(attempt["predicted_low"]), seconds_text(attempt["predicted_high"])
+    return f"{text} ({level:.0f} %: {low} to {high}; {basis})"
+
+
 def _candidates(candidates: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
-    """A table of what each node scored; a column per score, the excluded ones with what they lacked."""
+    """A table of what each node would have cost: first in time, then a column per score, then what it lacked."""
     if not candidates:
         return []
     names = list(dict.fromkeys(name for candidate in candidates for name in candidate.get("scores") or {}))
-    rows = [_candidate(candidate, names, chosen=chosen) for candidate in candidates]
-    return plain_table(["", "node", *(name.replace("_", " ") for name in names), "out because"], rows).split(
-        "\n"
-    )
+    costs = _COST_HEADERS if "run_seconds" in names else ()
+    rest = [name for name in names if name not in _COSTS or not costs]
+    headers = ("", "node", *costs, *(name.replace("_", " ") for name in rest), "out because")
+    rows = [_candidate(candidate, rest, chosen=chosen, priced=bool(costs)) for candidate in candidates]
+    return plain_table(headers, rows).split("\n")
 
 
-def _candidate(candidate: Mapping[str, Any], names: Sequence[str], *, chosen: str) -> list[str]:
+def _candidate(candidate: Mapping[str, Any], names: Sequence[str], *, chosen: str, priced: bool) -> list[str]:
     scores = candidate.get("scores") or {}
     exclusion = candidate.get("exclusion") or {}
     mark = "*" if candidate["node"] == chosen and not exclusion else ""
-    return [mark, candidate["node"], *(known(scores.get(name)) for name in names), exclusion.get("text", "")]
+    costs = _cost(scores) if priced else []
+    return [
+        mark,
+        candidate["node"],
+        *costs,
+        *(known(scores.get(name)) for name in names),
+        exclusion.get("text", ""),
+    ]
+
+
+def _cost(scores: Mapping[str, Any]) -> list[str]:
+    if scores.get("run_seconds") is None:
+        return ["-"] * len(_COST_HEADERS)
+    interval = f" ({seconds_text(scores.get('run_low'))} to {seconds_text(scores.get('run_high'))})"
+    others = [scores.get(name) for name in ("transfer_seconds", "wait_seconds", "finish_seconds")]
+    return [seconds_text(scores["run_seconds"]) + interval, *map(seconds_text, others)]
 
 
 def known(value: object) -> str:
@@ -76,3 +126,7 @@ def _flops(amount: float) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.3g} {unit}flop"
+
+
+def _clock(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%H:%M:%S}"

@@ -167,14 +167,14 @@ def cancel(run: RunRef, url: Url = None) -> None:
 def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url = None) -> None:
     """Say why each task is on its node, or why it waits.
 
-    Shows what every candidate scored, or what it lacked.
+    Shows what every candidate would have cost or lacked, and what would let a waiting task start.
     """
     from nodewise.sdk.cli.explanation import explain_task  # noqa: PLC0415
 
     with connect(url) as client:
         found = find_run(client, run)
         _chosen(found, task)
-        answer = found.explain()
+        answer = found.explain(task)
     chosen = [item for item in answer["tasks"] if task is None or item["path"] == task]
     if as_json:
         print_json({**answer, "tasks": chosen})

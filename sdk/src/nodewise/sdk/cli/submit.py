@@ -23,24 +23,32 @@ _LOOKS = 4
 _LOOK_SECONDS = 0.25
 
 
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE[:NAME]", help="file.py:pipeline, file.py with one pipeline, or a compiled YAML or JSON."
+    ),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter; JSON or text. Repeatable."),
+]
+Strategy = Annotated[str | None, typer.Option(help="How nodes are chosen, or a preset.")]
+Policy = Annotated[str | None, typer.Option(help="In which order tasks are considered.")]
+Priority = Annotated[int | None, typer.Option(help="Higher goes first (policy `priority`).")]
+Deadline = Annotated[str | None, typer.Option(help="From now (2h, 1d12h) or a time (RFC 3339).")]
+Team = Annotated[str | None, typer.Option(help="On whose account.")]
+
+
 def submit(  # noqa: PLR0913 (one argument per option of the command)
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE[:NAME]",
-            help="file.py:pipeline, file.py with one pipeline, or a compiled YAML or JSON.",
-        ),
-    ],
+    target: Target,
     *,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter; JSON or text. Repeatable."),
-    ] = None,
-    strategy: Annotated[str | None, typer.Option(help="How nodes are chosen, or a preset.")] = None,
-    policy: Annotated[str | None, typer.Option(help="In which order tasks are considered.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher goes first (policy `priority`).")] = None,
-    deadline: Annotated[str | None, typer.Option(help="From now (2h, 1d12h) or a time (RFC 3339).")] = None,
-    team: Annotated[str | None, typer.Option(help="On whose account.")] = None,
+    param: Params = None,
+    strategy: Strategy = None,
+    policy: Policy = None,
+    priority: Priority = None,
+    deadline: Deadline = None,
+    team: Team = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     label: Annotated[
         list[str] | None,
@@ -58,7 +66,7 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
     compiled = load_submission(target)
     parameters = read_parameters(compiled, pairs(param or (), option="-p"))
     labels = pairs(label or (), option="--label")
-    until = _deadline(deadline)
+    until = read_deadline(deadline)
     with connect(url) as client:
         run = client.submit(
             compiled, parameters=parameters, name=name, policy=policy, strategy=strategy,
@@ -97,7 +105,8 @@ def _watch(run_id: str, *, url: str | None, as_json: bool) -> NoReturn:
     raise typer.Exit(0 if ended.succeeded else 1)
 
 
-def _deadline(text: str | None) -> str | None:
+def read_deadline(text: str | None) -> str | None:
+    """RFC 3339 of what the user said; ends the command where that is no deadline."""
     from nodewise.sdk.client.submission import deadline_text  # noqa: PLC0415
 
     try:

@@ -14,11 +14,11 @@ from urllib.parse import quote
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
 from nodewise.sdk.client.run import Run
-from nodewise.sdk.client.submission import deadline_text, read_target
+from nodewise.sdk.client.submission import body_of
 from nodewise.sdk.client.transport import Request, Transport
 from nodewise.sdk.client.upload import as_upload
 from nodewise.sdk.discovery import find_url
-from nodewise.sdk.models import Event, Json, RunInfo, TaskInfo
+from nodewise.sdk.models import Event, Json, Plan, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
     import httpx
@@ -106,21 +106,43 @@ class Client:
             NotReachable: No answer. Submitting again with the same key is safe.
             InvalidPipeline: The file or function is not a pipeline.
         """
-        compiled = read_target(target)
-        body = {
-            "pipeline_spec": compiled.pipeline_spec,
-            "platform_spec": compiled.platform_spec or None,
-            "parameters": {**(parameters or {}), **params},
-            "name": name,
-            "policy": policy,
-            "strategy": strategy,
-            "priority": priority,
-            "deadline": deadline_text(deadline),
-            "team": team,
-            "labels": dict(labels or {}),
-        }
+        body = body_of(
+            target, {**(parameters or {}), **params}, deadline=deadline, name=name, policy=policy, strategy=strategy,
+            priority=priority, team=team, labels=dict(labels or {}),
+        )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))
+
+    def plan(  # noqa: PLR0913 (as `submit`)
+        self,
+        target: object,
+        /,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        policy: str | None = None,
+        strategy: str | None = None,
+        priority: int | None = None,
+        deadline: datetime | timedelta | str | None = None,
+        team: str | None = None,
+        **params: Any,
+    ) -> Plan:
+        """Ask what would become of a pipeline if it were submitted now; nothing is stored, and nothing booked.
+
+        Takes what `submit` takes.
+
+        Returns:
+            The expected node, start and end of each task, each with an 80 % interval, and how good the plan is.
+
+        Raises:
+            ApiError: The API would refuse it; says the field and the rule.
+            NotReachable: No answer.
+            InvalidPipeline: The file or function is not a pipeline.
+        """
+        body = body_of(
+            target, {**(parameters or {}), **params}, deadline=deadline, policy=policy, strategy=strategy,
+            priority=priority, team=team,
+        )  # fmt: skip
+        return cast("Plan", self._json("POST", "/v1/plans", json=body))
 
     def get(self, run_id: str) -> Run:
         """The run of that id.
@@ -166,9 +188,11 @@ class Client:
         """Every change of state of a run (those after the event `after`), until it has ended; survives reconnects."""
         return follow(self._transport, f"{_run(run_id)}/events", after=after)
 
-    def explain(self, run_id: str) -> Json:
-        """A run's tasks with every attempt: candidates, scores, reasons."""
-        return self._json("GET", f"{_run(run_id)}/explain")
+    def explain(self, run_id: str, task: str | None = None) -> Json:
+        """A run's tasks, or one of them, with every attempt (what each candidate would have cost) and, while it waits,
+        what it waits for, what each node lacks, and what would change it.
+        """
+        return self._json("GET", f"{_run(run_id)}/explain", params={"task": task})
 
     def cancel(self, run_id: str) -> Run:
         """Ask for a run to end.

@@ -123,9 +123,9 @@ class Run:
         """What the task wrote, of its latest attempt or the one given."""
         return self._client.logs(self.id, task, attempt=attempt)
 
-    def explain(self) -> Json:
-        """Every task with every attempt: the candidates, their scores, the reasons."""
-        return self._client.explain(self.id)
+    def explain(self, task: str | None = None) -> Json:
+        """Every task, or one, with every attempt, and why it waits; see `Client.explain`."""
+        return self._client.explain(self.id, task)
 
     def events(self) -> Iterator[Event]:
         """Every change of state from the beginning, until the run has ended."""

@@ -1,7 +1,9 @@
 """What is submitted, and until when it should be done."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from nodewise.sdk.compiled import CompiledPipeline, compile  # noqa: A004 (the word for it)
 from nodewise.sdk.dsl.options import seconds_of
@@ -19,6 +21,28 @@ def read_target(target: object) -> CompiledPipeline:
     if isinstance(target, str | os.PathLike):
         return load_submission(os.fspath(target))
     return compile(target)
+
+
+def body_of(
+    target: object,
+    parameters: Mapping[str, Any],
+    *,
+    deadline: datetime | timedelta | str | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """What `POST /v1/runs` and `POST /v1/plans` take. `options` are its other fields.
+
+    Raises:
+        As `read_target` and `deadline_text` do.
+    """
+    compiled = read_target(target)
+    return {
+        "pipeline_spec": compiled.pipeline_spec,
+        "platform_spec": compiled.platform_spec or None,
+        "parameters": dict(parameters),
+        "deadline": deadline_text(deadline),
+        **options,
+    }
 
 
 def deadline_text(deadline: datetime | timedelta | str | None) -> str | None:

@@ -1,0 +1,167 @@
+"""`nodewise plan` and `nodewise explain` of what waits, against the API on a loopback port."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nodewise.sdk.cli.app import app
+from nodewise.sdk.cli.explanation import explain_task
+from tests.support.fake_api import FakeApi, plan_info, task_info
+
+QUICKSTART = str(Path(__file__).resolve().parents[3] / "examples" / "quickstart.py")
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    fake = FakeApi()
+    fake.answers["plans"] = plan_info()
+    return fake
+
+
+@pytest.fixture
+def cli(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    from tests.support.fake_api import served  # noqa: PLC0415
+
+    with served(api) as url:
+        monkeypatch.setenv("NODEWISE_URL", url)
+        yield lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def columns(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_plan_shows_when_and_where_and_why(cli: Cli) -> None:
+    result = cli("plan", QUICKSTART)
+
+    assert result.exit_code == 0, result.output
+    header, load, fit, _, done, quality = result.stdout.splitlines()
+    assert columns(header) == ["task", "node", "start", "finish", "finish (80 %)", "run", "why"]
+    assert columns(load) == [
+        "load", "n1", "now", "in 3.0 s", "in 2.0 s to 6.0 s", "3.0 s (2.0 to 6.0, learned)", "n1 has room for it at once",
+    ]  # fmt: skip
+    assert columns(fit)[2:5] == ["in 3.0 s", "12:01:30", "in 2.0 s to 12:02:00"]
+    assert done == (
+        "done in about 90.0 s, at 12:01:30 (80 %: 12:01:15 to 12:02:00) UTC; 12 tasks of other runs before it"
+    )
+    assert quality == (
+        "eft: in the order of fifo. With all that is queued it ends 95.0 s from now; "
+        "no plan can end before 90.0 s, so at most 5.6 % are lost"
+    )
+
+
+def test_plan_sends_what_submit_would(cli: Cli, api: FakeApi) -> None:
+    options = ("-p", "depth=4", "--policy", "priority", "--strategy", "heft", "--priority", "3")
+
+    assert cli("plan", QUICKSTART, *options).exit_code == 0
+    cli("submit", QUICKSTART, *options)
+
+    planned, submitted = (json.loads(r.content) for r in api.requests if r.method == "POST")
+    assert planned == {key: submitted[key] for key in planned}
+    assert (planned["parameters"], planned["strategy"]) == ({"depth": 4}, "heft")
+    assert set(submitted) - set(planned) == {"name", "labels"}
+
+
+def test_plan_as_json_is_the_answer(cli: Cli) -> None:
+    assert json.loads(cli("plan", QUICKSTART, "--json").stdout) == plan_info()
+
+
+def test_plan_warns_of_what_cannot_be_planned(cli: Cli, api: FakeApi) -> None:
+    nothing = {"tasks": [], "start": None, "finish": None, "finish_low": None, "finish_high": None, "gap": None,
+               "makespan_seconds": None, "lower_bound_seconds": None}  # fmt: skip
+    left = [{"path": "fit", "reason": "no node has 64 cores"}]
+    api.answers["plans"] = plan_info(**nothing, unplannable=left)
+
+    result = cli("plan", QUICKSTART)
+
+    assert result.exit_code == 0
+    assert result.stderr == "warning: task fit cannot be planned: no node has 64 cores\n"
+    assert result.stdout.splitlines()[0] == "no task can be planned"
+    assert "when it is done cannot be told" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"optimal": True}, "it ends 95.0 s from now: proved optimal"),
+        ({"gap": None}, "it ends 95.0 s from now"),
+        ({"queue": {"tasks_before": 1, "tasks_running": 0}}, "1 task of other runs before it"),
+        ({"queue": {"tasks_before": 0, "tasks_running": 0}}, "nothing before it"),
+        ({"finish_high": "2026-11-23T12:00:00Z"}, "to 2026-11-23 12:00) UTC"),
+    ],
+)
+def test_plan_says_how_good_it_is(cli: Cli, api: FakeApi, changes: dict[str, Any], said: str) -> None:
+    api.answers["plans"] = plan_info(**changes)
+    assert said in cli("plan", QUICKSTART).stdout
+
+
+def test_plan_refuses_a_parameter_that_the_pipeline_has_not(cli: Cli, api: FakeApi) -> None:
+    assert cli("plan", QUICKSTART, "-p", "dept=4").exit_code == 1
+    assert api.requests == []
+
+
+def lines_of(**changes: Any) -> list[str]:
+    task = {
+        **task_info("r", "fit", state="READY", attempt=0, node=None, reason="no node has room now."),
+        **changes,
+    }
+    return [line.strip() for line in explain_task({"attempts": [], "pending": None, **task}).splitlines()]
+
+
+def test_explain_tells_what_a_task_waits_for_and_what_would_change_it() -> None:
+    pending = {
+        "waits_for": [
+            {"path": "load", "state": "RUNNING", "node": "n1", "expected_end_at": "2026-11-20T12:04:10Z"},
+            {"path": "clean", "state": "READY", "node": None, "expected_end_at": None},
+        ],
+        "nodes": [
+            {"node": "n1", "code": "cpu_booked", "text": "0.5 of 2 cores free, needs 1.5", "lasting": False},
+            {"node": "n2", "code": "label", "text": "label zone=us, needs eu", "lasting": True},
+            {"node": "n3", "code": None, "text": "has room for it now", "lasting": False},
+        ],
+        "changes": [{"kind": "time", "text": "when load has ended", "node": "n1", "at": None}],
+    }
+    expected = {
+        "expected_node": "n3",
+        "expected_start_at": "2026-11-20T12:04:10Z",
+        "expected_end_at": "2026-11-20T12:04:31.5Z",
+    }
+    assert lines_of(pending=pending, effort_flops=None, **expected) == [
+        "fit: READY",
+        "why: no node has room now.",
+        "expected: on n3 from about 12:04:10 to 12:04:31 UTC",
+        "waits for: load (RUNNING on n1, until about 12:04:10 UTC)",
+        "waits for: clean (READY)",
+        "the nodes:",
+        "node  could take it  why",
+        "n1    not now        0.5 of 2 cores free, needs 1.5",
+        "n2    never          label zone=us, needs eu",
+        "n3    now            has room for it now",
+        "what would change it:",
+        "- when load has ended",
+    ]
+
+
+def test_explain_shows_what_each_candidate_would_have_cost() -> None:
+    costs = {"run_seconds": 4.1, "run_low": 3.2, "run_high": 5.64, "transfer_seconds": 0.8, "wait_seconds": None,
+             "finish_seconds": 4.9, "load": 0.25}  # fmt: skip
+    attempt = {
+        "attempt": 1, "node": "n2", "state": "RUNNING", "reason": "ends first", "predicted_seconds": 4.1,
+        "predicted_low": 3.2, "predicted_high": 5.6, "prediction_level": 0.8, "prediction_basis": "learned",
+        "prediction_samples": 4,
+        "candidates": [
+            {"node": "n1", "scores": {}, "exclusion": {"node": "n1", "code": "label", "text": "label zone=us, needs eu"}},
+            {"node": "n2", "scores": costs, "exclusion": None},
+        ],
+    }  # fmt: skip
+    lines = lines_of(state="RUNNING", attempts=[attempt])
+    assert "predicted: 4.1 s (80 %: 3.2 to 5.6; learned from 4 runs)" in lines
+    table = [columns(line) for line in lines[-3:]]
+    assert table[0] == ["node", "run (80 %)", "transfer", "wait", "finish", "load", "out because"]
+    assert table[1] == ["n1", "-", "-", "-", "-", "-", "label zone=us, needs eu"]
+    assert table[2] == ["*", "n2", "4.1 (3.2 to 5.6)", "0.8", "-", "4.9", "0.25"]
