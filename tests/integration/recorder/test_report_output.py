@@ -113,10 +113,10 @@ def test_the_page_stands_alone(filled: Engine) -> None:
     assert {reference[1:] for reference in reader.references} <= set(reader.ids)
 
 
-def test_the_page_has_three_plots_with_text_alternatives(filled: Engine) -> None:
+def test_the_page_has_four_plots_with_text_alternatives(filled: Engine) -> None:
     with filled.connect() as connection:
         page, _ = page_of(connection)
-    assert len(re.findall(r'<div role="img" aria-label="[^"]{40,}"><svg', page)) == 3
+    assert len(re.findall(r'<div role="img" aria-label="[^"]{40,}"><svg', page)) == 4
     assert page.count("wave 1 (6)") == 1
     assert page.count("wave 3 (6)") == 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nodewise.recorder.reports.build import Report, Wave
 from nodewise.recorder.reports.lanes import Lane, lanes_of
-from nodewise.recorder.reports.wording import duration
+from nodewise.recorder.reports.wording import duration, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,12 @@ _KINDS: Final = {
     "evaluation": "#009e73",
     "inference": "#cc79a7",
     "other": "#8a8a8a",
+}
+_BASES: Final[Mapping[str | None, tuple[str, str]]] = {
+    "prior": ("#e69f00", "from size and node only"),
+    "pooled": ("#56b4e9", "from other tasks and nodes"),
+    "learned": ("#0072b2", "from earlier runs of its kind there"),
+    None: ("#8a8a8a", "by a release without ranges"),
 }
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -72,7 +78,12 @@ def draw_all(report: Report) -> Sequence[Plot]:
     import matplotlib as mpl  # noqa: PLC0415 - half a second that only a page with plots should cost
 
     with mpl.rc_context(_STYLE):
-        drawn = (draw_pipelines(report), draw_levels(report), draw_gantt(report))
+        drawn = (
+            draw_pipelines(report),
+            draw_levels(report),
+            draw_gantt(report),
+            draw_predictions(report),
+        )
     return tuple(plot for plot in drawn if plot is not None)
 
 
@@ -171,6 +182,43 @@ def draw_gantt(report: Report) -> Plot | None:
         f"over {duration((end - start).total_seconds())}; the table of tasks has the start and the end of each task's latest attempt.",
         svg=_svg(figure, "gantt"),
         note=f"The first {len(spans)} attempts; {more} more are not drawn." if more else "",
+    )
+
+
+def draw_predictions(report: Report) -> Plot | None:
+    """Actual against predicted run times, on logarithmic axes; on the diagonal a prediction was right."""
+    rows = [
+        row
+        for row in report.outcomes
+        if _number(row["predicted_seconds"]) > 0 < _number(row["actual_seconds"])
+    ]
+    if not rows:
+        return None
+    shown = rows[-MAX_POINTS:]
+    figure, axes = _figure(height=5.2)
+    for basis, (colour, label) in _BASES.items():
+        points = [
+            (row["predicted_seconds"], row["actual_seconds"])
+            for row in shown
+            if row["prediction_basis"] == basis
+        ]
+        if points:
+            axes.scatter(*zip(*points, strict=True), s=14, color=colour, alpha=0.7, linewidths=0, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.axline((1.0, 1.0), (10.0, 10.0), color="#5b6475", linestyle=(0, (3, 3)), linewidth=1)
+    axes.set_xlabel("predicted seconds")
+    axes.set_ylabel("actual seconds")
+    _legend(axes)
+    held = [row["held"] for row in rows if row["held"] is not None]
+    within = f"{percent(sum(map(bool, held)) / len(held))} of them" if held else "none"
+    return Plot(
+        name="predictions",
+        title="Predicted and actual run times",
+        description=f"Points of {len(shown)} attempts that succeeded, actual against predicted run time; "
+        f"{within} lay within the range that was named before.",
+        svg=_svg(figure, "predictions"),
+        note=f"The last {len(shown)} of {len(rows)}." if len(rows) > len(shown) else "",
     )
 
 
