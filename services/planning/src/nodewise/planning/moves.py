@@ -60,7 +60,7 @@ def swap_nodes(instance: Instance, solution: Solution, rng: Random) -> Neighbour
     order = solution.order[:]
     i, j = sorted((order.index(a), order.index(b)))
     order[i], order[j] = order[j], order[i]
-    return _parents_first(instance, order), nodes
+    return parents_first(instance, order), nodes
 
 
 def renew_window(instance: Instance, solution: Solution, rng: Random) -> Neighbour:
@@ -73,7 +73,7 @@ def renew_window(instance: Instance, solution: Solution, rng: Random) -> Neighbo
         nodes[task] = ANY
     rng.shuffle(window)
     order = solution.order[:at] + window + solution.order[at + size :]
-    return _parents_first(instance, order), nodes
+    return parents_first(instance, order), nodes
 
 
 def _reinsert(instance: Instance, solution: Solution, rng: Random, tasks: Sequence[int]) -> Neighbour:
@@ -102,7 +102,7 @@ def _range(instance: Instance, order: Sequence[int], task: int) -> tuple[int, in
     return low, high
 
 
-def _parents_first(instance: Instance, order: Sequence[int]) -> list[int]:
+def parents_first(instance: Instance, order: Sequence[int]) -> list[int]:
     """The order, each task preceded by those of its ancestors that came too late."""
     done: set[int] = set(instance.fixed)
     found: list[int] = []
