@@ -36,9 +36,10 @@ def predictor(model: Model) -> Callable[[TaskFacts, Node], Prediction]:
 
     def predict(task: TaskFacts, node: Node, /) -> Prediction:
         asked = query(task, node)
-        if asked not in known:
-            known[asked] = model.predict(asked)
-        return known[asked]
+        found = known.get(asked)
+        if found is None:
+            found = known[asked] = model.predict(asked)
+        return found
 
     return predict
 

@@ -1,6 +1,7 @@
 """The strategies of runs that are planned as a whole: the scheduler has planned, the placer carries it out.
 
-A planner (`nodewise.planning`) and the strategy that carries out its plans have one name. All of them do the same.
+A planner (`nodewise.planning`) and the strategy that carries out its plans have one name and one summary; a test compares
+them, since to import planners is to load solvers, which no placer needs. All of these strategies do the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,6 @@ from nodewise.placer.placement import (
     no_room,
     placement,
 )
-from nodewise.planning import cpop, eft, fastest_node, heft, max_min, min_min, peft, portfolio, sufferage
 
 _NOTICEABLE: Final = 0.05
 """Seconds of transfer that are worth a word."""
@@ -92,46 +92,55 @@ def _finish(cost: Cost) -> float:
 
 
 class Heft(Planned):
-    name, summary = heft.Heft.name, heft.Heft.summary
+    name = "heft"
+    summary = "longest way to the end first, each task where it finishes first"
 
 
 class Peft(Planned):
-    name, summary = peft.Peft.name, peft.Peft.summary
+    name = "peft"
+    summary = "like heft, but a node counts with what its choice makes of the tasks behind"
 
 
 class Cpop(Planned):
-    name, summary = cpop.Cpop.name, cpop.Cpop.summary
+    name = "cpop"
+    summary = "the critical path together on its fastest node, the rest where it finishes first"
 
 
 class MinMin(Planned):
-    name, summary = min_min.MinMin.name, min_min.MinMin.summary
+    name = "min_min"
+    summary = "of the ready tasks, the one that can finish first"
 
 
 class MaxMin(Planned):
-    name, summary = max_min.MaxMin.name, max_min.MaxMin.summary
+    name = "max_min"
+    summary = "of the ready tasks, the one whose best finish is the latest"
 
 
 class Sufferage(Planned):
-    name, summary = sufferage.Sufferage.name, sufferage.Sufferage.summary
+    name = "sufferage"
+    summary = "of the ready tasks, the one that loses most without its best node"
 
 
 class FastestNode(Planned):
-    name, summary = fastest_node.FastestNode.name, fastest_node.FastestNode.summary
+    name = "fastest_node"
+    summary = "everything on the one node that is fastest for all"
 
 
 class OwnFastestNode(Planned):
-    name, summary = fastest_node.OwnFastestNode.name, fastest_node.OwnFastestNode.summary
+    name = "own_fastest_node"
+    summary = "each task on its own fastest node, busy or not"
 
 
 class Eft(Planned):
-    name, summary = eft.Eft.name, eft.Eft.summary
-
-
-class Portfolio(Planned):
-    name, summary = portfolio.Portfolio.name, portfolio.Portfolio.summary
+    name = "eft"
+    summary = "the pipeline with the least work left first, each task where it finishes first"
 
 
 class Exact(Planned):
-    # The planner's own words, but not its module: that loads solvers, which no placer needs.
     name = "exact"
     summary = "the optimum, proved, if the time is enough (small problems); else the portfolio's plan or a better one"
+
+
+class Portfolio(Planned):
+    name = "portfolio"
+    summary = "the best plan of all others, then improved by search"
