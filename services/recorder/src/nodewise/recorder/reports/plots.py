@@ -197,13 +197,12 @@ def draw_predictions(report: Report) -> Plot | None:
     shown = rows[-MAX_POINTS:]
     figure, axes = _figure(height=5.2)
     for basis, (colour, label) in _BASES.items():
-        points = [
-            (row["predicted_seconds"], row["actual_seconds"])
-            for row in shown
-            if row["prediction_basis"] == basis
-        ]
+        points = [row for row in shown if row["prediction_basis"] == basis]
+        predicted, actual = (
+            [_number(row[f"{what}_seconds"]) for row in points] for what in ("predicted", "actual")
+        )
         if points:
-            axes.scatter(*zip(*points, strict=True), s=14, color=colour, alpha=0.7, linewidths=0, label=label)
+            axes.scatter(predicted, actual, s=14, color=colour, alpha=0.7, linewidths=0, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.axline((1.0, 1.0), (10.0, 10.0), color="#5b6475", linestyle=(0, (3, 3)), linewidth=1)
