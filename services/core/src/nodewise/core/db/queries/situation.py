@@ -131,7 +131,7 @@ def _open_run(run: Row[Any], rows: Sequence[Row[Any]], specs: Mapping[TaskRef, T
         else:
             tasks.append(_open_task(row, state, specs[_ref(row)]))
     return OpenRun(
-        id=RunId(run.id),
+        id=RunId(str(run.id)),
         submitted_at=run.submitted_at,
         policy=run.policy,
         strategy=run.strategy,
