@@ -26,6 +26,7 @@ from nodewise.core.settings import Settings
 from nodewise.placer.dispatch import Dispatcher
 from nodewise.placer.jobs import JobBuilder
 from nodewise.placer.service import Placer
+from nodewise.scheduler.loading import Loader
 from nodewise.scheduler.service import Scheduler
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_node, insert_run, insert_task
@@ -74,10 +75,11 @@ def make_scheduler(engine: Engine, settings: Settings, *, clock: Clock = wall_cl
     client = redis.Redis.from_url(settings.redis_url)
     return Scheduler(
         engine=engine,
-        redis=client,
         waker=Waker(create_app("test", settings), client),
         settings=settings,
         policies=plugins.policies(),
+        planners=plugins.planners(),
+        loader=Loader(redis=client, settings=settings, planners=plugins.planners().keys()),
         rng=Random(1),
         clock=clock,
     )

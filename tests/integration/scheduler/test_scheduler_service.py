@@ -113,7 +113,7 @@ def test_placers_are_woken_once_for_many_admissions(engine: Engine, settings: Se
     scheduler = make_scheduler(engine, settings)
     scheduler.look()
     scheduler.look()
-    assert scheduler.redis.llen("placer") == 1
+    assert scheduler.loader.redis.llen("placer") == 1
 
 
 def test_admission_goes_on_without_redis(engine: Engine, settings: Settings) -> None:

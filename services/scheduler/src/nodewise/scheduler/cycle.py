@@ -13,10 +13,31 @@ from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import TaskRef
 from nodewise.core.ports import Policy, PolicyContext
 from nodewise.scheduler.orders import merged, ordered, turns
-from nodewise.scheduler.snapshot import Admission, AdmittedTask, Plan, Queued, Snapshot
+from nodewise.scheduler.planned import Ahead, look_ahead, split, staged
+from nodewise.scheduler.snapshot import (
+    Admission,
+    AdmittedTask,
+    LastPlan,
+    Plan,
+    Planning,
+    Queued,
+    Snapshot,
+)
+from nodewise.scheduler.waits import Waits
 from nodewise.scheduler.walk import QUEUED, Walk
 
-__all__ = ["QUEUED", "Admission", "AdmittedTask", "Plan", "Queued", "Snapshot", "merged", "plan"]
+__all__ = [
+    "QUEUED",
+    "Admission",
+    "AdmittedTask",
+    "LastPlan",
+    "Plan",
+    "Planning",
+    "Queued",
+    "Snapshot",
+    "merged",
+    "plan",
+]
 
 REFRESHED_TEXTS: Final = 200
 """So many tasks at the head of the queue get a new sentence when only its figures changed; the others keep theirs
@@ -38,15 +59,17 @@ def plan(
     *,
     max_admitted: int,
     ageing: timedelta = timedelta(hours=1),
+    planning: Planning | None = None,
 ) -> Plan:
-    """Decide who may be placed now and why the others wait. Near-linear in the queue.
+    """Decide who may be placed now and why the others wait. Near-linear in the queue, plus what planning costs.
 
     Args:
-        snapshot: What waits, what is admitted, the cluster.
+        snapshot: What waits, what is admitted, what runs, the cluster.
         policies: All installed policies by name; each run names its own.
-        context: Time and chance, handed to the policies.
+        context: Time, chance, and what is believed, handed to the policies and planners.
         max_admitted: How many tasks may be ADMITTED at a time, those of earlier cycles included.
         ageing: Who has waited longer goes before everybody else, whatever the policies say.
+        planning: How runs whose strategy is a planner are planned; None: their tasks are admitted one by one, too.
     """
     # 1. Who is in back-off rests.
     reasons = _resting(snapshot.queue, context.now)
@@ -54,15 +77,32 @@ def plan(
     # 2. Each policy orders its own tasks; one that is unknown or fails holds up only these.
     orders, unordered = ordered(awake, policies, context)
     reasons.update(unordered)
-    # 3. What was admitted earlier takes its room first; then walk along the merged order and admit what fits.
+    # 3. What is left of the runs that are planned is planned again.
+    planned, others = split(orders, snapshot.runs, planning)
+    stages = staged(
+        snapshot.runs, planned, policies, unordered=unordered.keys(), now=context.now, ageing=ageing
+    )
+    ahead = Ahead() if planning is None else look_ahead(snapshot, stages, context, planning)
+    # 4. What was admitted earlier takes its room first; then walk along the merged order and admit what fits.
     walk = Walk(snapshot, context, max_admitted=max_admitted)
-    for turn in turns(list(orders.values()), {}, now=context.now, ageing=ageing):
-        refused = walk.offer(turn)
-        if refused is not None:
-            reasons[turn.task.ref] = refused
-    # 4. Say what changed.
-    waiting = Counter(reason.code for reason in reasons.values())
-    return Plan(admitted=tuple(walk.admitted), reasons=_changed(snapshot.queue, reasons), waiting=waiting)
+    by_ref = {task.ref: task for order in planned.values() for task in order}
+    due = [by_ref.pop(ref) for ref in ahead.due if ref in by_ref]
+    refused: dict[TaskRef, Reason] = {}
+    for turn in turns([*others, due], ahead.due, now=context.now, ageing=ageing):
+        found = walk.offer(turn)
+        if found is not None:
+            refused[turn.task.ref] = found
+    # 5. Say of the others why they wait, as far as it changed.
+    waits = Waits(snapshot, ahead, walk.room, context)
+    waiting = [task for task in due if task.ref in refused]
+    reasons |= refused | dict(waits.reasons([*waiting, *by_ref.values()], refused))
+    return Plan(
+        admitted=tuple(walk.admitted),
+        reasons=_changed(snapshot.queue, reasons),
+        waiting=Counter(reason.code for reason in reasons.values()),
+        expected=ahead.tasks,
+        memory=ahead.last,
+    )
 
 
 def _resting(queue: Sequence[Queued], now: datetime) -> dict[TaskRef, Reason]:

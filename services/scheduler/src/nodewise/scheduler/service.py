@@ -1,25 +1,23 @@
 """The scheduler's look at the rows: load a snapshot, let `cycle.plan` decide, write what it says, wake the placers."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-import redis
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Connection, Engine
 
-from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
 from nodewise.core.db.queries.queue import (
     last_position,
-    load_admitted,
-    load_ready,
     lock_ready,
     try_lock_cycle,
+    update_expected,
     update_reasons,
 )
 from nodewise.core.lifecycle import TaskEvent, TaskState
@@ -27,22 +25,38 @@ from nodewise.core.messages import WAKE_PLACER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import TaskRef
-from nodewise.core.model.task import TaskSpec
-from nodewise.core.ports import Policy, PolicyContext
+from nodewise.core.model.problem import Planner
+from nodewise.core.ports import Policy
 from nodewise.core.settings import Settings
-from nodewise.scheduler.cycle import Admission, AdmittedTask, Plan, Queued, Snapshot, plan
+from nodewise.scheduler.cycle import Admission, LastPlan, Plan, Planning, Snapshot, plan
+from nodewise.scheduler.expected import Expectation, expectations, news
+from nodewise.scheduler.loading import Loader
 
 BATCHES_ADMITTED: Final = 4
 """So many placement batches may be ADMITTED at a time: enough to keep placers busy, few enough to stay reorderable."""
 
 ADMITTED: Final = Reason(code=ReasonCode.ADMITTED, text="a node has room; a placer takes it next")
 
+_SEARCH_SHARE: Final = 0.01
+"""A search for a better plan takes at most this share of what the last plan still has to run: nothing starts meanwhile."""
+
 _QUEUE = Gauge("nodewise_queue_tasks", "READY tasks after a cycle, by why they wait.", ["reason"])
 _OLDEST = Gauge(
     "nodewise_queue_oldest_wait_seconds", "How long the longest-waiting READY task has been ready."
 )
 _ADMITTED = Counter("nodewise_admitted_total", "Tasks admitted.")
+_PLANNING = Histogram(
+    "nodewise_planning_seconds", "Duration of a decision while there are runs to be planned."
+)
 _log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What one look leaves to the next. Losing it costs a new plan."""
+
+    last: LastPlan = field(default_factory=LastPlan)
+    told: dict[TaskRef, Expectation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +64,15 @@ class Scheduler:
     """The edges of the cycle. Safe to run in several processes: one cycle is active at a time."""
 
     engine: Engine
-    redis: "redis.Redis"
     waker: Waker
     settings: Settings
     policies: Mapping[str, Policy]
+    planners: Mapping[str, Planner]
+    loader: Loader
     rng: Random
     clock: Callable[[], datetime]
-    specs: dict[TaskRef, TaskSpec] = field(default_factory=dict)
-    """Specs decoded by earlier cycles."""
+    stopwatch: Callable[[], float] = time.monotonic
+    _kept: _Kept = field(default_factory=_Kept)
 
     def look(self) -> bool:
         """One cycle; True when there is more to do right now (never: a change of the rows wakes us)."""
@@ -65,30 +80,53 @@ class Scheduler:
             if not try_lock_cycle(connection):
                 return False
             now = self.clock()
-            snapshot = self._snapshot(connection, now)
-            decided = plan(
-                snapshot,
-                self.policies,
-                PolicyContext(now=now, rng=self.rng),
-                max_admitted=BATCHES_ADMITTED * self.settings.placement_batch,
-            )
+            snapshot = self.loader.snapshot(connection, now)
+            decided = self._decided(connection, snapshot, now)
             admitted = _admit(connection, decided.admitted, now)
             update_reasons(connection, decided.reasons)
+            told = self._tell(connection, decided, snapshot)
+        self._kept.last, self._kept.told = decided.memory, told
         _measure(snapshot, decided, now)
         self._announce(admitted, decided)
         return False
 
-    def _snapshot(self, connection: Connection, now: datetime) -> Snapshot:
-        cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
-        queue = tuple(
-            Queued(task=row.task, not_before=row.not_before, reason=row.reason)
-            for row in load_ready(connection, self.specs)
+    def _decided(self, connection: Connection, snapshot: Snapshot, now: datetime) -> Plan:
+        started = self.stopwatch()
+        decided = plan(
+            snapshot,
+            self.policies,
+            self.loader.context(connection, snapshot.cluster, now=now, rng=self.rng),
+            max_admitted=BATCHES_ADMITTED * self.settings.placement_batch,
+            ageing=self.settings.ageing,
+            planning=self._planning(started + self._search_seconds(now)),
         )
-        admitted = tuple(
-            AdmittedTask(ref=row.ref, spec=row.spec, allowed_nodes=row.allowed_nodes)
-            for row in load_admitted(connection)
+        if snapshot.runs:
+            _PLANNING.observe(self.stopwatch() - started)
+        return decided
+
+    def _planning(self, until: float) -> Planning:
+        return Planning(
+            planners=self.planners,
+            objective=self.settings.objective,
+            link_mib_per_s=self.settings.link_mib_per_s,
+            horizon=self.settings.planning_horizon,
+            out_of_time=lambda: self.stopwatch() > until,
+            memory=self._kept.last,
         )
-        return Snapshot(queue=queue, cluster=cluster, admitted=admitted)
+
+    def _search_seconds(self, now: datetime) -> float:
+        last = self._kept.last.plan
+        if last is None or not last.tasks:
+            return self.settings.planning_seconds
+        left = max(task.end for task in last.tasks.values()) - now
+        return min(self.settings.planning_seconds, max(left, timedelta()).total_seconds() * _SEARCH_SHARE)
+
+    def _tell(self, connection: Connection, decided: Plan, snapshot: Snapshot) -> dict[TaskRef, Expectation]:
+        """Write where and when planned tasks are expected; return what their rows say now."""
+        expected, told = expectations(decided.expected, snapshot.runs), self._kept.told
+        changed = news(expected, told, snapshot.runs)
+        update_expected(connection, {ref: at and (at.node, at.start, at.end) for ref, at in changed.items()})
+        return {ref: changed.get(ref) or told[ref] for ref in expected}
 
     def _announce(self, admitted: int, decided: Plan) -> None:
         if not admitted:

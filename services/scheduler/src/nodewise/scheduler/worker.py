@@ -14,6 +14,7 @@ from nodewise.core.messaging.loop import WakeLoop, accept_wake
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
 from nodewise.core.telemetry import configure_logging, serve_metrics
+from nodewise.scheduler.loading import Loader
 from nodewise.scheduler.service import Scheduler
 
 
@@ -21,10 +22,11 @@ def create_scheduler(settings: Settings, app: Celery, client: "redis.Redis") -> 
     """Wire the scheduler to the servers that the settings name; connects to none of them yet."""
     return Scheduler(
         engine=create_database(settings, pool_size=2, name="nodewise-scheduler"),
-        redis=client,
         waker=Waker(app, client),
         settings=settings,
         policies=plugins.policies(),
+        planners=plugins.planners(),
+        loader=Loader(redis=client, settings=settings, planners=plugins.planners().keys()),
         rng=Random(settings.seed),  # noqa: S311 - chance for a policy, not a secret
         clock=lambda: datetime.now(UTC),
     )

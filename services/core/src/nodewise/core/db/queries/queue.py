@@ -77,6 +77,22 @@ RETURNING t.run_id
 """)
 
 
+_UPDATE_EXPECTED = text("""
+WITH wanted AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
+        run_id uuid, path text, node text, start_at timestamptz, end_at timestamptz)
+), free AS (
+    SELECT t.run_id, t.path, w.node, w.start_at, w.end_at
+    FROM tasks AS t JOIN wanted AS w USING (run_id, path)
+    WHERE t.state IN ('WAITING', 'READY', 'ADMITTED')
+      AND (t.expected_node, t.expected_start_at, t.expected_end_at) IS DISTINCT FROM (w.node, w.start_at, w.end_at)
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+)
+UPDATE tasks AS t SET expected_node = free.node, expected_start_at = free.start_at, expected_end_at = free.end_at
+FROM free WHERE t.run_id = free.run_id AND t.path = free.path
+""")
+
+
 def try_lock_cycle(connection: Connection) -> bool:
     """Become the one active scheduler until this transaction ends; False: another one is."""
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SCHEDULER_LOCK}))
@@ -160,3 +176,21 @@ def update_reasons(connection: Connection, reasons: Mapping[TaskRef, Reason]) ->
         for ref, reason in sorted(reasons.items())
     ]
     return len(connection.execute(_UPDATE_REASONS, {"rows": json.dumps(rows)}).all())
+
+
+def update_expected(
+    connection: Connection, expected: Mapping[TaskRef, tuple[NodeName, datetime, datetime] | None]
+) -> None:
+    """Say where, from when and until when tasks that have not started are planned; None: they are not. One statement."""
+    if not expected:
+        return
+    rows = [
+        {"run_id": ref.run_id, "path": ref.path}
+        | (
+            {}
+            if planned is None
+            else {"node": planned[0], "start_at": planned[1].isoformat(), "end_at": planned[2].isoformat()}
+        )
+        for ref, planned in sorted(expected.items())
+    ]
+    connection.execute(_UPDATE_EXPECTED, {"rows": json.dumps(rows)})
