@@ -14,6 +14,7 @@ from nodewise.core.messaging.wake import flag
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
 from nodewise.core.model.resources import Resources
 from tests.integration.api.conftest import Api
+from tests.support.fake_api import PREDICTED
 from tests.support.rows import NOW, insert_attempt, insert_node, insert_run, insert_task
 
 SOME_ID = "0b8d5a0e-6a1f-4c1e-9d53-2f6f6f1c7a11"
@@ -133,6 +134,10 @@ def test_tasks_show_where_they_ran_and_why(api: Api, engine: Engine) -> None:
             failures=1,
             started_at=NOW + timedelta(seconds=2),
             finished_at=NOW + timedelta(seconds=5),
+            input_bytes=8e6,
+            expected_node="n3",
+            expected_start_at=NOW,
+            expected_end_at=NOW + timedelta(seconds=4),
             outputs=encode(
                 TaskOutputs(
                     parameters={"accuracy": 0.9},
@@ -144,11 +149,17 @@ def test_tasks_show_where_they_ran_and_why(api: Api, engine: Engine) -> None:
         candidates = [{"node": "n3", "scores": {"load": 0.5}, "exclusion": None}]
         insert_attempt(
             connection, run_id, "train", "n3", attempt=2, state="SUCCEEDED", reason="least loaded",
-            candidates=candidates, strategy="random",
+            candidates=candidates, strategy="random", **PREDICTED,
         )  # fmt: skip
     [task] = api.http.get(f"/v1/runs/{run_id}/tasks").json()["items"]
     assert (task["node"], task["why_node"], task["strategy"]) == ("n3", "least loaded", "random")
     assert (task["waited_seconds"], task["ran_seconds"]) == (2.0, 3.0)
+    assert {key: task[key] for key in PREDICTED} == PREDICTED
+    assert (task["input_bytes"], task["expected_node"]) == (8e6, "n3")
+    assert (task["expected_start_at"], task["expected_end_at"]) == (
+        "2026-01-01T12:00:00Z",
+        "2026-01-01T12:00:04Z",
+    )
     assert task["resources"] == {"millicores": 100, "memory_mib": 10, "gpus": 0}
     assert task["outputs"]["parameters"] == {"accuracy": 0.9}
     assert task["outputs"]["artifacts"]["model"]["uri"].startswith("store://file/")
@@ -161,6 +172,8 @@ def test_tasks_show_where_they_ran_and_why(api: Api, engine: Engine) -> None:
         (2, "SUCCEEDED", None),
     ]
     assert told["attempts"][1]["candidates"] == candidates
+    assert {key: told["attempts"][1][key] for key in PREDICTED} == PREDICTED
+    assert {told["attempts"][0][key] for key in PREDICTED} == {None}
 
 
 def test_a_waiting_task_waits_until_now_and_has_no_node(api: Api) -> None:

@@ -95,3 +95,52 @@ def test_a_booking_needs_its_attempt(engine: Engine) -> None:
     }
     with pytest.raises(IntegrityError), transaction(engine) as connection:
         connection.execute(insert(schema.bookings).values(row))
+
+
+@pytest.mark.parametrize(
+    ("columns", "rule"),
+    [
+        (
+            {"predicted_seconds": 5.0, "predicted_low": 6.0, "predicted_high": 9.0},
+            "predicted_within_interval",
+        ),
+        (
+            {"predicted_seconds": 5.0, "predicted_low": 1.0, "predicted_high": 4.0},
+            "predicted_within_interval",
+        ),
+        (
+            {"predicted_memory_mib": 5.0, "predicted_memory_low": 6.0, "predicted_memory_high": 9.0},
+            "memory_within_interval",
+        ),
+        ({"prediction_level": 80.0}, "level_is_a_share"),
+        ({"prediction_basis": "guess"}, "prediction_basis_is_known"),
+        ({"prediction_samples": -1}, "samples_not_negative"),
+    ],
+)
+def test_a_prediction_that_contradicts_itself_is_refused(
+    engine: Engine, columns: dict[str, object], rule: str
+) -> None:
+    with transaction(engine) as connection:
+        run_id = insert_run(connection)
+        insert_task(connection, run_id, "a")
+        insert_node(connection, "n1", Resources(millicores=1000))
+        insert_attempt(connection, run_id, "a", "n1", attempt=1, state="LOST", predicted_seconds=5.0)
+    with pytest.raises(IntegrityError, match=rule), transaction(engine) as connection:
+        insert_attempt(connection, run_id, "a", "n1", attempt=2, **columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rule"),
+    [
+        ({"input_bytes": -1.0}, "input_bytes_not_negative"),
+        (
+            {"expected_start_at": NOW, "expected_end_at": NOW.replace(year=2025)},
+            "expected_end_after_start",
+        ),
+    ],
+)
+def test_a_task_of_impossible_size_or_time_is_refused(
+    engine: Engine, columns: dict[str, object], rule: str
+) -> None:
+    with pytest.raises(IntegrityError, match=rule), transaction(engine) as connection:
+        insert_task(connection, insert_run(connection), "a", **columns)
