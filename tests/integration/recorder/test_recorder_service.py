@@ -91,10 +91,15 @@ def test_an_end_whose_start_was_never_heard_counts(world: World) -> None:
 def test_the_same_heartbeat_twice_changes_nothing_the_second_time(world: World) -> None:
     run_id = world.submit(CHAIN)
     key = world.place(run_id, "prepare")
-    end = world.hear(report(key, "SUCCEEDED"))
-    events = world.one("SELECT count(*) FROM events")
+    world.clock.forward(5)
+    end = world.hear(report(key, "SUCCEEDED", started_at=after(1), finished_at=after(4), peak_memory_mib=70))
+    written = "SELECT (SELECT count(*) FROM events), (SELECT jsonb_agg(e) FROM runtime_estimates AS e)"
+    once = world.one(written)
     world.recorder.on_heartbeat(end)
-    assert world.one("SELECT count(*) FROM events") == events
+    assert world.one(written) == once
+    with world.engine.connect() as connection:
+        beliefs = load_beliefs(connection)
+    assert [samples.seen for samples in (*beliefs.seconds.values(), *beliefs.memory.values())] == [1, 1]
     assert world.agents.forgotten == [key, key]
 
 
