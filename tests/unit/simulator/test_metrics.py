@@ -1,8 +1,6 @@
-import pytest
-
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.problem import Assignment, Objective, TaskId
-from nodewise.simulator.metrics import Figures, figures, gaps, is_optimal, lower_bounds
+from nodewise.core.model.problem import Assignment, TaskId
+from nodewise.simulator.metrics import Figures, figures
 from nodewise.simulator.scenario import Outcome
 from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task
 
@@ -23,20 +21,3 @@ def test_nothing_to_do_takes_no_time() -> None:
     problem = a_scenario([a_node()]).truth
     nothing = figures(problem, Outcome(assignments={}, ready_at={}))
     assert nothing == Figures(makespan=0.0, mean_flow=0.0, mean_wait=0.0)
-    assert is_optimal(Objective.BALANCED, gaps(nothing, lower_bounds(problem)))
-
-
-def test_a_gap_needs_a_bound() -> None:
-    found = Figures(makespan=12.0, mean_flow=3.0, mean_wait=0.0)
-    assert gaps(found, {"makespan": 10.0, "mean_flow": None}) == {
-        "makespan": pytest.approx(0.2),
-        "mean_flow": None,
-    }
-    assert gaps(found, {"makespan": 0.0}) == {"makespan": None}
-
-
-def test_optimal_is_what_the_objective_asks() -> None:
-    gap = {"makespan": 0.0, "mean_flow": 0.5}
-    assert is_optimal(Objective.MAKESPAN, gap)
-    assert not is_optimal(Objective.MEAN_FLOW, gap)
-    assert not is_optimal(Objective.BALANCED, gap)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from nodewise.core.model.problem import Planner
 from nodewise.planning.cpop import Cpop
 from nodewise.planning.eft import Eft
+from nodewise.planning.exact import Exact
 from nodewise.planning.fastest_node import FastestNode, OwnFastestNode
 from nodewise.planning.heft import Heft
 from nodewise.planning.max_min import MaxMin
@@ -27,6 +28,7 @@ PLANNERS: Mapping[str, Planner] = MappingProxyType(
             FastestNode(),
             OwnFastestNode(),
             Eft(),
+            Exact(),
             Portfolio(),
         )
     }

@@ -12,7 +12,6 @@ import numpy as np
 from nodewise.core.model.problem import Objective, Problem
 from nodewise.planning.bounds.area import area, intervals
 from nodewise.planning.bounds.flow import flows
-from nodewise.planning.bounds.linear import linear
 from nodewise.planning.bounds.paths import relax
 from nodewise.planning.instance import Instance, index
 
@@ -55,6 +54,9 @@ def bounds_of(instance: Instance, *, thorough: bool | None = None) -> Bounds:
     busy = area(relaxed, start=first)
     makespans = {"critical path": relaxed.least, "area": first + busy.seconds if busy else 0.0}
     if (relaxed.run.size <= _THOROUGH if thorough is None else thorough) and len(relaxed.run):
+        # Loading scipy takes a quarter of a second: only who solves pays for it.
+        from nodewise.planning.bounds.linear import linear  # noqa: PLC0415
+
         makespans |= {"interval": intervals(relaxed), "linear relaxation": linear(relaxed)}
     tried = {Objective.MAKESPAN: makespans, Objective.MEAN_FLOW: flows(relaxed, busy)}
     which = {what: max(found, key=found.__getitem__) for what, found in tried.items() if found}

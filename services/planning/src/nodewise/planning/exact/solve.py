@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor
+from threading import Event, Thread
+from typing import Self
 
 from ortools.sat.python import cp_model
 
@@ -17,6 +19,8 @@ _FINEST_UNIT = 10**13
 _TIE = 100
 """`score.value` counts the larger ratio a hundred times as much as the sum."""
 _MARGIN = 1e-9
+_PERIOD_S = 0.01
+"""Between two questions whether time is out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +125,26 @@ class Answer:
     proved: bool
 
 
-class _Stop(cp_model.CpSolverSolutionCallback):
-    def __init__(self, out_of_time: Callable[[], bool]) -> None:
-        super().__init__()
-        self._out_of_time = out_of_time
+class _Watch:
+    """Asks whether time is out, and then stops the solver, from a thread of its own: the solver itself seldom asks."""
 
-    def on_solution_callback(self) -> None:
-        if self._out_of_time():
-            self.stop_search()
+    def __init__(self, solver: cp_model.CpSolver, out_of_time: Callable[[], bool]) -> None:
+        self._solver, self._out_of_time = solver, out_of_time
+        self._over = Event()
+        self._thread = Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_PERIOD_S):
+            if self._out_of_time():
+                self._solver.stop_search()
 
 
 def hint(model: Model, plan: PartialPlan) -> None:
@@ -147,7 +163,8 @@ def search(model: Model, *, seconds: float, workers: int, out_of_time: Callable[
     solver.parameters.random_seed = 0
     # One worker is one strategy; with the whole linear relaxation it proves what with less of it takes minutes.
     solver.parameters.linearization_level = 2
-    status = solver.solve(model.cp, _Stop(out_of_time))
+    with _Watch(solver, out_of_time):
+        status = solver.solve(model.cp)
     bound = solver.best_objective_bound
     nodes = [-1] * len(model.instance.ids)
     if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
