@@ -1,6 +1,8 @@
 """Schedulers and placers on a real database with the agents faked, and a cluster of rows to place on."""
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -109,6 +111,29 @@ def make_placer(
         rng=Random(1),
         clock=clock,
     )
+
+
+@contextmanager
+def looking(placers: list[Placer], failures: list[BaseException]) -> Iterator[None]:
+    """All placers look again and again, each in a thread of its own, until the end."""
+    done = threading.Event()
+
+    def look(placer: Placer) -> None:
+        try:
+            while not done.wait(0.005):
+                placer.look()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=look, args=(placer,), daemon=True) for placer in placers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(10)
 
 
 def add_nodes(engine: Engine, **cores: float) -> None:

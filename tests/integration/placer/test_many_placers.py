@@ -1,15 +1,10 @@
 """Done when (5): four placers at once, 500 tasks of 0.1 core, four nodes; nothing overbooked, each task placed once."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from sqlalchemy import Engine
 
 from nodewise.core.db.engine import create_database, transaction
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
-from nodewise.placer.service import Placer
 from tests.support.placing import (
     DRIFT,
     MOST_BOOKED,
@@ -17,6 +12,7 @@ from tests.support.placing import (
     add_nodes,
     all_rows,
     finish_placed,
+    looking,
     make_placer,
     make_scheduler,
     submit,
@@ -25,29 +21,6 @@ from tests.support.waiting import wait_until
 
 TASKS, RUNS = 500, 10
 TENTH = Resources(millicores=100, memory_mib=10)
-
-
-@contextmanager
-def looking(placers: list[Placer], failures: list[BaseException]) -> Iterator[None]:
-    """All placers look again and again, each in a thread of its own, until the end."""
-    done = threading.Event()
-
-    def look(placer: Placer) -> None:
-        try:
-            while not done.wait(0.005):
-                placer.look()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=look, args=(placer,), daemon=True) for placer in placers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join(10)
 
 
 def test_four_placers_never_overbook_and_place_each_task_once(engine: Engine, settings: Settings) -> None:
