@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench up down lock clean
+.PHONY: setup demo test check bench bench-placement up down lock clean
 
 setup: $(READY)
 
@@ -33,6 +33,21 @@ check: setup
 bench: setup
 	@$(BIN)/python -m bench
 
+# Other people's schedulers live in an environment of their own: no other command needs them, and nothing of ours is in it.
+PEERS := .venv-bench
+
+# wfcommons comes as sources only, so what builds it is installed first, from the same lock.
+$(PEERS)/.ready: requirements/bench.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "Installing the schedulers to compare with into $(PEERS) (about half a minute) ..."
+	@sed -n '/^setuptools==/,/# via/p' requirements/bench.txt | $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r /dev/stdin
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# ARGS="a c --quick" chooses parts, and other options of `python -m bench.placement`.
+bench-placement: setup $(PEERS)/.ready
+	@$(BIN)/python -m bench.placement $(ARGS)
+
 up: setup
 	@$(BIN)/nodewise up
 
@@ -42,6 +57,7 @@ down: setup
 lock:
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile requirements/dev.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/lock.txt
+	@$(BIN)/uv pip compile requirements/bench.in --override requirements/bench-left-out.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/bench.txt
 
 clean:
-	rm -rf $(VENV) out .nodewise
+	rm -rf $(VENV) $(PEERS) out .nodewise

@@ -6,10 +6,11 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("nodewise-core", "sqlalchemy", "psycopg", "celery")
@@ -33,18 +34,45 @@ def growth(sizes: Sequence[float], times: Sequence[float]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
 
 
-def save(name: str, figures: object) -> Path:
-    """Write the figures with what they were measured on; return the file."""
+def save(
+    name: str,
+    figures: object,
+    *,
+    command: str | None = None,
+    packages: Sequence[str] = _PACKAGES,
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write the figures with what they were measured on; return the file.
+
+    Args:
+        name: Of the file.
+        figures: Anything that JSON knows.
+        command: What was typed (None: `python -m bench NAME`).
+        packages: Whose versions matter.
+        others: Versions of packages that are installed elsewhere.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     environment = {
-        "command": f"python -m bench {name}",
+        "command": command or f"python -m bench {name}",
         "python": sys.version.split()[0],
+        "system": platform.system(),
         "machine": platform.machine(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {package: version(package) for package in packages} | dict(others),
     }
     path.write_text(
         json.dumps({"environment": environment, "figures": figures}, indent=1) + "\n", encoding="utf-8"
     )
     return path
+
+
+def _processor() -> str:
+    """The model's name where the system tells it."""
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        for line in facts.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

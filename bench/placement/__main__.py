@@ -1,20 +1,79 @@
-"""Runs the benchmarks of plans that are named on the command line, or all of them."""
+"""`make bench-placement`: how good plans are, against proofs, bounds and other people's schedulers."""
 
+import argparse
 import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from bench.placement import against_bounds, optimum
+from bench.measure import save
+from bench.placement import adversary, cost, on_streams, optimum, recipes, wrong_estimates
+from bench.placement.checked import InvalidPlan
+from bench.placement.peers import NoPeers, versions
+from bench.placement.report import Report, say
+from bench.placement.scale import Scale, full, quick
+from bench.placement.targets import Target, missed
 
-BENCHMARKS = {"optimum": optimum.run, "streams": against_bounds.run}
+PARTS: Mapping[str, Callable[[Scale], Report]] = {
+    "a": optimum.run,
+    "b": recipes.run,
+    "c": on_streams.run,
+    "d": wrong_estimates.run,
+    "e": cost.run,
+    "f": adversary.run,
+}
+WITH_PEERS = {"a", "b"}
+PACKAGES = ("nodewise-core", "nodewise-planning", "nodewise-simulator", "numpy", "ortools", "scipy")
 
 
-def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        print(f"no benchmark named {', '.join(unknown)}; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
-    for name in names or BENCHMARKS:
-        BENCHMARKS[name]()
-    return 0
+def main(arguments: Sequence[str]) -> int:
+    options = _options(arguments)
+    scale = (quick if options.quick else full)(options.seed)
+    chosen = options.parts or list(PARTS)
+    command = " ".join(["python -m bench.placement", *arguments])
+    try:
+        others = versions() if WITH_PEERS & set(chosen) else {}
+        targets = [target for part in chosen for target in _run(part, scale, command=command, others=others)]
+    except (NoPeers, InvalidPlan) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return _verdict(targets, binding=not options.no_targets)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.placement", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a to f; none: all of them")
+    parser.add_argument("--quick", action="store_true", help="small versions, to see that everything works")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed of all (default: 0)")
+    parser.add_argument(
+        "--no-targets", action="store_true", help="print which targets are met, but end well in any case"
+    )
+    options = parser.parse_args(arguments)
+    if unknown := [part for part in options.parts if part not in PARTS]:
+        parser.error(f"no part named {', '.join(unknown)}; known: {', '.join(PARTS)}")
+    return options
+
+
+def _run(part: str, scale: Scale, *, command: str, others: Mapping[str, str]) -> tuple[Target, ...]:
+    start = time.perf_counter()
+    report = PARTS[part](scale)
+    taken = time.perf_counter() - start
+    figures = report.figures | {
+        "first_seed": scale.seed,
+        "seconds_taken": round(taken, 1),
+        "targets": {target.what: [target.value, target.limit, target.met] for target in report.targets},
+    }
+    path = save(f"placement_{part}", figures, command=command, packages=PACKAGES, others=others)
+    say(f"part {part} took {taken:.0f} s; figures: {path.name}")
+    return report.targets
+
+
+def _verdict(targets: Sequence[Target], *, binding: bool) -> int:
+    say("")
+    for target in targets:
+        say(target.line())
+    gone = missed(targets)
+    say(f"{len(targets) - len(gone)} of {len(targets)} targets met")
+    return 1 if gone and binding else 0
 
 
 if __name__ == "__main__":

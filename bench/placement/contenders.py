@@ -1,0 +1,125 @@
+"""Who decides about a stream of pipelines, and one job: one contender, one stream."""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from bench.placement.beliefs import misjudged
+from bench.placement.checked import Result, judged, simulated
+from bench.placement.scale import Scale
+from bench.placement.streams import stream
+from nodewise.core import plugins
+from nodewise.core.model.problem import Objective, PlanningContext
+from nodewise.planning import PLANNERS
+from nodewise.planning.bounds import lower_bounds
+from nodewise.planning.portfolio import Portfolio
+from nodewise.simulator.simulation import Choice
+
+DEFAULT = "balanced"
+SEED_SYSTEM = "custom"
+"""The presets that targets name: our default, and the best of the system before."""
+REFERENCES = {
+    f"plan, {objective.value} only": objective for objective in (Objective.MAKESPAN, Objective.MEAN_FLOW)
+}
+"""The portfolio with one figure in mind, on a long search, with everything known before the start."""
+PLANS = ("heft", "peft", "max_min", "min_min", "sufferage", "eft")
+"""Classic planners, with everything known before the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A contender and a stream, by what they are made of."""
+
+    contender: str
+    pipelines: int
+    gap: float
+    error: float
+    seed: int
+    budget_seconds: float
+    placements: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.pipelines} pipelines, {arriving(self.gap)}, seed {self.seed}"
+
+
+def arriving(gap: float) -> str:
+    return "over time" if gap else "at once"
+
+
+def presets() -> tuple[str, ...]:
+    """Every installed preset."""
+    return tuple(plugins.presets())
+
+
+def all_contenders() -> tuple[str, ...]:
+    """The slowest first, so that the last to end are quick ones."""
+    others = [name for name in presets() if name != DEFAULT]
+    return (DEFAULT, *REFERENCES, *others, *(f"plan, {name}" for name in PLANS))
+
+
+def jobs_of(scale: Scale, pipelines: int, gap: float, *, contenders: tuple[str, ...]) -> list[Job]:
+    """Everyone on each of the scale's streams of that kind, with estimates that are right."""
+    return [
+        Job(
+            contender=contender,
+            pipelines=pipelines,
+            gap=gap,
+            error=0.0,
+            seed=seed,
+            budget_seconds=scale.streams[pipelines],
+            placements=scale.reference_placements,
+        )
+        for contender in contenders
+        for seed in range(scale.seed, scale.seed + scale.seeds)
+    ]
+
+
+def wrong_by(job: Job, error: float) -> Job:
+    return replace(job, error=error)
+
+
+def solve(job: Job) -> Result:
+    """What the contender makes of the stream.
+
+    Raises:
+        InvalidPlan: What happened breaks a rule.
+    """
+    if job.contender in presets():
+        return _online(job)
+    truth = stream(job.pipelines, job.seed, gap=job.gap)
+    objective = REFERENCES.get(job.contender, Objective.MAKESPAN)
+    planner = (
+        Portfolio(placements=job.placements)
+        if job.contender in REFERENCES
+        else PLANNERS[job.contender.removeprefix("plan, ")]
+    )
+    schedule = planner.plan(truth, PlanningContext(rng=Random(job.seed), objective=objective))
+    return judged(truth, schedule, who=job.contender, where=job.where, seconds=0.0)
+
+
+def _online(job: Job) -> Result:
+    preset = plugins.presets()[job.contender]
+    choice = Choice(
+        policy=preset.policy,
+        strategy=preset.strategy,
+        objective=Objective.BALANCED,
+        budget_seconds=job.budget_seconds,
+        seed=job.seed,
+    )
+    truth = stream(job.pipelines, job.seed, gap=job.gap)
+    return simulated(misjudged(truth, job.error, job.seed), choice, where=job.where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundJob:
+    """A stream whose lower bounds are asked for."""
+
+    pipelines: int
+    gap: float
+    seed: int
+
+
+def bound(job: BoundJob) -> tuple[float, float]:
+    """Least makespan and least mean flow that any schedule could have."""
+    found = lower_bounds(stream(job.pipelines, job.seed, gap=job.gap))
+    return found.makespan, found.mean_flow
