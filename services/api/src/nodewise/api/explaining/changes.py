@@ -1,6 +1,7 @@
 """What would let a waiting task start, or start sooner: for every reason to wait, derived, never guessed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
@@ -13,7 +14,7 @@ from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.situation import Occupancy
-from nodewise.core.refusals import needs
+from nodewise.core.refusals import about, needs
 
 _NODES_NAMED: Final = 2
 """So many nodes are offered for a task that needs less: the nearest ones."""
@@ -35,7 +36,7 @@ def changes(waiting: Waiting) -> tuple[Change, ...]:
 def _upstream(waiting: Waiting) -> Iterator[Change]:
     for one in waiting.upstream:
         where = f" on {one.node}" if one.node else ""
-        end = f", about {clock(one.expected_end_at)}" if one.expected_end_at else ""
+        end = f", {about(one.expected_end_at, waiting.now)}" if one.expected_end_at else ""
         yield Change(
             kind=ChangeKind.TIME,
             text=f"when {one.path}, {_doing(one)}{where}, has ended{end}",
@@ -101,7 +102,7 @@ def _for_room(waiting: Waiting) -> Iterator[Change]:
         )
         return
     release = earliest_release(waiting.spec, waiting.cluster, waiting.running)
-    told = list(chain(_released(release), _smaller(waiting), _order(waiting)))
+    told = list(chain(_released(release, waiting.now), _smaller(waiting), _order(waiting)))
     yield from told or _another(waiting)
 
 
@@ -110,7 +111,7 @@ def _able(waiting: Waiting) -> Sequence[NodeName]:
     return [view.name for view in views if exclusion(waiting.spec, view, waiting.cluster) is None]
 
 
-def _released(release: Release | None) -> Iterator[Change]:
+def _released(release: Release | None, now: datetime) -> Iterator[Change]:
     if release is None:
         return
     tasks = _listed([_called(one) for one in release.ended])
@@ -119,7 +120,7 @@ def _released(release: Release | None) -> Iterator[Change]:
         kind=ChangeKind.TIME,
         node=release.node,
         at=release.at,
-        text=f"when {tasks} on {release.node} {ends}, about {clock(release.at)}, it has room",
+        text=f"when {tasks} on {release.node} {ends}, {about(release.at, now)}, it has room",
     )
 
 
@@ -180,11 +181,12 @@ def _planned(waiting: Waiting) -> Iterator[Change]:
         kind=ChangeKind.TIME,
         node=expected.node,
         at=expected.start_at,
-        text=f"when its time in the plan comes: on {expected.node} from about {clock(expected.start_at)}",
+        text=f"when its time in the plan comes: on {expected.node} from {about(expected.start_at, waiting.now)}",
     )
     for view in waiting.cluster.nodes:
         if view.name == expected.node:
-            yield from _released(release_of(waiting.spec, view, waiting.cluster, waiting.running))
+            release = release_of(waiting.spec, view, waiting.cluster, waiting.running)
+            yield from _released(release, waiting.now)
     others = [name for name in _able(waiting) if name != expected.node]
     if others:
         text = f"allowed on {others[0]} only, which has room for it now, it need not wait, but may end later"
@@ -198,7 +200,7 @@ def _kept_free(waiting: Waiting) -> Iterator[Change]:
         text="when the task that the node is kept free for has started, here or elsewhere",
     )
     release = earliest_release(waiting.spec, waiting.cluster, waiting.running)
-    yield from chain(_released(release), _order(waiting))
+    yield from chain(_released(release, waiting.now), _order(waiting))
 
 
 def _backoff(waiting: Waiting) -> Iterator[Change]:
