@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from nodewise.core.estimates.learning import Prediction
 from nodewise.core.model.ids import NodeName, TaskRef
 from nodewise.core.model.node import Cluster
-from nodewise.core.model.problem import Objective, Planner, Problem, Schedule
+from nodewise.core.model.problem import Assignment, Objective, Planner, Problem, Schedule, TaskId
 from nodewise.core.model.situation import Occupancy, OpenRun
 from nodewise.core.ports import Predict
-from nodewise.planning.joint_problem import Posed, Situation, pose, task_ref
+from nodewise.planning.joint_problem import Posed, Situation, pose, task_id, task_ref
 from nodewise.planning.joint_stages import Staged, Terms, plan_in_stages
 from nodewise.planning.memory import Memory
+from nodewise.planning.rows import Rows
 from nodewise.planning.stages import Stage
 
 __all__ = ["JointContext", "JointPlan", "Memory", "PlannedTask", "Stage", "plan_jointly"]
@@ -81,6 +83,7 @@ class JointPlan:
         memory: For the next plan.
         problem: What was planned, in seconds from `now` on; a pipeline is named by its run's id.
         schedule: The plan as its solution; live tasks included.
+        predictions: What is believed of the run time of each planned task on its node, and of each live one.
     """
 
     tasks: Mapping[TaskRef, PlannedTask]
@@ -89,6 +92,7 @@ class JointPlan:
     memory: Memory
     problem: Problem
     schedule: Schedule
+    predictions: Mapping[TaskRef, Prediction]
 
 
 def plan_jointly(  # noqa: PLR0917 - what there is, how it is planned, what was planned before
@@ -136,10 +140,11 @@ def plan_jointly(  # noqa: PLR0917 - what there is, how it is planned, what was 
         placements=context.placements,
     )
     staged = plan_in_stages(posed, terms, memory, now=context.now)
-    return _joint(posed, staged, context.now)
+    return _joint(situation, posed, staged)
 
 
-def _joint(posed: Posed, staged: Staged, now: datetime) -> JointPlan:
+def _joint(situation: Situation, posed: Posed, staged: Staged) -> JointPlan:
+    now = situation.now
     tasks = {}
     for key, at in staged.planned.items():
         ref = task_ref(key)
@@ -150,11 +155,23 @@ def _joint(posed: Posed, staged: Staged, now: datetime) -> JointPlan:
             end=now + timedelta(seconds=at.end),
             transfer_seconds=staged.transfers.get(key, 0.0),
         )
+    assignments = {**staged.planned, **posed.problem.fixed}
     return JointPlan(
         tasks=tasks,
         unplannable=posed.unplannable,
         beyond=posed.beyond,
         memory=staged.memory,
         problem=posed.problem,
-        schedule=Schedule(assignments={**staged.planned, **posed.problem.fixed}),
+        schedule=Schedule(assignments=assignments),
+        predictions=_predictions(situation, posed.rows, assignments),
     )
+
+
+def _predictions(
+    situation: Situation, rows: Rows, assignments: Mapping[TaskId, Assignment]
+) -> dict[TaskRef, Prediction]:
+    """Of what waits or was admitted by its row, of what lives as it was placed."""
+    known = {ref: rows.known[ref].predictions for ref in map(task_ref, assignments) if ref in rows.known}
+    found = {ref: own[at] for ref, own in known.items() if (at := assignments[task_id(ref)].node) in own}
+    live = {one.ref: one.prediction for one in situation.running if one.prediction is not None}
+    return {**found, **live}

@@ -1,9 +1,10 @@
 """On which nodes a task can run, and for how long: kept from look to look, since asking 10,000 times takes time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from nodewise.core.estimates.learning import Prediction
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.feasibility import lasting_exclusion
 from nodewise.core.model.ids import NodeName, TaskRef
@@ -23,13 +24,15 @@ class Row:
 
     Attributes:
         needs: What is booked for it.
-        seconds: Believed run time by node.
+        predictions: What is believed of its run time, by node.
+        seconds: The medians of these.
         weighed: The same as it counts for the choice of a node; `seconds` itself where no wish is broken.
     """
 
     facts: TaskFacts
     spec: TaskSpec
     needs: Resources
+    predictions: Mapping[NodeName, Prediction]
     seconds: Mapping[NodeName, float]
     weighed: Mapping[NodeName, float]
 
@@ -69,9 +72,10 @@ class RowMaker:
 
     def _make(self, task: OpenTask) -> Row:
         able = [node for node in self._nodes if lasting_exclusion(task.spec, node) is None]
-        seconds = {node.name: max(0.0, self._predict(task.facts, node).median_seconds) for node in able}
+        predictions = {node.name: self._predict(task.facts, node) for node in able}
+        seconds = {name: found.median_seconds for name, found in predictions.items()}
         weighed = _weighed(seconds, able, task.spec.preferences)
-        return Row(task.facts, task.spec, effective_resources(task.spec), seconds, weighed)
+        return Row(task.facts, task.spec, effective_resources(task.spec), predictions, seconds, weighed)
 
     def _with_memory(self, row: Row) -> Row:
         """Without the nodes whose memory strangers have, as long as there are others: who waits for those may wait long."""
@@ -83,7 +87,7 @@ class RowMaker:
         if not left or len(left) == len(row.seconds):
             return row
         weighed = {name: row.weighed[name] for name in left}
-        return Row(row.facts, row.spec, row.needs, left, weighed)
+        return replace(row, seconds=left, weighed=weighed)
 
 
 def _memory_of_strangers(cluster: Cluster) -> dict[NodeName, float]:
