@@ -219,6 +219,13 @@ def _parts(report: Report) -> Sequence[tuple[str, str, Sequence[Column], Sequenc
             report.nodes,
         ),
         ("Bookings", "The most that was ever booked at one instant, against the capacity.", _PEAKS, report.peaks),
+        *_predictions(report),
+    )  # fmt: skip
+
+
+def _predictions(report: Report) -> Sequence[tuple[str, str, Sequence[Column], Sequence[Row]]]:
+    """As `_parts`: how good the predictions were, per pair and by what they rested on."""
+    return (
         (
             "Prediction against reality",
             "Attempts that succeeded, against what was expected of them when they were placed. Off by: the difference as a "
