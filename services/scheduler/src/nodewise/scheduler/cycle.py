@@ -87,15 +87,16 @@ def plan(
     walk = Walk(snapshot, context, max_admitted=max_admitted)
     by_ref = {task.ref: task for order in planned.values() for task in order}
     due = [by_ref.pop(ref) for ref in ahead.due if ref in by_ref]
+    later = {ref: ahead.tasks[ref].node for ref in by_ref if ref in ahead.tasks}
+    in_turn = [*others, due, [by_ref[ref] for ref in later]]
     refused: dict[TaskRef, Reason] = {}
-    for turn in turns([*others, due], ahead.due, now=context.now, ageing=ageing):
+    for turn in turns(in_turn, ahead.due, later, now=context.now, ageing=ageing):
         found = walk.offer(turn)
         if found is not None:
             refused[turn.task.ref] = found
     # 5. Say of the others why they wait, as far as it changed.
-    waits = Waits(snapshot, ahead, walk.room, context)
-    waiting = [task for task in due if task.ref in refused]
-    reasons |= refused | dict(waits.reasons([*waiting, *by_ref.values()], refused))
+    left = [*(task for task in due if task.ref in refused), *by_ref.values()]
+    reasons |= refused | dict(Waits(snapshot, ahead, walk.room, context).reasons(left, refused))
     return Plan(
         admitted=tuple(walk.admitted),
         reasons=_changed(snapshot.queue, reasons),

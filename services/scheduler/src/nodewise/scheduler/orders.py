@@ -13,11 +13,12 @@ from nodewise.core.ports import Policy, PolicyContext
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A task whose turn it is to be considered. `node`: where its plan wants it (None: it has no plan)."""
+    """A task to be considered. `node`: where its plan wants it (None: it has no plan); `is_due`: and that now."""
 
     task: WaitingTask
     node: NodeName | None = None
     aged: bool = False
+    is_due: bool = True
 
 
 def ordered(
@@ -69,16 +70,22 @@ def merged(orders: Sequence[Sequence[WaitingTask]]) -> Iterator[WaitingTask]:
 
 def turns(
     orders: Sequence[Sequence[WaitingTask]],
-    planned: Mapping[TaskRef, NodeName],
+    due: Mapping[TaskRef, NodeName],
+    later: Mapping[TaskRef, NodeName],
     *,
     now: datetime,
     ageing: timedelta,
 ) -> Iterator[Turn]:
-    """Everybody's turn: who has waited longer than `ageing` first, oldest first, then the merged orders."""
+    """Everybody's turn: who has waited longer than `ageing` first, oldest first, then the merged orders.
+
+    Of what plans want later, only the aged have a turn: room may have to be kept for them.
+    """
     limit = now - ageing
     aged = [task for order in orders for task in order if task.ready_at < limit]
     for task in sorted(aged, key=lambda task: (task.ready_at, task.submitted_at, task.ref)):
-        yield Turn(task, planned.get(task.ref), aged=True)
+        node = due.get(task.ref) or later.get(task.ref)
+        yield Turn(task, node, aged=True, is_due=task.ref not in later)
     young = [[task for task in order if task.ready_at >= limit] for order in orders] if aged else orders
     for task in merged(young):
-        yield Turn(task, planned.get(task.ref))
+        if task.ref not in later:
+            yield Turn(task, due.get(task.ref))

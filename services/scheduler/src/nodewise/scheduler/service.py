@@ -125,7 +125,8 @@ class Scheduler:
         """Write where and when planned tasks are expected; return what their rows say now."""
         expected, told = expectations(decided.expected, snapshot.runs), self._kept.told
         changed = news(expected, told, snapshot.runs)
-        update_expected(connection, {ref: at and (at.node, at.start, at.end) for ref, at in changed.items()})
+        rows = {ref: None if at is None else (at.node, at.start, at.end) for ref, at in changed.items()}
+        update_expected(connection, rows)
         return {ref: changed.get(ref) or told[ref] for ref in expected}
 
     def _announce(self, admitted: int, decided: Plan) -> None:

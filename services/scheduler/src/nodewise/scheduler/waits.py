@@ -105,15 +105,16 @@ class Waits:
         return self._context.now + timedelta(seconds=transfer_seconds + took)
 
     def _free_nodes(self, spec: TaskSpec) -> Sequence[Node]:
-        """One free node of each kind, as far as predictions tell them apart."""
+        """Two free nodes of each kind, as far as predictions tell them apart: one may be the planned one."""
         kind = wish(spec).signature
         if kind not in self._free:
-            found: dict[Hashable, Node] = {}
+            found: dict[Hashable, list[Node]] = {}
             for view in self._room.views:
                 if exclusion(spec, view, self._cluster) is None:
                     node = view.node
-                    found.setdefault((node.node_class, node.capacity.millicores, node.accelerator), node)
-            self._free[kind] = list(found.values())
+                    alike = (node.node_class, node.capacity.millicores, node.accelerator)
+                    found.setdefault(alike, []).append(node)
+            self._free[kind] = [node for nodes in found.values() for node in nodes[:2]]
         return self._free[kind]
 
     def _moved(self, task: WaitingTask) -> Callable[[NodeName], float]:

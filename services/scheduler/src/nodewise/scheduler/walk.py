@@ -45,8 +45,13 @@ class Walk:
             self._took(facts, self.room.take(asked), asked)
 
     def offer(self, turn: Turn) -> Reason | None:
-        """Admit it, or say why not."""
+        """Admit it, or say why not; of a turn that is not due, only keep room for it."""
         asked = wish(turn.task.spec, None if turn.node is None else (turn.node,))
+        if not turn.is_due:
+            refused = self.room.refused(asked)
+            if refused is not None and self._kept is None:
+                self._keep(turn, asked)
+            return refused
         if self._left <= 0:
             return self.room.refused(asked) or QUEUED
         kept = self._kept
