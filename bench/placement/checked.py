@@ -1,4 +1,4 @@
-"""Plans and simulations that count only after an independent check."""
+"""Plans that count only after an independent check."""
 
 import time
 from dataclasses import dataclass
@@ -7,8 +7,6 @@ from random import Random
 from nodewise.core.model.problem import Objective, Planner, PlanningContext, Problem, Schedule
 from nodewise.core.model.validation import violations
 from nodewise.planning.score import score
-from nodewise.simulator.scenario import Scenario
-from nodewise.simulator.simulation import Choice, simulate
 
 
 class InvalidPlan(Exception):
@@ -41,18 +39,6 @@ def planned(planner: Planner, problem: Problem, *, objective: Objective, seed: i
     schedule = planner.plan(problem, PlanningContext(rng=Random(seed), objective=objective))
     seconds = time.perf_counter() - start
     return judged(problem, schedule, who=planner.name, where=where, seconds=seconds)
-
-
-def simulated(scenario: Scenario, choice: Choice, *, where: str) -> Result:
-    """Simulate, and check what happened against the truth.
-
-    Raises:
-        InvalidPlan: The check found something.
-    """
-    outcome, seconds = simulate(scenario, choice)
-    schedule = Schedule(assignments=outcome.assignments)
-    who = f"{choice.policy}, {choice.strategy}"
-    return judged(scenario.truth, schedule, who=who, where=where, seconds=seconds)
 
 
 def judged(problem: Problem, schedule: Schedule, *, who: str, where: str, seconds: float) -> Result:

@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from bench.placement.beliefs import misjudged
-from bench.placement.checked import Result, judged, simulated
+from bench.placement.checked import Result, judged
 from bench.placement.scale import Scale
 from bench.placement.streams import stream
 from nodewise.core import plugins
-from nodewise.core.model.problem import Objective, PlanningContext
+from nodewise.core.model.problem import Objective, PlanningContext, Schedule
 from nodewise.planning import PLANNERS
 from nodewise.planning.bounds import lower_bounds
 from nodewise.planning.portfolio import Portfolio
-from nodewise.simulator.simulation import Choice
+from nodewise.simulator.simulation import Choice, simulate
 
 DEFAULT = "balanced"
 SEED_SYSTEM = "custom"
@@ -107,7 +107,9 @@ def _online(job: Job) -> Result:
         seed=job.seed,
     )
     truth = stream(job.pipelines, job.seed, gap=job.gap)
-    return simulated(misjudged(truth, job.error, job.seed), choice, where=job.where)
+    outcome, seconds = simulate(misjudged(truth, job.error, job.seed), choice)
+    happened = Schedule(assignments=outcome.assignments)
+    return judged(truth, happened, who=job.contender, where=job.where, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
