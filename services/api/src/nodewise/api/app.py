@@ -11,7 +11,17 @@ from starlette.types import Scope
 from nodewise.api.edge import Edge
 from nodewise.api.handlers import install_handlers
 from nodewise.api.limits import BodyLimit
-from nodewise.api.routes import artifacts, cluster, datasets, explain, operations, reports, runs, submit
+from nodewise.api.routes import (
+    artifacts,
+    cluster,
+    datasets,
+    explain,
+    operations,
+    plans,
+    reports,
+    runs,
+    submit,
+)
 from nodewise.api.routes.documented import as_problem_json
 from nodewise.api.routes.pages import add_pages
 from nodewise.api.wiring import Services
@@ -20,6 +30,7 @@ from nodewise.core.settings import Settings
 _VERSION = "0.1.0"
 _ROUTERS = (
     submit.router,
+    plans.router,
     runs.router,
     explain.router,
     artifacts.router,

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import redis
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from nodewise.api.beliefs import SharedBeliefs
 from nodewise.core.db.engine import create_database
 from nodewise.core.messaging.app import create_app
 from nodewise.core.messaging.wake import Waker
@@ -20,13 +22,20 @@ _REDIS_SECONDS = 1.0
 """An answer waits for Redis so long at most: it is never needed, only useful."""
 
 
+_PLANS_AT_ONCE = 2
+"""Forecasts that are made at a time; more would only slow each other, and everything else."""
+
+
 def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The adapters and the clock. `stopping` is set when the process is about to end, so that streams end."""
+    """The adapters and the clock. `stopping` is set when the process is about to end, so that streams end.
+
+    `planning` bounds how many forecasts are made at once.
+    """
 
     settings: Settings
     engine: Engine
@@ -35,6 +44,8 @@ class Services:
     store: ArtifactStore
     clock: Callable[[], datetime] = system_clock
     stopping: threading.Event = field(default_factory=threading.Event)
+    beliefs: SharedBeliefs = field(default_factory=SharedBeliefs)
+    planning: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PLANS_AT_ONCE))
 
     @classmethod
     def connect(cls, settings: Settings) -> "Services":

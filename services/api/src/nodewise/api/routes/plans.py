@@ -1,0 +1,105 @@
+"""What would become of a run, asked before it is submitted."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from random import Random
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+
+from nodewise.api.bodies import json_bytes, parse_object
+from nodewise.api.choice import choose
+from nodewise.api.forecasting.forecast import forecast
+from nodewise.api.forecasting.question import Question, Rules, hypothetical
+from nodewise.api.forecasting.schemas import Plan
+from nodewise.api.forecasting.views import plan_view
+from nodewise.api.requests import submit_request
+from nodewise.api.routes.documented import problems
+from nodewise.api.submission import Submission, new_run, read_submission
+from nodewise.api.wiring import Services, Wired
+from nodewise.core import plugins
+from nodewise.core.cluster import load_cluster
+from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.datasets import datasets_named
+from nodewise.core.db.queries.situation import load_open_runs, load_running
+
+router = APIRouter(tags=["runs"])
+
+_HORIZON = 10_000
+"""Tasks of others that are planned before it at most; more than the scheduler looks ahead at a time."""
+
+_SEED = 0
+"""Equal questions get equal answers, as far as the time allowed suffices."""
+
+
+@router.post(
+    "/v1/plans",
+    response_model=Plan,
+    responses=problems(400, 413, 415, 422, 503),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SubmitRequest"}}},
+        }
+    },
+)
+async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired) -> Any:
+    """Say where and when each task of this submission would run, on today's queue. Takes what `/v1/runs` takes; stores nothing."""
+    # Planning is bound by the processor: few at a time, and never on the thread that serves everybody else.
+    return await to_thread.run_sync(partial(_answer, services, raw), limiter=services.planning)
+
+
+def _answer(services: Services, raw: bytes) -> dict[str, object]:
+    body = parse_object(raw)
+    submission = read_submission(
+        submit_request(body), body, key=None, max_tasks=services.settings.max_tasks_per_run
+    )
+    asked = _question(services, submission)
+    return plan_view(forecast(asked), asked)
+
+
+def _question(services: Services, submission: Submission) -> Question:
+    now, settings = services.clock(), services.settings
+    with transaction(services.engine) as connection:
+        request = submission.request
+        choice = choose(request.policy, request.strategy, settings)
+        registered = datasets_named(connection, submission.dataset_names())
+        run = new_run(submission, choice, {name: row.facts for name, row in registered.items()}, now=now)
+        names = {*plugins.strategies(), *plugins.planners()}
+        return Question(
+            run=hypothetical(run),
+            cluster=load_cluster(connection, services.redis, now=now, staleness=settings.staleness),
+            runs=load_open_runs(connection, names, {}),
+            running=load_running(connection),
+            predict=services.beliefs.predict(connection),
+            rules=_rules(services, tasks=len(run.tasks)),
+            rng=Random(_SEED),  # noqa: S311 - chance for a search, not a secret
+            out_of_time=_deadline(settings.planning_seconds),
+        )
+
+
+def _rules(services: Services, *, tasks: int) -> Rules:
+    settings = services.settings
+    return Rules(
+        policies=plugins.policies(),
+        planners=plugins.planners(),
+        objective=settings.objective,
+        link_mib_per_s=settings.link_mib_per_s,
+        ageing=timedelta(seconds=settings.ageing_seconds),
+        horizon=max(_HORIZON, settings.planning_horizon) + tasks,
+    )
+
+
+def _deadline(seconds: float) -> Callable[[], bool]:
+    """Counts from the first time that it is asked: what came before is not planning."""
+    end: list[float] = []
+
+    def out_of_time() -> bool:
+        if not end:
+            end.append(time.monotonic() + seconds)
+        return time.monotonic() >= end[0]
+
+    return out_of_time

@@ -1,0 +1,173 @@
+"""What would become of a submission, over HTTP: nothing is stored, everything is checked."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from nodewise.core.db.queries.bookings import BookingRequest, book
+from nodewise.core.db.queries.estimates import record_outcomes
+from nodewise.core.estimates.learning import Observation, Query
+from nodewise.core.lifecycle import RunState, TaskState
+from nodewise.core.model.ids import AttemptKey, NodeName, TaskPath
+from nodewise.core.model.resources import Resources
+from tests.integration.api.conftest import Api
+from tests.support.pipelines import compiled
+from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
+
+ROOMY = Resources(millicores=4000, memory_mib=8000)
+
+
+def ask(api: Api, pipeline: dict[str, Any] | None = None, **options: Any) -> Any:
+    return api.http.post("/v1/plans", json={"pipeline_spec": pipeline or compiled(), **options})
+
+
+def answered(api: Api, pipeline: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    answer = ask(api, pipeline, **options)
+    assert answer.status_code == 200, answer.text
+    plan: dict[str, Any] = answer.json()
+    return plan
+
+
+def moment(value: str) -> datetime:
+    return datetime.fromisoformat(value)
+
+
+@pytest.fixture
+def node(engine: Engine) -> str:
+    with engine.begin() as connection:
+        return insert_node(connection, "n1", ROOMY)
+
+
+def test_every_task_has_a_node_a_start_and_an_end_with_intervals(api: Api, node: str) -> None:
+    plan = answered(api)
+    assert [task["path"] for task in plan["tasks"]] == ["preprocess", "train", "evaluate"]
+    assert {task["node"] for task in plan["tasks"]} == {node}
+    for task in plan["tasks"]:
+        times = [moment(task[name]) for name in ("start_low", "start", "start_high")]
+        ends = [moment(task[name]) for name in ("finish_low", "finish", "finish_high")]
+        assert times == sorted(times)
+        assert ends == sorted(ends)
+        assert task["run_low"] <= task["run_seconds"] <= task["run_high"]
+        assert task["prediction_basis"] == "prior"
+    first, second, third = plan["tasks"]
+    assert (first["waits_for"], second["waits_for"]) == ([], ["preprocess"])
+    assert moment(second["start"]) <= moment(third["start"])
+    assert (plan["start"], plan["finish"]) == (first["start"], third["finish"])
+    assert plan["finish_low"] <= plan["finish"] <= plan["finish_high"]
+    assert (plan["policy"], plan["strategy"], plan["unplannable"]) == (
+        api.services.settings.policy, api.services.settings.strategy, [],
+    )  # fmt: skip
+    assert 0 < plan["lower_bound_seconds"] <= plan["makespan_seconds"]
+
+
+def test_nothing_is_stored_and_nobody_is_woken(api: Api, engine: Engine, node: str) -> None:
+    answered(api)
+    with engine.begin() as connection:
+        for table in ("runs", "tasks", "pipeline_specs", "events", "attempts", "bookings"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+    assert list(api.services.redis.scan_iter("*wake*")) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"policy": "absent"}, "body.policy"),
+        ({"strategy": "absent"}, "body.strategy"),
+        ({"parameters": {"absent": 1}}, "body.parameters.absent"),
+        ({"deadline": "2020-01-01T00:00:00Z"}, "body.deadline"),
+        ({"absent": 1}, "body.absent"),
+        ({"priority": "high"}, "body.priority"),
+    ],
+)
+def test_what_a_submission_may_not_say_a_question_may_not(
+    api: Api, options: dict[str, Any], field: str
+) -> None:
+    assert api.fields(ask(api, **options)) == api.fields(api.submit(**options)) == [field]
+
+
+def test_bad_bodies_are_refused_as_for_submissions(api: Api) -> None:
+    assert api.refused(api.http.post("/v1/plans", content=b"{"), 415)
+    headers = {"Content-Type": "application/json"}
+    assert api.refused(api.http.post("/v1/plans", content=b"{", headers=headers), 400)
+    large = json.dumps({"pipeline_spec": {"comment": "x" * (1024**2 + 1)}})
+    assert api.refused(api.http.post("/v1/plans", content=large, headers=headers), 413)
+    assert api.fields(ask(api, {"pipelineInfo": {"name": "x"}})) != []
+
+
+def test_a_cluster_without_nodes_plans_nothing(api: Api) -> None:
+    plan = answered(api)
+    assert (plan["tasks"], plan["finish"], plan["optimal"]) == ([], None, False)
+    assert [left["path"] for left in plan["unplannable"]] == ["preprocess", "train", "evaluate"]
+
+
+def test_what_no_node_can_take_is_told_and_the_rest_is_planned(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        insert_node(connection, "small", Resources(millicores=10, memory_mib=10))
+    plan = answered(api)
+    assert plan["tasks"] == []
+    assert "no node can ever take it" in plan["unplannable"][0]["reason"]
+    assert plan["unplannable"][1]["reason"] == "it needs preprocess, which cannot be planned"
+
+
+def test_todays_queue_comes_before(api: Api, engine: Engine, node: str) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    with engine.begin() as connection:
+        run_id = insert_run(connection, state=RunState.RUNNING, submitted_at=began)
+        insert_task(connection, run_id, "long", state=TaskState.RUNNING, attempt=1, resources=ROOMY)
+        insert_task(connection, run_id, "next", ordinal=1, resources=ROOMY)
+        insert_attempt(
+            connection, run_id, "long", node, state="RUNNING", placed_at=began, started_at=began, predicted_seconds=60.0,
+            predicted_low=50.0, predicted_high=70.0, prediction_level=0.8, prediction_basis="learned", prediction_samples=5,
+        )  # fmt: skip
+        key = AttemptKey(run_id=run_id, path=TaskPath("long"), attempt=1)
+        assert book(connection, [BookingRequest(key=key, node=NodeName(node), resources=ROOMY)])
+    plan = answered(api)
+    assert plan["queue"] == {"tasks_before": 1, "tasks_running": 1}
+    first = plan["tasks"][0]
+    assert moment(first["start"]) - moment(plan["planned_at"]) > timedelta(seconds=50)
+    assert first["waits_for"] == [f"{run_id}/next"]
+
+
+def test_what_was_learned_shows_at_once(api: Api, engine: Engine, node: str) -> None:
+    before = answered(api)["tasks"][1]
+    with engine.begin() as connection:
+        query = Query(task_class="other/train", node_class="default")
+        seen = [Observation(query=query, seconds=500.0, peak_memory_mib=50.0) for _ in range(5)]
+        record_outcomes(connection, seen, at=datetime.now(UTC))
+    after = answered(api)["tasks"][1]
+    assert (before["prediction_basis"], after["prediction_basis"]) == ("prior", "learned")
+    assert after["run_seconds"] > before["run_seconds"]
+
+
+@pytest.mark.parametrize("strategy", ["heft", "portfolio"])
+def test_a_planner_may_be_named(api: Api, node: str, strategy: str) -> None:
+    plan = answered(api, strategy=strategy)
+    assert (plan["strategy"], plan["basis"].split(":")[0]) == (strategy, strategy)
+
+
+def test_questions_do_not_keep_others_waiting(api: Api, node: str) -> None:
+    """While as many plans are made as may be at once and more are asked for, the rest of the API answers."""
+    assert api.services.planning.total_tokens == 2
+    asked = [threading.Thread(target=answered, args=(api,)) for _ in range(4)]
+    for thread in asked:
+        thread.start()
+    assert api.http.get("/v1/nodes").status_code == 200
+    for thread in asked:
+        thread.join()
+
+
+def test_the_answer_is_documented_with_an_example(api: Api) -> None:
+    document = api.http.get("/openapi.json").json()
+    operation = document["paths"]["/v1/plans"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert (
+        schema
+        == document["paths"]["/v1/runs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    )
+    example = document["components"]["schemas"]["Plan"]["example"]
+    assert set(example) == set(document["components"]["schemas"]["Plan"]["properties"])
+    assert {"400", "413", "415", "422", "503"} <= set(operation["responses"])
