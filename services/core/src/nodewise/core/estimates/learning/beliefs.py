@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Self
 
 from nodewise.core.estimates.learning.facts import Observation
-from nodewise.core.estimates.learning.quantity import MEMORY_MIB, SECONDS, log_bytes, log_speed, log_work
+from nodewise.core.estimates.learning.quantity import MEMORY_MIB, SECONDS, input_size, log_speed, work_size
 from nodewise.core.estimates.learning.samples import Sample, Samples
 
 Pair = tuple[str, str]
@@ -50,14 +50,14 @@ def seconds_sample(observation: Observation) -> Sample | None:
     if observation.seconds is None:
         return None
     query = observation.query
-    return (log_work(query), SECONDS.log(observation.seconds) + log_speed(query.node))
+    return (work_size(query), SECONDS.log(observation.seconds) + log_speed(query.node))
 
 
 def memory_sample(observation: Observation) -> Sample | None:
     """The observed peak of memory as it is kept; None: it was not measured."""
     if observation.peak_memory_mib is None:
         return None
-    return (log_bytes(observation.query), MEMORY_MIB.log(observation.peak_memory_mib))
+    return (input_size(observation.query), MEMORY_MIB.log(observation.peak_memory_mib))
 
 
 def observe(beliefs: Beliefs, observation: Observation) -> Beliefs:

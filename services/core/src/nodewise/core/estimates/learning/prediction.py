@@ -13,9 +13,9 @@ from nodewise.core.estimates.learning.quantity import (
     MEMORY_MIB,
     SECONDS,
     Quantity,
-    log_bytes,
+    input_size,
     log_speed,
-    log_work,
+    work_size,
 )
 from nodewise.core.estimates.learning.samples import NOISE_FREEDOM, Samples
 from nodewise.core.estimates.learning.student import t_quantile
@@ -112,7 +112,7 @@ class Model:
 
     def predict(self, query: Query, *, level: float = DEFAULT_LEVEL) -> Prediction:
         """The run time to expect. More work never gives a shorter median."""
-        outcome = self.seconds.outcome(query, log_work(query))
+        outcome = self.seconds.outcome(query, work_size(query))
         here = _Outcome(outcome.centre - log_speed(query.node), outcome.scale, outcome.basis, outcome.samples)
         low, median, high = here.interval(level, SECONDS)
         return Prediction(
@@ -121,7 +121,7 @@ class Model:
 
     def predict_memory(self, query: Query, *, level: float = DEFAULT_LEVEL) -> MemoryPrediction:
         """The peak of memory to expect. A larger input never gives a smaller median."""
-        outcome = self.memory.outcome(query, log_bytes(query))
+        outcome = self.memory.outcome(query, input_size(query))
         low, median, high = outcome.interval(level, MEMORY_MIB)
         return MemoryPrediction(
             median_mib=median, low=low, high=high, level=level, basis=outcome.basis, samples=outcome.samples

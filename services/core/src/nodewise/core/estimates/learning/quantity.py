@@ -28,7 +28,7 @@ class Quantity:
     rate: float
     of_unknown_work: float
     slope: float
-    """The outcome grows like work to this power."""
+    """The outcome grows like what is expected of the work to this power."""
     slope_sd: float
     general_sd: float
     class_sd: float
@@ -44,18 +44,24 @@ class Quantity:
         """The inverse of `log`, kept to what may be."""
         return math.exp(min(max(log_value, math.log(self.smallest)), math.log(self.largest)))
 
-    def prior_log(self, log_work: float | None) -> float:
-        """The expected logarithm on a reference node; never falls with work."""
-        if log_work is None:
-            return math.log(self.of_unknown_work)
-        return math.log(self.base + math.exp(log_work) / self.rate)
+    def prior_log(self, size: float | None) -> float:
+        """The expected logarithm on a reference node, of a size as `size` gives it; never falls with work."""
+        return math.log(self.of_unknown_work) if size is None else size
+
+    def size(self, work: float | None) -> float | None:
+        """The size that outcomes depend on: the logarithm of what is expected of the work. None: unknown.
+
+        Not the logarithm of the work itself: below what the base costs, a hundred times the work is hardly noticed, and
+        a power law would make hours of it.
+        """
+        return None if work is None else math.log(self.base + min(max(work, 1.0), _LARGEST_WORK) / self.rate)
 
 
 SECONDS: Final = Quantity(
-    smallest=1e-3, largest=1e9, base=0.5, rate=2e9, of_unknown_work=10.0, slope=0.85, slope_sd=0.4,
+    smallest=1e-3, largest=1e9, base=1.0, rate=2e9, of_unknown_work=10.0, slope=0.85, slope_sd=0.4,
     general_sd=1.2, class_sd=1.2, node_sd=0.5, pair_sd=0.6, noise_sd=0.15,
 )  # fmt: skip
-"""Half a second to start, 2 Gflop/s on the reference core: what Python's numerical code reaches, not what a chip could."""
+"""A second to start and import, 2 Gflop/s on the reference core: what Python's numerical code reaches, not what a chip could."""
 
 MEMORY_MIB: Final = Quantity(
     smallest=1e-3, largest=1e9, base=100.0, rate=2.0**20 / 3.0, of_unknown_work=256.0, slope=0.6, slope_sd=0.4,
@@ -64,16 +70,16 @@ MEMORY_MIB: Final = Quantity(
 """An interpreter with its libraries, and three times the input; a node hardly matters to what a task needs."""
 
 
-def log_work(query: Query) -> float | None:
-    """The size that run times depend on: effort, else the bytes as if each took some operations; None: unknown."""
+def work_size(query: Query) -> float | None:
+    """The size that run times depend on: of the effort, else of the bytes as if each took some operations."""
     if query.effort_flops is not None:
-        return _log_size(query.effort_flops)
-    return None if query.input_bytes is None else _log_size(query.input_bytes * _FLOPS_PER_BYTE)
+        return SECONDS.size(query.effort_flops)
+    return None if query.input_bytes is None else SECONDS.size(query.input_bytes * _FLOPS_PER_BYTE)
 
 
-def log_bytes(query: Query) -> float | None:
-    """The size that memory depends on; None: unknown."""
-    return None if query.input_bytes is None else _log_size(query.input_bytes)
+def input_size(query: Query) -> float | None:
+    """The size that memory depends on."""
+    return MEMORY_MIB.size(query.input_bytes)
 
 
 def log_speed(node: NodeFacts) -> float:
@@ -83,7 +89,3 @@ def log_speed(node: NodeFacts) -> float:
         cores = max(node.cores, 0.05)
         speed = cores if cores < 1 else 1.0 / (_SERIAL_SHARE + (1.0 - _SERIAL_SHARE) / cores)
     return math.log(speed * (_ACCELERATOR_SPEED if node.accelerator else 1.0))
-
-
-def _log_size(size: float) -> float:
-    return math.log(min(max(size, 1.0), _LARGEST_WORK))
