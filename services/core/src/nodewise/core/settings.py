@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     metrics_port: int = 0
     """Port of this process's /metrics, where it has no HTTP server of its own; 0: none."""
 
-    policy: str = "fifo"
-    strategy: str = "greedy"
+    policy: str = "balanced"
+    strategy: str = "portfolio"
     strategy_options: str | None = None
     """Path of a JSON file: {strategy name: {option: value}}."""
     objective: Objective = Objective.BALANCED
