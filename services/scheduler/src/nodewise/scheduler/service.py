@@ -37,8 +37,10 @@ BATCHES_ADMITTED: Final = 4
 
 ADMITTED: Final = Reason(code=ReasonCode.ADMITTED, text="a node has room; a placer takes it next")
 
-_SEARCH_SHARE: Final = 0.01
-"""A search for a better plan takes at most this share of what the last plan still has to run: nothing starts meanwhile."""
+_SEARCH_SHARE: Final = 0.05
+"""A search for a better plan takes at most this share of a mean task, because nothing starts meanwhile."""
+_FIRST_SHARE: Final = 0.2
+"""Of the time allowed, where it is not known yet how long tasks take."""
 
 _QUEUE = Gauge("nodewise_queue_tasks", "READY tasks after a cycle, by why they wait.", ["reason"])
 _OLDEST = Gauge(
@@ -98,7 +100,7 @@ class Scheduler:
             self.loader.context(connection, snapshot.cluster, now=now, rng=self.rng),
             max_admitted=BATCHES_ADMITTED * self.settings.placement_batch,
             ageing=self.settings.ageing,
-            planning=self._planning(started + self._search_seconds(now)),
+            planning=self._planning(started + self._search_seconds()),
         )
         if snapshot.runs:
             _PLANNING.observe(self.stopwatch() - started)
@@ -114,12 +116,12 @@ class Scheduler:
             memory=self._kept.last,
         )
 
-    def _search_seconds(self, now: datetime) -> float:
-        last = self._kept.last.plan
+    def _search_seconds(self) -> float:
+        most, last = self.settings.planning_seconds, self._kept.last.plan
         if last is None or not last.tasks:
-            return self.settings.planning_seconds
-        left = max(task.end for task in last.tasks.values()) - now
-        return min(self.settings.planning_seconds, max(left, timedelta()).total_seconds() * _SEARCH_SHARE)
+            return most * _FIRST_SHARE
+        total = sum((task.end - task.start for task in last.tasks.values()), timedelta())
+        return min(most, total.total_seconds() / len(last.tasks) * _SEARCH_SHARE)
 
     def _tell(self, connection: Connection, decided: Plan, snapshot: Snapshot) -> dict[TaskRef, Expectation]:
         """Write where and when planned tasks are expected; return what their rows say now."""

@@ -78,11 +78,11 @@ def load_open_runs(
     if not runs:
         specs.clear()
         return ()
-    rows: dict[str, list[Row[Any]]] = {}
-    for row in connection.execute(_TASKS, {"run_ids": [run.id for run in runs]}):
-        rows.setdefault(row.run_id, []).append(row)
-    _refresh(connection, specs, (row for of_run in rows.values() for row in of_run))
-    return tuple(_open_run(run, rows.get(run.id, ()), specs) for run in runs)
+    rows: dict[object, list[tuple[TaskRef, Row[Any]]]] = {run.id: [] for run in runs}
+    for row in connection.execute(_TASKS, {"run_ids": list(rows)}):
+        rows[row.run_id].append((_ref(row), row))
+    _refresh(connection, specs, (pair for of_run in rows.values() for pair in of_run))
+    return tuple(_open_run(run, rows[run.id], specs) for run in runs)
 
 
 def load_running(connection: Connection) -> tuple[Occupancy, ...]:
@@ -106,9 +106,11 @@ def booked_by_team(connection: Connection) -> Mapping[str, Resources]:
 
 
 def _refresh(
-    connection: Connection, specs: MutableMapping[TaskRef, TaskSpec], rows: Iterable[Row[Any]]
+    connection: Connection,
+    specs: MutableMapping[TaskRef, TaskSpec],
+    rows: Iterable[tuple[TaskRef, Row[Any]]],
 ) -> None:
-    wanted = {_ref(row) for row in rows if TaskState(row.state) in _OPEN}
+    wanted = {ref for ref, row in rows if row.state in _OPEN}
     for ref in specs.keys() - wanted:
         del specs[ref]
     missing = [{"run_id": ref.run_id, "path": ref.path} for ref in wanted - specs.keys()]
@@ -117,19 +119,21 @@ def _refresh(
             specs[_ref(row)] = decode(TaskSpec, row.spec)
 
 
-def _open_run(run: Row[Any], rows: Sequence[Row[Any]], specs: Mapping[TaskRef, TaskSpec]) -> OpenRun:
+def _open_run(
+    run: Row[Any], rows: Sequence[tuple[TaskRef, Row[Any]]], specs: Mapping[TaskRef, TaskSpec]
+) -> OpenRun:
     tasks: list[OpenTask] = []
     done: dict[TaskPath, DoneTask] = {}
     lost: set[str] = set()
-    for row in rows:
+    for ref, row in rows:
         state = TaskState(row.state)
         if state is TaskState.SUCCEEDED:
             if row.node is not None:
-                done[TaskPath(row.path)] = _done(row)
+                done[ref.path] = _done(row)
         elif state not in _OPEN or lost.intersection(row.upstream):
-            lost.add(row.path)
+            lost.add(ref.path)
         else:
-            tasks.append(_open_task(row, state, specs[_ref(row)]))
+            tasks.append(_open_task(ref, row, specs[ref]))
     return OpenRun(
         id=RunId(str(run.id)),
         submitted_at=run.submitted_at,
@@ -143,9 +147,9 @@ def _open_run(run: Row[Any], rows: Sequence[Row[Any]], specs: Mapping[TaskRef, T
     )
 
 
-def _open_task(row: Row[Any], state: TaskState, spec: TaskSpec) -> OpenTask:
+def _open_task(ref: TaskRef, row: Row[Any], spec: TaskSpec) -> OpenTask:
     facts = TaskFacts(
-        ref=_ref(row),
+        ref=ref,
         task_class=row.task_class,
         effort_flops=row.effort_flops,
         input_bytes=row.input_bytes,
@@ -153,7 +157,7 @@ def _open_task(row: Row[Any], state: TaskState, spec: TaskSpec) -> OpenTask:
     return OpenTask(
         facts=facts,
         spec=spec,
-        state=state,
+        state=TaskState(row.state),
         not_before=row.not_before,
         allowed_nodes=allowed_nodes(row),
     )
