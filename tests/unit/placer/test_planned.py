@@ -92,7 +92,9 @@ def test_data_that_has_to_travel_counts_and_is_told() -> None:
     [decision] = place([task], *three())
     assert node_of(decision) == "n3"
     [elsewhere] = place([admitted_to("n2", inputs=task.inputs)], *three())
-    assert "about 2.0 s (1.3-3.0 s) after 5.0 s for its data" in elsewhere.reason.text
+    assert "about 2.0 s (1.3-3.0 s) after 5.0 s for its data; n3 about 3.2 s, n1 about 15 s" in (
+        elsewhere.reason.text
+    )
 
 
 def test_a_task_that_prefers_a_node_gets_it_without_a_plan() -> None:

@@ -84,7 +84,7 @@ def _rival(name: NodeName, cost: Cost) -> str:
         return f"{name} without room"
     if cost.wait_seconds > 0:
         return f"{name} free in {told(cost.wait_seconds)}"
-    return f"{name} {told_interval(cost.run).partition(' (')[0]}"
+    return f"{name} about {told(cost.transfer_seconds + cost.run.median_seconds)}"
 
 
 def _finish(cost: Cost) -> float:
