@@ -50,7 +50,7 @@ def test_plan_shows_when_and_where_and_why(cli: Cli) -> None:
         "done in about 90.0 s, at 12:01:30 (80 %: 12:01:15 to 12:02:00) UTC; 12 tasks of other runs before it"
     )
     assert quality == (
-        "eft: in the order of fifo. With all that is queued it ends 95.0 s from now; "
+        "eft: in the order of fifo. If run times are their medians, all that is queued ends 95.0 s from now; "
         "no plan can end before 90.0 s, so at most 5.6 % are lost"
     )
 
@@ -88,8 +88,8 @@ def test_plan_warns_of_what_cannot_be_planned(cli: Cli, api: FakeApi) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"optimal": True}, "it ends 95.0 s from now: proved optimal"),
-        ({"gap": None}, "it ends 95.0 s from now"),
+        ({"optimal": True}, "ends 95.0 s from now: proved optimal"),
+        ({"gap": None}, "ends 95.0 s from now"),
         ({"queue": {"tasks_before": 1, "tasks_running": 0}}, "1 task of other runs before it"),
         ({"queue": {"tasks_before": 0, "tasks_running": 0}}, "nothing before it"),
         ({"finish_high": "2026-11-23T12:00:00Z"}, "to 2026-11-23 12:00) UTC"),

@@ -106,7 +106,7 @@ def _done(found: Plan) -> str:
 def _quality(found: Plan) -> str:
     if found["makespan_seconds"] is None:
         return ""
-    whole = f"With all that is queued it ends {seconds_text(found['makespan_seconds'])} s from now"
+    whole = f"If run times are their medians, all that is queued ends {seconds_text(found['makespan_seconds'])} s from now"
     if found["optimal"]:
         return f"{whole}: proved optimal"
     if found["gap"] is None:

@@ -24,6 +24,10 @@ STAND_IN: Final = "eft"
 
 
 _LONGEST_TEXT: Final = 500
+_FEW: Final = 200
+_SAMPLES: Final = 200
+_SAMPLES_OF_FEW: Final = 2000
+"""The run times of what never ran vary a hundredfold: the more they are drawn, the less the figures shake."""
 _EXACT_SECONDS: Final = 0.5
 """For an exact search of small problems: it mostly ends in a fraction of that."""
 
@@ -139,7 +143,8 @@ def _told(plan: JointPlan, asked: Question) -> Forecast:
     unplannable = _unplannable(plan, own, asked.run.id)
     if len(unplannable) == len(own):
         return Forecast(unplannable=unplannable, tasks_running=len(asked.running))
-    looks = outlook(plan, asked.rng, now=asked.cluster.taken_at)
+    samples = _SAMPLES if len(plan.tasks) > _FEW else _SAMPLES_OF_FEW
+    looks = outlook(plan, asked.rng, now=asked.cluster.taken_at, samples=samples)
     reasons = Reasons(plan.tasks, asked.running, now=asked.cluster.taken_at)
     nodes = {view.name: view.node for view in asked.cluster.nodes}
     tasks = []

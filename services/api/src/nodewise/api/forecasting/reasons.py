@@ -73,13 +73,17 @@ class Reasons:
         ]
         if not before:
             return None
-        names = tuple(_name(end.ref, planned.ref.run_id) for end in sorted(before, key=_order))
-        return Why(waits_for=names, text=f"{planned.node} is busy until then with {', '.join(names)}")
-
-
-def _order(end: _End) -> TaskRef:
-    return end.ref
+        refs, own = sorted(end.ref for end in before), planned.ref.run_id
+        called = " and ".join(_called(ref, own) for ref in refs)
+        return Why(
+            waits_for=tuple(_name(ref, own) for ref in refs),
+            text=f"{planned.node} is busy until then with {called}",
+        )
 
 
 def _name(ref: TaskRef, own: RunId) -> str:
     return ref.path if ref.run_id == own else f"{ref.run_id}/{ref.path}"
+
+
+def _called(ref: TaskRef, own: RunId) -> str:
+    return ref.path if ref.run_id == own else f"{ref.path} of run {ref.run_id[:8]}"
