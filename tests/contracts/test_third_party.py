@@ -1,4 +1,4 @@
-"""A policy and a strategy of another package are found by entry point, used by name, and keep the contracts."""
+"""A policy, a strategy and a planner of another package are found by entry point, used by name, and keep the contracts."""
 
 import os
 import subprocess
@@ -17,6 +17,7 @@ from nodewise.scheduler.cycle import Queued, Snapshot, plan
 from tests.support.builders import NOON, a_cluster, a_node, a_task, placement_context, policy_context
 
 assert "newest" in plugins.policies() and "pack" in plugins.strategies(), "not found"
+assert plugins.planner("one_by_one").summary == "Nothing side by side."
 tasks = [a_task("old", submitted=0, policy="newest", strategy="pack"),
          a_task("new", submitted=9, policy="newest", strategy="pack")]
 cluster = a_cluster(a_node("n1", cores=4), a_node("n2", cores=4, booked=2))
@@ -67,7 +68,7 @@ def test_an_installed_package_keeps_the_contracts(installed: Path) -> None:
         str(PACKAGE / "contract_of_elsewhere.py"),
         path=installed,
     )
-    assert "13 passed" in said
+    assert "20 passed" in said
 
 
 def test_without_the_package_its_names_are_unknown(installed: Path) -> None:

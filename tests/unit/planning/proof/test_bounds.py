@@ -12,7 +12,7 @@ from nodewise.planning.bounds import Bounds, lower_bounds
 from nodewise.planning.eft import Eft
 from nodewise.planning.heft import Heft
 from nodewise.planning.score import score
-from tests.unit.planning.proof.generated import problems
+from tests.support.generated_problems import problems
 from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
 
 MAKESPAN, MEAN_FLOW = Objective.MAKESPAN, Objective.MEAN_FLOW

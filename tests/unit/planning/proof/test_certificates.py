@@ -11,7 +11,7 @@ from nodewise.planning.exact import Exact
 from nodewise.planning.heft import Heft
 from nodewise.planning.proof import SEARCH, SMALL, Certificate, prove
 from nodewise.planning.score import score
-from tests.unit.planning.proof.generated import problems
+from tests.support.generated_problems import problems
 from tests.unit.planning.proof.problems import at, key, node, pipeline, schedule, task
 
 MAKESPAN, MEAN_FLOW, BALANCED = Objective.MAKESPAN, Objective.MEAN_FLOW, Objective.BALANCED

@@ -16,9 +16,11 @@ from nodewise.planning.bounds import lower_bounds
 from nodewise.planning.exact import Exact, Proof
 from nodewise.planning.portfolio import Portfolio
 from nodewise.planning.score import Score, score, value
+from tests.support.generated_problems import problems
 from tests.support.schedule_checker import assert_valid
-from tests.unit.planning.proof.generated import problems
 from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
+
+BRIEF = Portfolio(placements=2000)
 
 ROUNDING = 1e-3
 """Seconds: far more than the ticks of these problems add up to, far less than any of their run times."""
@@ -70,7 +72,7 @@ def test_it_finds_the_least_of_all_schedules(seed: int) -> None:
     assert proof.bound <= least
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problem=problems(), objective=st.sampled_from([Objective.MAKESPAN, Objective.MEAN_FLOW]))
 def test_no_bound_is_above_the_optimum(problem: Problem, objective: Objective) -> None:
     """Proved without what the bounds have said, so that they cannot confirm themselves."""
@@ -80,7 +82,7 @@ def test_no_bound_is_above_the_optimum(problem: Problem, objective: Objective) -
     assert max(bounds.tried[objective].values(), default=0.0) <= found + ROUNDING
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problem=problems(), objective=st.sampled_from(Objective))
 def test_what_is_implied_changes_no_optimum(problem: Problem, objective: Objective) -> None:
     with_it, without = prove(problem, objective), prove(problem, objective, implied=False)
@@ -195,8 +197,8 @@ def test_it_gives_up_as_soon_as_time_is_out_though_no_better_plan_is_found() -> 
 def test_as_a_planner_it_is_never_worse_than_the_portfolio(objective: Objective) -> None:
     problem = replace(large(), pipelines=large().pipelines[:5])
     context = PlanningContext(rng=Random(0), objective=objective)
-    known = score(problem, Portfolio().plan(problem, context))
-    found = Exact(seconds=0.2).plan(problem, replace(context, rng=Random(0)))
+    known = score(problem, BRIEF.plan(problem, context))
+    found = Exact(seconds=0.2, start=BRIEF).plan(problem, replace(context, rng=Random(0)))
     assert_valid(problem, found)
     bounds = lower_bounds(problem)
     reference = Score(bounds.makespan, bounds.mean_flow)
@@ -205,14 +207,11 @@ def test_as_a_planner_it_is_never_worse_than_the_portfolio(objective: Objective)
 
 
 def test_what_is_too_large_to_prove_is_planned_by_the_portfolio() -> None:
-    problem = replace(
-        large(),
-        pipelines=tuple(replace(p, name=f"{p.name}-{k}") for k in range(4) for p in large().pipelines),
-    )
+    more = [replace(p, name=f"{p.name}-{k}") for k in range(4) for p in large().pipelines]
+    problem = replace(large(), pipelines=tuple(more))
     context = PlanningContext(rng=Random(0), objective=Objective.MAKESPAN)
-    assert Exact(seconds=1800.0).plan(problem, context) == Portfolio().plan(
-        problem, replace(context, rng=Random(0))
-    )
+    known = BRIEF.plan(problem, replace(context, rng=Random(0)))
+    assert Exact(seconds=1800.0, start=BRIEF).plan(problem, context) == known
 
 
 def test_without_any_time_it_has_the_plan_that_the_portfolio_has_then() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nodewise.core.model.problem import Objective, PlanningContext, Problem, Schedule
+from nodewise.core.model.problem import Objective, Planner, PlanningContext, Problem, Schedule
 from nodewise.planning.bounds import bounds_of
 from nodewise.planning.bounds.paths import horizon, relax
 from nodewise.planning.decoder import Decoder, Solution
@@ -52,17 +52,26 @@ class Exact:
         seconds: The budget of one search.
         workers: Threads of the solver. With one, equal problems have equal plans as long as the time is enough.
         implied: Tell the solver the heads and tails of the lower bounds. Without, proofs take longer and do not rest on them.
+        start: Whose plan it begins with, as a planner (None: the portfolio's).
     """
 
     name = "exact"
     summary = "the optimum, proved, if the time is enough (small problems); else the portfolio's plan or a better one"
 
-    def __init__(self, *, seconds: float = 10.0, workers: int = 1, implied: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = 10.0,
+        workers: int = 1,
+        implied: bool = True,
+        start: Planner | None = None,
+    ) -> None:
         self._seconds, self._workers, self._implied = seconds, workers, implied
+        self._start = start or Portfolio()
 
     def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
         """The best plan found before `context.out_of_time`, or the seconds, are over. `prove` says how good it is."""
-        known = Portfolio().plan(problem, context)
+        known = self._start.plan(problem, context)
         if len(index(problem).free) * len(problem.nodes) > LARGEST or context.out_of_time():
             return known
         proof = self.prove(problem, context.objective, known=[known], out_of_time=context.out_of_time)
@@ -123,7 +132,7 @@ class Exact:
         best = min(found, first, key=lambda one: value(one.score, objective, best=reference))
         bound = goal.bound(answer.bound)
         # To the solver what takes no time takes no room; if the plan could not do the same, nothing is proved.
-        met = value(best.score, objective, best=reference) <= bound + goal.rounding()
+        met = value(best.score, objective, best=reference) <= bound + goal.rounding(bound)
         return _proof(best, objective, reference=reference, bound=bound, proved=answer.proved and met)
 
 

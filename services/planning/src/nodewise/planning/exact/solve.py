@@ -96,12 +96,14 @@ class Goal:
             model.cp.add(larger >= ratio)
         model.cp.minimize(_TIE * larger + ratios[0] + ratios[1])
 
-    def rounding(self) -> float:
+    def rounding(self, bound: float) -> float:
         """By how much an optimal plan may be above its bound, for each of its times was rounded down."""
-        seconds = self._times * self._loss
+        seconds, margin = self._times * self._loss, 2 * _MARGIN * bound
         if self._objective is not Objective.BALANCED:
-            return seconds + _MARGIN * (self._latest + abs(self._before_last) + abs(self._before_sum))
-        return 1.02 * (seconds * sum(self._per_second) + self._weighed / self._unit)
+            return (
+                margin + seconds + _MARGIN * (self._latest + abs(self._before_last) + abs(self._before_sum))
+            )
+        return margin + 1.02 * (seconds * sum(self._per_second) + self._weighed / self._unit)
 
     def bound(self, ticks: float) -> float:
         """A bound on the objective as one on `score.value`, lowered by what rounding may have lifted it."""

@@ -1,6 +1,7 @@
-"""Problems of every kind that the contract allows, small enough to be solved exactly."""
+"""Planning problems of every kind that the contract allows, small enough to be solved exactly."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -28,10 +29,11 @@ RATES = st.sampled_from([10.0, 30.0, 100.0, 1e6])
 CAPACITY = Resources(millicores=4000, memory_mib=1000, gpus=1)
 
 
-def tasks(draw: Draw, names: list[NodeName], count: int) -> tuple[ProblemTask, ...]:
+def tasks(draw: Draw, names: list[NodeName], count: int, *, least_nodes: int = 1) -> tuple[ProblemTask, ...]:
+    """Each after at most two of those before it, and with at least so many nodes that can run it."""
     found: list[ProblemTask] = []
     for k in range(count):
-        able = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        able = draw(st.lists(st.sampled_from(names), min_size=least_nodes, unique=True))
         parents = draw(st.lists(st.integers(0, k - 1), max_size=2, unique=True)) if k else []
         found.append(
             ProblemTask(
@@ -83,19 +85,49 @@ def held(draw: Draw, names: list[NodeName], now: float) -> tuple[Held, ...]:
 
 @st.composite
 def problems(draw: Draw, *, most_tasks: int = 6, most_nodes: int = 3) -> Problem:
+    """All tasks can run somewhere."""
     names = [NodeName(f"n{j}") for j in range(draw(st.integers(1, most_nodes)))]
+    left, pipelines = draw(st.integers(1, most_tasks)), list[ProblemPipeline]()
+    while left:
+        count = draw(st.integers(1, left))
+        submitted, made = float(draw(st.integers(0, 5))), tasks(draw, names, count)
+        pipelines.append(ProblemPipeline(name=f"p{left}", submitted_at=submitted, tasks=made))
+        left -= count
+    return posed(draw, names, pipelines)
+
+
+@st.composite
+def any_problems(draw: Draw, *, most_tasks: int = 6, most_nodes: int = 3) -> Problem:
+    """The same, and those without tasks, without nodes, with tasks that no node can run or has the room for."""
+    problem: Problem = draw(problems(most_tasks=most_tasks, most_nodes=most_nodes))
+    names = [node.name for node in problem.nodes]
+    match draw(
+        st.sampled_from(["as it is"] * 5 + ["no task", "no node", "empty pipeline", "stuck", "too large"])
+    ):
+        case "no task":
+            return replace(problem, pipelines=(), fixed={})
+        case "no node":
+            return replace(problem, nodes=())
+        case "empty pipeline":
+            return replace(problem, pipelines=(ProblemPipeline(name="empty", tasks=()), *problem.pipelines))
+        case "stuck":
+            stuck = ProblemPipeline(name="stuck", tasks=tasks(draw, names, 2, least_nodes=0))
+            return replace(problem, pipelines=(*problem.pipelines, stuck))
+        case "too large":
+            (task,) = tasks(draw, names, 1)
+            large = replace(task, resources=replace(CAPACITY, gpus=CAPACITY.gpus + 1))
+            late = ProblemPipeline(name="large", submitted_at=3.0, tasks=(large,))
+            return replace(problem, pipelines=(*problem.pipelines, late))
+    return problem
+
+
+def posed(draw: Draw, names: list[NodeName], pipelines: list[ProblemPipeline]) -> Problem:
+    """A problem of these pipelines, on nodes and links of every kind, with something fixed or held perhaps."""
     nodes = [
         ProblemNode(name=name, capacity=CAPACITY, slots=draw(st.sampled_from([1, 1, 2, None])))
         for name in names
     ]
     now = float(draw(st.sampled_from([0, 0, 3])))
-    left, pipelines = draw(st.integers(1, most_tasks)), list[ProblemPipeline]()
-    while left:
-        count = draw(st.integers(1, left))
-        submitted = float(draw(st.integers(0, 5)))
-        made = tasks(draw, names, count)
-        pipelines.append(ProblemPipeline(name=f"p{left}", submitted_at=submitted, tasks=made))
-        left -= count
     pairs = {(a, b): draw(RATES) for a in names for b in names if a < b and draw(st.booleans())}
     return Problem(
         nodes=tuple(nodes),
