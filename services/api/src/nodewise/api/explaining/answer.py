@@ -33,13 +33,16 @@ class Surroundings:
 
 
 class Explainer:
-    """Answers for one run. Tasks of equal needs share what the nodes lack; O(tasks + kinds of needs x nodes) besides."""
+    """Answers for one run. Tasks of equal needs share what the nodes lack, and those of an equal reason what changes it:
+    thousands may wait, but of few kinds.
+    """
 
     def __init__(self, around: Surroundings) -> None:
         self.around = around
         self._places = {str(task["path"]): place for place, task in enumerate(around.tasks)}
         self._live = {one.ref: one for one in around.running}
         self._lacks: dict[object, list[dict[str, object]]] = {}
+        self._changes: dict[object, list[dict[str, object]]] = {}
         self._rivals = [
             Rival(priority=rival["priority"], submitted_at=rival["submitted_at"], tasks=rival["tasks"])
             for rival in around.rivals
@@ -48,10 +51,17 @@ class Explainer:
     def pending(self, row: Row) -> dict[str, object]:
         """Why this task of the run has no node yet, and what would change that."""
         waiting = self._waiting(row)
+        needs = _needs(waiting.spec)
+        kind = (needs, waiting.code, waiting.expected, waiting.not_before, tuple(waiting.upstream))
+        if needs not in self._lacks:
+            cluster = self.around.cluster
+            self._lacks[needs] = [_lacks(waiting.spec, view, cluster) for view in cluster.nodes]
+        if kind not in self._changes:
+            self._changes[kind] = [_change(found) for found in changes(waiting)]
         return {
             "waits_for": [_awaited(one) for one in waiting.upstream],
-            "nodes": self._nodes(waiting.spec),
-            "changes": [_change(found) for found in changes(waiting)],
+            "nodes": self._lacks[needs],
+            "changes": self._changes[kind],
         }
 
     def _waiting(self, row: Row) -> Waiting:
@@ -95,16 +105,14 @@ class Explainer:
         now = self.around.cluster.taken_at
         return expected_end(one.prediction, started_at=one.started_at, placed_at=one.placed_at, now=now)
 
-    def _nodes(self, spec: TaskSpec) -> list[dict[str, object]]:
-        wanted = spec.requirements
-        needs = (
-            effective_resources(spec), wanted.nodes, wanted.architectures, wanted.worker_types, wanted.accelerator,
-            tuple(sorted(wanted.labels.items())),
-        )  # fmt: skip
-        if needs not in self._lacks:
-            cluster = self.around.cluster
-            self._lacks[needs] = [_lacks(spec, view, cluster) for view in cluster.nodes]
-        return self._lacks[needs]
+
+def _needs(spec: TaskSpec) -> object:
+    """What decides where a task fits: tasks of equal needs fit on the same nodes."""
+    wanted = spec.requirements
+    return (
+        effective_resources(spec), wanted.nodes, wanted.architectures, wanted.worker_types, wanted.accelerator,
+        tuple(sorted(wanted.labels.items())),
+    )  # fmt: skip
 
 
 def _expected(row: Row) -> Expected | None:

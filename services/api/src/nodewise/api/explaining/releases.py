@@ -23,7 +23,10 @@ class Release:
 
 def earliest_release(spec: TaskSpec, cluster: Cluster, running: Sequence[Occupancy]) -> Release | None:
     """The node that has room for the task soonest; None: by nothing that runs now. O(nodes + running log running)."""
-    found = [release_of(spec, view, cluster, running) for view in cluster.nodes]
+    by_node: dict[NodeName, list[Occupancy]] = {}
+    for one in running:
+        by_node.setdefault(one.node, []).append(one)
+    found = [release_of(spec, view, cluster, by_node.get(view.name, ())) for view in cluster.nodes]
     known = [release for release in found if release is not None]
     return min(known, key=lambda release: (release.at, release.node), default=None)
 
