@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
@@ -305,33 +307,19 @@ def test_other_policies_plan_run_after_run_around_those_before() -> None:
     assert list(admissions(decide(second, first, cluster=cluster, predict=beliefs))) == ["long"]
 
 
-class Counts:
-    """Eft, and how often it was asked."""
-
-    name = "counts"
-    summary = ""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
-        self.asked += 1
-        return PLANNERS["eft"].plan(problem, context)
-
-
-def looks(counts: Counts, *times: float, ends: float = 60, second: OpenRun | None = None) -> list[LastPlan]:
+def looks(*times: float, second: OpenRun | None = None) -> list[LastPlan]:
     """Looks at one task that waits for a busy node; `second` is there from the second look on."""
     memory, found = LastPlan(), []
     beliefs = believed()
     cluster = a_cluster(a_node("n1", cores=1, booked=1))
-    run = an_open_run(an_open_task("a"), strategy="counts")
+    run = an_open_run(an_open_task("a"), strategy="eft")
     for number, at in enumerate(times):
         runs = [run] if second is None or not number else [run, second]
-        planning = Planning(planners={"counts": counts}, memory=memory)
+        planning = replace(PLANNING, memory=memory)
         memory = decide(
             *runs,
             cluster=cluster,
-            running=[lives("r", "n1", ends=ends)],
+            running=[lives("r", "n1", ends=60)],
             predict=beliefs,
             planning=planning,
             at=at,
@@ -341,17 +329,66 @@ def looks(counts: Counts, *times: float, ends: float = 60, second: OpenRun | Non
 
 
 def test_nothing_is_planned_again_while_nothing_happens_and_nothing_is_due() -> None:
-    first, second = looks(Counts(), 0, 59)
+    first, second = looks(0, 59)
     assert second.plan is first.plan
 
 
 def test_it_is_planned_again_when_a_start_is_due() -> None:
-    first, second = looks(Counts(), 0, 60)
+    first, second = looks(0, 60)
     assert second.plan is not first.plan
 
 
 def test_it_is_planned_again_when_something_arrives() -> None:
-    arrived = an_open_run(an_open_task("b", run=2), strategy="counts")
-    _, second = looks(Counts(), 0, 1, second=arrived)
+    arrived = an_open_run(an_open_task("b", run=2), strategy="eft")
+    _, second = looks(0, 1, second=arrived)
     assert second.plan is not None
     assert len(second.plan.tasks) == 2
+
+
+shapes = st.lists(
+    st.tuples(
+        st.integers(1, 5),
+        st.sampled_from("abcd"),
+        st.sampled_from((0.5, 1.0, 2.0, 9.0)),
+        st.booleans(),
+        st.integers(0, 5000),
+    ),
+    max_size=16,
+    unique_by=lambda shape: shape[:2],
+)
+
+
+@given(shapes, st.lists(st.sampled_from((1.0, 2.0)), min_size=0, max_size=3), st.integers(0, 6))
+def test_nobody_is_forgotten_and_no_node_overbooked(
+    shapes: list[tuple[int, str, float, bool, int]], sizes: list[float], limit: int
+) -> None:
+    """Runs 4 and 5 are taken task by task, the others are planned."""
+    cluster = a_cluster(*(a_node(f"n{i}", cores=cores) for i, cores in enumerate(sizes)))
+    runs: list[OpenRun] = []
+    for number in (1, 2, 3):
+        tasks = [
+            an_open_task(path, run=number, cores=cores, state=TaskState.READY if ready else TaskState.WAITING)
+            for run, path, cores, ready, _ in shapes
+            if run == number
+        ]
+        policy = ("balanced", "fifo", "shortest")[number - 1]
+        if tasks:
+            runs.append(an_open_run(*tasks, submitted=-1500 * number, policy=policy))
+    others = [
+        a_task(path, run=run, cores=cores, submitted=-waited)
+        for run, path, cores, _, waited in shapes
+        if run > 3
+    ]
+    decided = decide(*runs, others=others, cluster=cluster, max_admitted=limit)
+    asked = {task.ref: task for task in [*others, *(task for run in runs for task in waiting(run))]}
+    admitted = {admission.ref: admission.nodes for admission in decided.admitted}
+    assert len(admitted) == len(decided.admitted) <= limit
+    assert admitted.keys() | decided.reasons.keys() == asked.keys()
+    assert not admitted.keys() & decided.reasons.keys()
+    for view in cluster.nodes:
+        pinned = [asked[ref].spec.resources for ref, nodes in admitted.items() if nodes == (view.name,)]
+        assert sum(need.millicores for need in pinned) <= view.node.capacity.millicores
+    total = sum(asked[ref].spec.resources.millicores for ref in admitted)
+    assert total <= sum(view.node.capacity.millicores for view in cluster.nodes)
+    again = decide(*runs, others=others, cluster=cluster, max_admitted=limit)
+    assert (again.admitted, again.reasons) == (decided.admitted, decided.reasons)
