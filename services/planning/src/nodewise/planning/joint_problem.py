@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from nodewise.core.estimates.forecast import expected_end
@@ -27,7 +27,6 @@ from nodewise.core.model.situation import DoneTask, Occupancy, OpenRun, OpenTask
 from nodewise.core.model.task import TaskSpec
 from nodewise.core.ports import Predict
 from nodewise.core.refusals import refusal
-from nodewise.planning.memory import Expected
 from nodewise.planning.rows import RowMaker, Rows
 from nodewise.planning.stages import Stage
 
@@ -63,7 +62,6 @@ class Posed:
         unplannable: Tasks that no node can ever take, each with a sentence that says why.
         beyond: Tasks behind the horizon.
         weighed: Of tasks with wishes, their run times as they count for the choice of a node (see `rows.Row`).
-        others: What is believed of live attempts that are not of the problem.
         rows: Run times by task, for the next time.
     """
 
@@ -72,7 +70,6 @@ class Posed:
     unplannable: Mapping[TaskRef, str]
     beyond: frozenset[TaskRef]
     weighed: Mapping[TaskId, Mapping[NodeName, float]]
-    others: Mapping[TaskId, Expected]
     rows: Rows
 
 
@@ -107,7 +104,6 @@ def pose(situation: Situation, stages: Sequence[Stage], *, horizon: int, rows: R
         unplannable=poser.unplannable,
         beyond=frozenset(poser.beyond),
         weighed=poser.weighed,
-        others=_others(situation, poser.fixed),
         rows=poser.maker.rows(),
     )
 
@@ -224,12 +220,13 @@ def task_ref(key: TaskId) -> TaskRef:
 def _dependencies(
     run: OpenRun, spec: TaskSpec, open_tasks: Mapping[TaskPath, ProblemTask]
 ) -> Iterable[Dependency]:
-    """What a task waits for. How much data comes from a task is known once it has ended."""
+    """What a task waits for. How much data comes from a task is known once it has ended, if not before."""
     for path in spec.upstream:
+        known = run.data_mib.get((path, spec.path))
         if path in open_tasks:
-            yield Dependency(task=path)
+            yield Dependency(task=path, mib=known or 0.0)
         elif path in run.done:
-            yield Dependency(task=path, mib=run.done[path].output_bytes / _MIB)
+            yield Dependency(task=path, mib=run.done[path].output_bytes / _MIB if known is None else known)
 
 
 def _span(situation: Situation, live: Occupancy) -> tuple[float, float]:
@@ -251,16 +248,6 @@ def _held(situation: Situation, fixed: Mapping[TaskId, Assignment]) -> Iterable[
             yield Held(node=live.node, resources=live.resources, start=start, end=end)
     for view in situation.cluster.nodes:
         yield from _unexplained(view, by_node[view.name])
-
-
-def _others(situation: Situation, fixed: Mapping[TaskId, Assignment]) -> dict[TaskId, Expected]:
-    found = {}
-    for live in situation.running:
-        if task_id(live.ref) not in fixed:
-            start, end = _span(situation, live)
-            moment = situation.now + timedelta(seconds=end)
-            found[task_id(live.ref)] = Expected(live.node, moment, end - start, waits=False)
-    return found
 
 
 def _unexplained(view: NodeView, live: Sequence[Occupancy]) -> Iterable[Held]:

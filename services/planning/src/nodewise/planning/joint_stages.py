@@ -22,11 +22,15 @@ from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance, ground, index
 from nodewise.planning.joint_problem import Posed
 from nodewise.planning.list_scheduling import PartialPlan
-from nodewise.planning.memory import Expected, Memory, News, Recall, believed, joined, news, written
+from nodewise.planning.memory import Memory, News, Recall, drifted, joined, news, written
 from nodewise.planning.portfolio import Effort, Portfolio, improve
 
-SURPRISED: Final = 10
-"""After a surprise the search may place so many times as many tasks."""
+MORE_FOR_NEW: Final = 10
+"""For a task that was never planned, the search may place so many times as many."""
+
+VAIN_STEPS: Final = 2000
+VAIN_STEPS_WHILE_IT_HOLDS: Final = 100
+"""A search ends after so many steps without improvement: soon, where only what is left of a good plan is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,42 +59,44 @@ class Staged:
 
 def plan_in_stages(posed: Posed, terms: Terms, memory: Memory, *, now: datetime) -> Staged:
     """Plan every stage of a problem."""
-    living = believed(posed.problem, now, posed.others)
-    heard = news(memory, posed.problem, living, now=now)
-    works = _Works(posed, terms, Recall(memory), heard)
+    works = _Works(posed, terms, memory, now=now)
     for stage, pipelines in posed.stages:
         works.plan(terms.planners[stage.planner], pipelines)
-    waiting = {
-        key: Expected(at.node, now + timedelta(seconds=at.end), at.end - at.start, True)
-        for key, at in works.planned.items()
-    }
-    if heard is not News.SURPRISE:
-        living = {key: _as_first_expected(memory.expected.get(key), found) for key, found in living.items()}
+    living = {key: at.node for key, at in posed.problem.fixed.items() if at.end > posed.problem.now}
     kept = Memory(
         solutions=joined(works.solutions),
-        nodes=posed.problem.nodes,
-        expected={**living, **waiting},
+        ground=posed.problem.nodes,
+        nodes=living | {key: at.node for key, at in works.planned.items()},
+        living=frozenset(living),
+        beyond=posed.beyond,
+        due=works.due,
         rows=posed.rows,
     )
     return Staged(works.planned, works.transfers, kept)
 
 
-def _as_first_expected(before: Expected | None, found: Expected) -> Expected:
-    """Small delays add up: each is measured by what was expected when the task was planned."""
-    return found if before is None else replace(before, waits=False)
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The plan of a stage; its solutions for the memory, the plan's own first; and whether it is another than before."""
+
+    solutions: Sequence[Solution]
+    anew: bool
 
 
 class _Works:
     """The room, and the plan so far."""
 
-    def __init__(self, posed: Posed, terms: Terms, recall: Recall, heard: News) -> None:
+    def __init__(self, posed: Posed, terms: Terms, memory: Memory, *, now: datetime) -> None:
         self.planned: dict[TaskId, Assignment] = {}
         self.transfers: dict[TaskId, float] = {}
         self.solutions: list[Sequence[list[tuple[TaskId, NodeName]]]] = []
+        self.due: dict[str, datetime] = {}
         self._posed = posed
         self._terms = terms
-        self._recall = recall
-        self._heard = heard
+        self._memory = memory
+        self._recall = Recall(memory)
+        self._news = news(memory, posed.problem)
+        self._now = now
         self._ground = ground(posed.problem)
         tasks = sum(len(pipeline.tasks) for pipeline in posed.problem.pipelines)
         self._all = max(1, tasks - len(posed.problem.fixed))
@@ -103,12 +109,23 @@ class _Works:
             return
         wished = _as_wished(problem, self._posed.weighed)
         chosen = true if wished is problem else index(wished, self._ground)
-        solutions = self._solutions(planner, chosen)
-        best = solutions[0]
+        made = self._made(planner, chosen)
+        best = made.solutions[0]
         if chosen is not true:
             best = Decoder(true).decode(best.order, best.plan.node)
-        self.solutions.append([written(chosen, solution) for solution in solutions])
+        self.solutions.append([written(chosen, solution) for solution in made.solutions])
+        self._note_due(chosen, made)
         self._take(true, best.plan)
+
+    def _note_due(self, instance: Instance, made: _Made) -> None:
+        """When its pipelines end; by the plan as it was made, so that small delays add up."""
+        before = {} if made.anew else self._memory.due
+        ends = made.solutions[0].plan.end
+        last: dict[str, float] = {}
+        for task, key in enumerate(instance.ids):
+            last[key.pipeline] = max(last.get(key.pipeline, 0.0), ends[task])
+        for name, end in last.items():
+            self.due[name] = before.get(name) or self._now + timedelta(seconds=end)
 
     def _part(self, pipelines: Sequence[ProblemPipeline]) -> Problem:
         problem = self._posed.problem
@@ -116,26 +133,31 @@ class _Works:
         fixed = {key: problem.fixed[key] for key in keys if key in problem.fixed}
         return replace(problem, pipelines=tuple(pipelines), fixed=fixed, held=())
 
-    def _solutions(self, planner: Planner, instance: Instance) -> list[Solution]:
-        """The plan first, then what it was measured by, where the planner tells."""
+    def _made(self, planner: Planner, instance: Instance) -> _Made:
+        """The remembered plan while it holds; else the planner's, which may begin with it."""
+        decoder = Decoder(instance)
         known = self._recall.of(instance)
-        if self._heard is News.NOTHING and known:
-            decoder = Decoder(instance)
-            return [decoder.decode(*solution) for solution in known]
+        old = [decoder.decode(order, nodes) for order, nodes in known]
+        holds = bool(old) and self._news is not News.SURPRISE
+        holds = holds and not drifted(self._memory, instance, old[0].plan, self._now)
+        if holds and (self._news is News.NOTHING or not isinstance(planner, Portfolio)):
+            return _Made(old, anew=False)
         if isinstance(planner, Portfolio):
-            found = improve(instance, self._terms.context, self._effort(instance), known=known)
-            return [found.best, found.shortest, found.soonest]
-        if self._heard is News.AS_EXPECTED and known:
-            return [Decoder(instance).decode(*known[0])]
+            found = improve(decoder, self._terms.context, self._effort(instance, afresh=not holds), known=old)
+            return _Made([found.best, found.shortest, found.soonest], anew=found.best not in old)
         if isinstance(planner, IndexedPlanner):
-            return [Decoder(instance).solution(planner.on(instance, self._terms.context))]
-        return [Decoder(instance).solution(self._foreign(planner, instance))]
+            return _Made([decoder.solution(planner.on(instance, self._terms.context))], anew=True)
+        return _Made([decoder.solution(self._foreign(planner, instance))], anew=True)
 
-    def _effort(self, instance: Instance) -> Effort:
-        """Each stage has its share of the placements."""
-        surprised = self._heard is News.SURPRISE
-        most = self._terms.placements * (SURPRISED if surprised else 1)
-        return Effort(placements=most * len(instance.free) // self._all, afresh=surprised)
+    def _effort(self, instance: Instance, *, afresh: bool) -> Effort:
+        """Each stage has its share of the placements; what is new is worth more of them than what is known."""
+        fresh = sum(1 for task in instance.free if instance.ids[task] not in self._memory.nodes)
+        worth = len(instance.free) + (MORE_FOR_NEW - 1) * fresh
+        return Effort(
+            placements=self._terms.placements * worth // self._all,
+            vain_steps=VAIN_STEPS if afresh else VAIN_STEPS_WHILE_IT_HOLDS,
+            afresh=afresh,
+        )
 
     def _foreign(self, planner: Planner, instance: Instance) -> PartialPlan:
         """The plan of a planner that knows only problems: what was planned before is held."""

@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 from typing import Final
 
-from nodewise.core.model.ids import NodeName
-from nodewise.core.model.problem import Problem, ProblemNode, ProblemTask, TaskId
+from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
+from nodewise.core.model.problem import Problem, ProblemNode, TaskId
 from nodewise.planning.decoder import ANY, Solution
 from nodewise.planning.instance import Instance
+from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.moves import Neighbour, parents_first
 from nodewise.planning.rows import Rows
 
-SURPRISE_SHARE: Final = 0.1
-SURPRISE: Final = timedelta(seconds=0.5)
-"""What ends earlier or later than planned by more than this share of its run time, and by more than this, is a surprise."""
+DRIFT: Final = 0.03
+"""A plan that comes out later or earlier than planned by more than this share of the time left is made anew."""
+
+Solutions = tuple[tuple[tuple[TaskId, NodeName], ...], ...]
+"""Tasks in the order in which they are placed, each with its node: first the plan, then what it was measured by."""
 
 
 class News(IntEnum):
@@ -26,84 +29,75 @@ class News(IntEnum):
     SURPRISE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What was believed of a task: of one that waits, by the plan."""
-
-    node: NodeName
-    end: datetime
-    seconds: float
-    waits: bool
-
-    def met(self, end: datetime) -> bool:
-        """Whether this end is about the one that was expected."""
-        return abs(end - self.end) <= max(SURPRISE, timedelta(seconds=SURPRISE_SHARE * self.seconds))
-
-
-Solutions = tuple[tuple[tuple[TaskId, NodeName], ...], ...]
-"""Tasks in the order in which they are placed, each with its node: first the plan, then what it was measured by."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """What the last plan leaves to the next one; opaque. `Memory()` knows nothing.
 
     Attributes:
         solutions: What was found.
-        nodes: The nodes that there were.
-        expected: What was believed of whatever waited or lived, others' attempts included.
+        ground: The nodes that there were.
+        nodes: Where each task that waited was to run, or each that lived did.
+        living: Those of them that lived.
+        beyond: Tasks that were behind the horizon.
+        due: When each pipeline was to end when its plan was last made.
         rows: The run times that it rested on.
     """
 
     solutions: Solutions = ()
-    nodes: tuple[ProblemNode, ...] = ()
-    expected: Mapping[TaskId, Expected] = field(default_factory=dict)
+    ground: tuple[ProblemNode, ...] = ()
+    nodes: Mapping[TaskId, NodeName] = field(default_factory=dict)
+    living: frozenset[TaskId] = frozenset()
+    beyond: frozenset[TaskRef] = frozenset()
+    due: Mapping[str, datetime] = field(default_factory=dict)
     rows: Rows = field(default_factory=Rows)
 
 
-def believed(problem: Problem, now: datetime, others: Mapping[TaskId, Expected]) -> dict[TaskId, Expected]:
-    """What is expected of all that does not wait: the tasks that are fixed, and the attempts of others."""
-    fixed = {
-        key: Expected(at.node, now + timedelta(seconds=at.end), at.end - at.start, False)
-        for key, at in problem.fixed.items()
-    }
-    return {**others, **fixed}
+def news(memory: Memory, problem: Problem) -> News:
+    """What has happened since, but for the time that it took (see `drifted`); O(tasks).
 
-
-def news(memory: Memory, problem: Problem, living: Mapping[TaskId, Expected], *, now: datetime) -> News:
-    """What is new in `problem`, where `living` is what does not wait; O(tasks)."""
-    if memory.nodes != problem.nodes:
+    A surprise is another set of nodes, a task that is new or waits again, and one that runs where it was not to.
+    """
+    if memory.ground != problem.nodes:
         return News.SURPRISE
-    waiting = {
-        key: task
-        for pipeline in problem.pipelines
-        for task in pipeline.tasks
-        if (key := TaskId(pipeline=pipeline.name, task=task.name)) not in problem.fixed
-    }
-    if not all(_still_waits(memory.expected.get(key), task) for key, task in waiting.items()):
-        return News.SURPRISE
-    if not all(_still_lives(memory.expected.get(key), found, now) for key, found in living.items()):
-        return News.SURPRISE
-    gone = [old for key, old in memory.expected.items() if key not in waiting and key not in living]
-    if not all(old.met(now) or old.end < now for old in gone):
-        return News.SURPRISE
-    started = any(memory.expected[key].waits for key in living if key in memory.expected)
-    return News.AS_EXPECTED if gone or started else News.NOTHING
+    fixed = problem.fixed
+    for pipeline in problem.pipelines:
+        for task in pipeline.tasks:
+            key = TaskId(pipeline=pipeline.name, task=task.name)
+            if key not in fixed and not _was_to_come(memory, key):
+                return News.SURPRISE
+    for key, at in fixed.items():
+        if at.end > problem.now and memory.nodes.get(key) != at.node:
+            return News.SURPRISE
+    alive = {key for key, at in fixed.items() if at.end > problem.now}
+    return News.NOTHING if alive == memory.living else News.AS_EXPECTED
 
 
-def _still_waits(before: Expected | None, task: ProblemTask) -> bool:
-    """Whether a task waited before, too, and would run as long where it was planned."""
-    if before is None or not before.waits:
-        return False
-    seconds = task.seconds.get(before.node)
-    return seconds is not None and abs(seconds - before.seconds) <= SURPRISE_SHARE * before.seconds
+def _was_to_come(memory: Memory, key: TaskId) -> bool:
+    if key in memory.nodes:
+        return key not in memory.living
+    return TaskRef(run_id=RunId(key.pipeline), path=TaskPath(key.task)) in memory.beyond
 
 
-def _still_lives(before: Expected | None, found: Expected, now: datetime) -> bool:
-    """Whether what lives was expected to, there and so long. What is long over is no news."""
-    if before is None:
-        return found.end < now
-    return before.node == found.node and before.met(found.end)
+def drifted(memory: Memory, instance: Instance, plan: PartialPlan, now: datetime) -> bool:
+    """Whether a remembered plan, with what is known now, ends at other times than when it was made; O(tasks).
+
+    By all ends together or by the last one: single tasks may be off by much without any harm.
+    """
+    pipelines = instance.problem.pipelines
+    ends = [0.0] * len(pipelines)
+    for task, pipeline in enumerate(instance.pipeline_of):
+        ends[pipeline] = max(ends[pipeline], plan.end[task])
+    pairs = [
+        (end, (memory.due[pipeline.name] - now).total_seconds())
+        for pipeline, end in zip(pipelines, ends, strict=True)
+        if pipeline.name in memory.due
+    ]
+    found, planned = [end for end, _ in pairs], [end for _, end in pairs]
+    return _off(sum(found), sum(planned)) or _off(max(found, default=0.0), max(planned, default=0.0))
+
+
+def _off(found: float, planned: float) -> bool:
+    return abs(found - planned) > DRIFT * max(found, planned)
 
 
 class Recall:

@@ -68,7 +68,7 @@ class Portfolio(IndexedPlanner):
 
     def on(self, instance: Instance, context: PlanningContext) -> PartialPlan:
         effort = Effort(placements=self._placements, vain_steps=self._vain_steps)
-        return improve(instance, context, effort).best.plan
+        return improve(Decoder(instance), context, effort).best.plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,26 +96,21 @@ class Found:
 
 
 def improve(
-    instance: Instance,
-    context: PlanningContext,
-    effort: Effort,
-    *,
-    known: Sequence[tuple[Sequence[int], Sequence[int]]] = (),
+    decoder: Decoder, context: PlanningContext, effort: Effort, *, known: Sequence[Solution] = ()
 ) -> Found:
     """The search of `Portfolio` on an indexed problem.
 
     Args:
-        instance: What is to be planned.
+        decoder: Of what is to be planned.
         context: Its chance and clock, and what is to be least.
         effort: How much is done. Where nothing is known, all is begun afresh.
-        known: Orders and nodes of earlier solutions of (about) the same, the one that was taken first.
+        known: Solutions from elsewhere, the one that is to be kept unless a better one is found first.
     """
-    decoder = Decoder(instance)
-    if not instance.free:
-        return _all_one(decoder.solution(heft(instance)))
-    old = [decoder.decode(order, nodes) for order, nodes in known]
-    starts = [*old, *_run_blends(decoder, context.out_of_time)] if effort.afresh or not old else old
-    members = _run_members(decoder, context.out_of_time) if effort.afresh or not old else []
+    if not decoder.instance.free:
+        return _all_one(decoder.solution(heft(decoder.instance)))
+    afresh = effort.afresh or not known
+    starts = [*known, *_run_blends(decoder, context.out_of_time)] if afresh else [*known]
+    members = _run_members(decoder, context.out_of_time) if afresh else []
     if context.objective is Objective.BALANCED:
         return _balanced(_Begun(decoder, members, starts + members), context, effort)
     search = _search(decoder, starts + members, objective=context.objective, rng=context.rng)
