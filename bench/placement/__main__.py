@@ -4,23 +4,32 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench.measure import save
 from bench.placement import adversary, cost, on_streams, optimum, recipes, wrong_estimates
-from bench.placement.checked import InvalidPlan
+from bench.placement.checked import InvalidPlan, Result
+from bench.placement.contenders import Job
 from bench.placement.peers import NoPeers, versions
 from bench.placement.report import Report, say
 from bench.placement.scale import Scale, full, quick
 from bench.placement.targets import Target, missed
 
-PARTS: Mapping[str, Callable[[Scale], Report]] = {
-    "a": optimum.run,
-    "b": recipes.run,
-    "c": on_streams.run,
-    "d": wrong_estimates.run,
-    "e": cost.run,
-    "f": adversary.run,
-}
+
+def parts() -> Mapping[str, Callable[[Scale], Report]]:
+    """All parts by letter. Two of them share what they find about the same streams."""
+    known: dict[Job, Result] = {}
+    return {
+        "a": optimum.run,
+        "b": recipes.run,
+        "c": partial(on_streams.run, known=known),
+        "d": partial(wrong_estimates.run, known=known),
+        "e": cost.run,
+        "f": adversary.run,
+    }
+
+
+LETTERS = ("a", "b", "c", "d", "e", "f")
 WITH_PEERS = {"a", "b"}
 PACKAGES = ("nodewise-core", "nodewise-planning", "nodewise-simulator", "numpy", "ortools", "scipy")
 
@@ -28,11 +37,14 @@ PACKAGES = ("nodewise-core", "nodewise-planning", "nodewise-simulator", "numpy",
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     scale = (quick if options.quick else full)(options.seed)
-    chosen = options.parts or list(PARTS)
+    chosen, runs = options.parts or list(LETTERS), parts()
     command = " ".join(["python -m bench.placement", *arguments])
     try:
         others = versions() if WITH_PEERS & set(chosen) else {}
-        targets = [target for part in chosen for target in _run(part, scale, command=command, others=others)]
+        targets: list[Target] = []
+        for part in chosen:
+            found = partial(runs[part], scale)
+            targets += _run(part, found, seed=scale.seed, command=command, others=others)
     except (NoPeers, InvalidPlan) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -48,17 +60,19 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--no-targets", action="store_true", help="print which targets are met, but end well in any case"
     )
     options = parser.parse_args(arguments)
-    if unknown := [part for part in options.parts if part not in PARTS]:
-        parser.error(f"no part named {', '.join(unknown)}; known: {', '.join(PARTS)}")
+    if unknown := [part for part in options.parts if part not in LETTERS]:
+        parser.error(f"no part named {', '.join(unknown)}; known: {', '.join(LETTERS)}")
     return options
 
 
-def _run(part: str, scale: Scale, *, command: str, others: Mapping[str, str]) -> tuple[Target, ...]:
+def _run(
+    part: str, found: Callable[[], Report], *, seed: int, command: str, others: Mapping[str, str]
+) -> tuple[Target, ...]:
     start = time.perf_counter()
-    report = PARTS[part](scale)
+    report = found()
     taken = time.perf_counter() - start
     figures = report.figures | {
-        "first_seed": scale.seed,
+        "first_seed": seed,
         "seconds_taken": round(taken, 1),
         "targets": {target.what: [target.value, target.limit, target.met] for target in report.targets},
     }

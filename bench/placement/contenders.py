@@ -1,10 +1,12 @@
 """Who decides about a stream of pipelines, and one job: one contender, one stream."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 from bench.placement.beliefs import misjudged
 from bench.placement.checked import Result, judged
+from bench.placement.pool import each
 from bench.placement.scale import Scale
 from bench.placement.streams import stream
 from nodewise.core import plugins
@@ -17,6 +19,10 @@ from nodewise.simulator.simulation import Choice, simulate
 DEFAULT = "balanced"
 SEED_SYSTEM = "custom"
 """The presets that targets name: our default, and the best of the system before."""
+OTHERS_SHARE = 0.25
+"""Of the default's time to plan, for the other presets that plan: nothing is judged by them."""
+HARD_SIZE = 60
+"""Pipelines in the streams that are judged most closely."""
 REFERENCES = {
     f"plan, {objective.value} only": objective for objective in (Objective.MAKESPAN, Objective.MEAN_FLOW)
 }
@@ -57,6 +63,13 @@ def all_contenders() -> tuple[str, ...]:
     return (DEFAULT, *REFERENCES, *others, *(f"plan, {name}" for name in PLANS))
 
 
+def known_or_solved(jobs: Sequence[Job], known: dict[Job, Result]) -> list[Result]:
+    """What becomes of each job, in their order; what is known already is not done again, and all becomes known."""
+    new = [job for job in dict.fromkeys(jobs) if job not in known]
+    known.update(zip(new, each(solve, new), strict=True))
+    return [known[job] for job in jobs]
+
+
 def jobs_of(scale: Scale, pipelines: int, gap: float, *, contenders: tuple[str, ...]) -> list[Job]:
     """Everyone on each of the scale's streams of that kind, with estimates that are right."""
     return [
@@ -66,8 +79,8 @@ def jobs_of(scale: Scale, pipelines: int, gap: float, *, contenders: tuple[str, 
             gap=gap,
             error=0.0,
             seed=seed,
-            budget_seconds=scale.streams[pipelines],
-            placements=scale.reference_placements,
+            budget_seconds=scale.streams[pipelines] * (1.0 if contender == DEFAULT else OTHERS_SHARE),
+            placements=scale.reference_placements if pipelines == HARD_SIZE else scale.search_placements,
         )
         for contender in contenders
         for seed in range(scale.seed, scale.seed + scale.seeds)

@@ -8,6 +8,7 @@ import pytest
 
 from bench.placement import __main__ as command
 from bench.placement.checked import InvalidPlan, Result
+from bench.placement.contenders import jobs_of, known_or_solved
 from bench.placement.on_streams import nearness, over_bounds, savings
 from bench.placement.plot import Point, draw_front, front
 from bench.placement.report import Report
@@ -37,7 +38,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "e": lambda _: Report(figures={"n": 1}, targets=(SOME,)),
         "f": lambda _: Report(figures={"n": 2}, targets=(TOO_MUCH,)),
     }
-    monkeypatch.setattr(command, "PARTS", found)
+    monkeypatch.setattr(command, "parts", lambda: found)
     return tmp_path
 
 
@@ -63,7 +64,7 @@ def test_an_invalid_plan_of_ours_fails_whatever_the_targets(
     def broken(_: object) -> Report:
         raise InvalidPlan("heft", "dag 3", "t1 is not in the schedule")
 
-    monkeypatch.setitem(command.PARTS, "f", broken)  # type: ignore[arg-type]
+    monkeypatch.setattr(command, "parts", lambda: {"f": broken})
     assert command.main(["f", "--no-targets"]) == 1
     assert "heft on dag 3: t1 is not in the schedule" in capsys.readouterr().err
     assert not list(parts.iterdir())
@@ -142,3 +143,18 @@ def test_the_front_is_drawn(tmp_path: Path) -> None:
     ]
     path = draw_front(points, near=1.15, path=tmp_path / "front.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_known_of_a_stream_is_not_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = jobs_of(quick(0), 60, 0.0, contenders=("balanced", "custom"))
+    asked: list[object] = []
+
+    def each(_: object, jobs: list[object]) -> list[Result]:
+        asked.extend(jobs)
+        return [result(1, 1) for _ in jobs]
+
+    monkeypatch.setattr("bench.placement.contenders.each", each)
+    known = {first: result(5, 5)}
+    assert known_or_solved([first, second, second], known) == [result(5, 5), result(1, 1), result(1, 1)]
+    assert asked == [second]
+    assert known[second] == result(1, 1)
