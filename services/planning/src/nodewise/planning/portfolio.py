@@ -148,8 +148,9 @@ def _balanced(begun: _Begun, context: PlanningContext, effort: Effort) -> Found:
         if (shortest.best, soonest.best) != known:
             known = (shortest.best, soonest.best)
             both.measure(_worth(Objective.BALANCED, known), (*known, *begun.starts))
-    # That yardstick is finer than the members' own; by theirs, too, the plan must not be worse than any of them.
-    least = begun.members or [both.best]
+    # That yardstick is finer than the members' own; by theirs, too, the plan must not be worse than any of them. Where
+    # time was out after the first one, that one alone is no yardstick: it would beat everything by its own measure.
+    least = begun.members if len(begun.members) > 1 else [both.best, *begun.starts]
     best = min((both.best, *begun.members), key=lambda s: _worth(Objective.BALANCED, least)(s.score))
     return Found(best, shortest.best, soonest.best)
 
