@@ -48,3 +48,11 @@ class Decoder:
         starts, depth = plan.start, self._depth
         order = sorted(self.instance.free, key=lambda task: (starts[task], depth[task]))
         return Solution(plan, order, score_ends(self.instance, plan.end))
+
+    def settled(self, solution: Solution) -> Solution:
+        """What decoding again and again leads to: a plan that decoding its own order and nodes does not change."""
+        while True:
+            again = self.decode(solution.order, solution.plan.node)
+            if again.plan.start == solution.plan.start:
+                return solution
+            solution = again

@@ -17,12 +17,13 @@ from nodewise.core.model.problem import (
     ProblemPipeline,
     TaskId,
 )
-from nodewise.planning.decoder import Decoder, Solution
+from nodewise.planning.decoder import ANY, Decoder, Solution
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance, ground, index
 from nodewise.planning.joint_problem import Posed
 from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.memory import Memory, News, Recall, drifted, joined, news, written
+from nodewise.planning.moves import parents_first
 from nodewise.planning.portfolio import Effort, Portfolio, improve
 
 MORE_FOR_NEW: Final = 10
@@ -136,18 +137,22 @@ class _Works:
     def _made(self, planner: Planner, instance: Instance) -> _Made:
         """The remembered plan while it holds; else the planner's, which may begin with it."""
         decoder = Decoder(instance)
-        known = self._recall.of(instance)
-        old = [decoder.decode(order, nodes) for order, nodes in known]
+        old = [decoder.decode(order, nodes) for order, nodes in self._recall.of(instance)]
         holds = bool(old) and self._news is not News.SURPRISE
         holds = holds and not drifted(self._memory, instance, old[0].plan, self._now)
         if holds and (self._news is News.NOTHING or not isinstance(planner, Portfolio)):
             return _Made(old, anew=False)
         if isinstance(planner, Portfolio):
             found = improve(decoder, self._terms.context, self._effort(instance, afresh=not holds), known=old)
-            return _Made([found.best, found.shortest, found.soonest], anew=found.best not in old)
+            if found.best in old:
+                return _Made([found.best, found.shortest, found.soonest], anew=False)
+            return _Made([decoder.settled(found.best), found.shortest, found.soonest], anew=True)
+        return _Made([decoder.settled(self._by(planner, decoder))], anew=True)
+
+    def _by(self, planner: Planner, decoder: Decoder) -> Solution:
         if isinstance(planner, IndexedPlanner):
-            return _Made([decoder.solution(planner.on(instance, self._terms.context))], anew=True)
-        return _Made([decoder.solution(self._foreign(planner, instance))], anew=True)
+            return decoder.solution(planner.on(decoder.instance, self._terms.context))
+        return self._foreign(planner, decoder)
 
     def _effort(self, instance: Instance, *, afresh: bool) -> Effort:
         """Each stage has its share of the placements; what is new is worth more of them than what is known."""
@@ -159,17 +164,18 @@ class _Works:
             afresh=afresh,
         )
 
-    def _foreign(self, planner: Planner, instance: Instance) -> PartialPlan:
-        """The plan of a planner that knows only problems: what was planned before is held."""
-        problem = self._posed.problem
-        others = replace(instance.problem, held=(*problem.held, *self._held(instance)))
-        schedule = planner.plan(others, self._terms.context)
-        names = {node.name: j for j, node in enumerate(problem.nodes)}
-        plan = PartialPlan(instance)
+    def _foreign(self, planner: Planner, decoder: Decoder) -> Solution:
+        """Order and nodes of a planner that knows only problems; to it, what was planned before is held."""
+        instance = decoder.instance
+        others = (*self._posed.problem.held, *self._held(instance))
+        found = planner.plan(replace(instance.problem, held=others), self._terms.context).assignments
+        places = {node.name: j for j, node in enumerate(instance.problem.nodes)}
+        nodes = [ANY] * len(instance.ids)
         for task in instance.free:
-            at = schedule.assignments[instance.ids[task]]
-            plan.place(task, names[at.node], at.start)
-        return plan
+            node = places[found[instance.ids[task]].node]
+            nodes[task] = node if node in instance.choices[task] else ANY
+        order = sorted(instance.free, key=lambda task: found[instance.ids[task]].start)
+        return decoder.decode(parents_first(instance, order), nodes)
 
     def _held(self, instance: Instance) -> list[Held]:
         """What is planned or fixed of other stages."""
