@@ -58,6 +58,7 @@ def test_without_options_it_decides_as_the_services_are_set(
 ) -> None:
     raw = random_problem(1, pipelines=30, nodes=3)
     schedules = {}
+    monkeypatch.setenv("NODEWISE_STRATEGY", "greedy")
     for policy in ("fifo", "shortest"):
         monkeypatch.setenv("NODEWISE_POLICY", policy)
         schedules[policy] = json.loads(run(tmp_path, raw, "--json")[1])["schedule"]
@@ -86,7 +87,7 @@ def test_a_planner_takes_objective_budget_and_seed(tmp_path: Path, objective: st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--policy", "nope"), "no policy named 'nope'; known: fifo"),
+        (("--policy", "nope"), "no policy named 'nope'; known: balanced"),
         (("--strategy", "nope"), "no strategy named 'nope'; known: "),
         (("--objective", "nope"), "no objective named 'nope'; known: makespan, mean_flow, balanced"),
         (("--budget", "-1"), "--budget must be a number of seconds"),

@@ -8,27 +8,29 @@ import pytest
 
 from nodewise.core import plugins
 from nodewise.core.errors import UnknownName, Unplannable
-from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
-from nodewise.core.model.ids import NodeName, TaskRef
+from nodewise.core.model.decision import Decision, Deferral, Reason, ReasonCode
+from nodewise.core.model.ids import TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.problem import TaskId
 from nodewise.core.model.task import TaskKind, WaitingTask
 from nodewise.core.ports import PlacementContext, Policy, PolicyContext, Strategy
-from nodewise.core.settings import Settings
 from nodewise.placer import settle
-from nodewise.placer.mapping import MappingContext, map_tasks
 from nodewise.scheduler import service
 from nodewise.scheduler.cycle import Queued, Snapshot, plan
-from nodewise.simulator import live
+from nodewise.simulator import limits as simulated_limits
+from nodewise.simulator import queue as simulated_queue
+from nodewise.simulator.believing import Believing, spread_of
+from nodewise.simulator.desk import Desk
 from nodewise.simulator.engine import World, run
 from nodewise.simulator.errors import DecisionFailed, Stalled
-from nodewise.simulator.lineage import Lineage
 from nodewise.simulator.live import LiveDecider
+from nodewise.simulator.placing import placed
 from nodewise.simulator.problem_file import parse_scenario
 from nodewise.simulator.scenario import Outcome, Scenario
 from nodewise.simulator.simulation import Choice, simulate
 from nodewise.simulator.tables import tables_of
-from nodewise.simulator.views import Waiters, kind_of, moment
+from nodewise.simulator.team import Team
+from nodewise.simulator.views import kind_of, moment
 from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task, random_problem
 
 N1, N2 = a_node("n1"), a_node("n2")
@@ -41,8 +43,14 @@ def simulated(
 
 
 def decided(scenario: Scenario, policy: Policy, strategy: Strategy) -> Outcome:
-    decider = LiveDecider(scenario.believed, policy, strategy, seed=0)
-    return run(World(tables_of(scenario.truth), scenario.failures), decider)
+    team = Team(
+        policy=policy,
+        strategy=strategy.name,
+        strategies={strategy.name: strategy},
+        believed=scenario.believed,
+        predict=Believing(scenario.believed),
+    )
+    return run(World(tables_of(scenario.truth), scenario.failures), LiveDecider(team))
 
 
 def starts(outcome: Outcome) -> dict[str, float]:
@@ -53,34 +61,40 @@ class WholeQueue:
     """The simple algorithm that `LiveDecider` must equal: show the cycle everything, whenever something happens."""
 
     def __init__(self, scenario: Scenario, policy: str, strategy: str) -> None:
-        self.policy, self.strategy = plugins.policy(policy), plugins.strategy(strategy)
-        self.waiters = Waiters(tables_of(scenario.truth), scenario.believed, policy=policy, strategy=strategy)
-        self.lineage = Lineage(tables_of(scenario.truth))
-        self.previous: NodeName | None = None
+        self.team = Team(
+            policy=plugins.policy(policy),
+            strategy=strategy,
+            strategies=plugins.strategies(),
+            believed=scenario.believed,
+            predict=Believing(scenario.believed, spread_of(scenario)),
+        )
+        self.desk: Desk | None = None
 
     def decide(self, world: World) -> None:
-        self.lineage.forget_lost(world)
-        now, number = moment(world.now), self.waiters.number
+        desk = self.desk = self.desk or Desk(world, self.team)
+        desk.refresh()
         while True:
-            tasks = {self.waiters.refs[i]: self.waiters.waiting(i, at) for i, at in world.ready.items()}
-            cluster = Cluster(nodes=world.views(), taken_at=now)
-            snapshot = Snapshot(queue=tuple(Queued(task=task) for task in tasks.values()), cluster=cluster)
-            context = PolicyContext(now=now, rng=Random(0))
-            admitted = plan(snapshot, {self.policy.name: self.policy}, context, max_admitted=400).admitted
-            claimed = [self.lineage.with_siblings(number[a.ref], tasks[a.ref]) for a in admitted]
-            strategies = {self.strategy.name: self.strategy}
-            asked = MappingContext(strategies=strategies, now=now, rng=Random(0), previous_node=self.previous)
-            placed = [d for d in map_tasks(claimed, cluster, asked) if isinstance(d, Placement)]
-            if not placed:
+            queue = tuple(Queued(task=task) for task in desk.queue.tasks(desk.queue.awake()))
+            snapshot = Snapshot(queue=queue, cluster=desk.cluster(), running=desk.running())
+            context = desk.policy_context(moment(world.now), rng=Random(0))
+            policies = {self.team.policy.name: self.team.policy}
+            limits = self.team.limits
+            decided = plan(
+                snapshot, policies, context, max_admitted=limits.max_admitted, ageing=limits.ageing
+            )
+            if not placed(desk, decided, self.team, rng=Random(0)):
                 return
-            for decision in placed:
-                world.place(number[decision.ref], [n.name for n in world.tables.nodes].index(decision.node))
-                self.lineage.add(number[decision.ref], decision.node, at=world.now)
-                self.previous = decision.node
 
 
 @pytest.mark.parametrize(
-    ("policy", "strategy"), [("fifo", "greedy"), ("shortest", "custom"), ("priority", "round_robin")]
+    ("policy", "strategy"),
+    [
+        ("fifo", "greedy"),
+        ("shortest", "custom"),
+        ("priority", "round_robin"),
+        ("balanced", "greedy"),
+        ("fair_share", "custom"),
+    ],
 )
 @pytest.mark.parametrize("seed", range(3))
 def test_what_the_cycle_is_not_shown_changes_nothing(policy: str, strategy: str, seed: int) -> None:
@@ -91,10 +105,9 @@ def test_what_the_cycle_is_not_shown_changes_nothing(policy: str, strategy: str,
 
 
 def test_the_constants_are_those_of_the_live_stack() -> None:
-    assert Settings.model_fields["placement_batch"].default == live.PLACEMENT_BATCH
-    assert service.BATCHES_ADMITTED == live.BATCHES_ADMITTED
-    assert timedelta(seconds=live.REST_SECONDS) == settle._REST
-    assert settle._AT_ONCE == live.AT_ONCE
+    assert service.BATCHES_ADMITTED == simulated_limits.BATCHES_ADMITTED
+    assert timedelta(seconds=simulated_queue.REST_SECONDS) == settle._REST
+    assert settle._AT_ONCE == simulated_queue.AT_ONCE
 
 
 def test_first_come_first_served_on_the_least_loaded_node() -> None:

@@ -1,20 +1,26 @@
 """Plans in the simulator: carried out offline, remade online."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 
 import pytest
 
+from nodewise.core import plugins
 from nodewise.core.model.problem import PlanningContext, Problem, Schedule
 from nodewise.planning import PLANNERS
+from nodewise.simulator.believing import Believing
 from nodewise.simulator.budget import Budget
 from nodewise.simulator.engine import World, run
+from nodewise.simulator.errors import DecisionFailed
+from nodewise.simulator.limits import Limits
 from nodewise.simulator.metrics import figures
+from nodewise.simulator.planned import PlanningDecider
 from nodewise.simulator.problem_file import parse_scenario
-from nodewise.simulator.rolling import RollingPlanner
 from nodewise.simulator.scenario import Outcome, Scenario
 from nodewise.simulator.simulation import Choice, follow, simulate
 from nodewise.simulator.tables import tables_of
+from nodewise.simulator.team import Team
 from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task, random_problem
 from tests.unit.planning.proof.problems import at, key, schedule
 
@@ -81,7 +87,7 @@ def test_offline_knows_what_arrives_later() -> None:
 class Counting:
     """HEFT, counting its problems."""
 
-    name = "counting"
+    name = "heft"
     summary = "counts"
 
     def __init__(self) -> None:
@@ -92,31 +98,97 @@ class Counting:
         return PLANNERS["heft"].plan(problem, context)
 
 
-def rolled(scenario: Scenario) -> tuple[Counting, Outcome]:
+def planned(scenario: Scenario, policy: str = "balanced") -> tuple[Counting, Outcome]:
     planner = Counting()
-    decider = RollingPlanner(scenario.believed, planner, seed=0)
-    return planner, run(World(tables_of(scenario.truth), scenario.failures), decider)
+    team = Team(
+        policy=plugins.policy(policy),
+        strategy="heft",
+        strategies=plugins.strategies(),
+        believed=scenario.believed,
+        predict=Believing(scenario.believed),
+    )
+    world = World(tables_of(scenario.truth), scenario.failures)
+    return planner, run(world, PlanningDecider(team, planner))
 
 
 def test_online_a_plan_is_remade_when_a_pipeline_arrives() -> None:
-    late = a_pipeline(a_task("b", {"n1": 1}), name="q", submitted_at=2)
-    planner, outcome = rolled(a_scenario([N1], a_pipeline(a_task("a", {"n1": 4})), late))
+    node, late = a_node("n1", slots=2), a_pipeline(a_task("b", {"n1": 1}), name="q", submitted_at=2)
+    planner, outcome = planned(a_scenario([node], a_pipeline(a_task("a", {"n1": 4})), late))
     assert [[p.name for p in problem.pipelines] for problem in planner.problems] == [["p"], ["p", "q"]]
-    assert planner.problems[1].now == 2
-    assert planner.problems[1].fixed[key("a")] == at(key("a"), "n1", 0, 4)
-    assert times(outcome)["b"] == ("n1", 4, 5)
+    assert planner.problems[1].fixed[key("a")] == at(key("a"), "n1", -2, 2)
+    assert times(outcome) == {"a": ("n1", 0, 4), "b": ("n1", 2, 3)}
 
 
 def test_online_a_plan_is_remade_when_an_estimate_was_wrong() -> None:
     tasks = [a_task("a", {"n1": 1}, estimate=4), a_task("b", {"n1": 4}), a_task("c", {"n1": 4})]
-    planner, _ = rolled(a_scenario([N1], a_pipeline(*tasks)))
-    assert len(planner.problems) == 2
+    planner, _ = planned(a_scenario([N1], a_pipeline(*tasks)))
+    assert len(planner.problems) > 1
+
+
+def test_online_nothing_is_planned_while_nothing_could_start() -> None:
+    late = a_pipeline(a_task("b", {"n1": 1}), name="q", submitted_at=2)
+    planner, outcome = planned(a_scenario([N1], a_pipeline(a_task("a", {"n1": 4})), late))
+    assert [[p.name for p in problem.pipelines] for problem in planner.problems] == [["p"], ["q"]]
+    assert times(outcome)["b"] == ("n1", 4, 5)
 
 
 def test_online_a_plan_is_remade_when_a_node_fails() -> None:
     tasks = [a_task("a", {"n1": 4, "n2": 6}), a_task("b", {"n1": 4, "n2": 20}, after=[("a", 0)])]
-    _, outcome = rolled(a_scenario([N1, N2], a_pipeline(*tasks), failures=[["n1", 2, 50]]))
+    _, outcome = planned(a_scenario([N1, N2], a_pipeline(*tasks), failures=[["n1", 2, 50]]))
     assert times(outcome) == {"a": ("n2", 2, 8), "b": ("n2", 8, 28)}
+
+
+def test_online_the_data_of_tasks_to_come_is_reckoned_with() -> None:
+    far = a_task("b", {"n1": 5, "n2": 3}, after=[("a", 400)])
+    scenario = a_scenario([N1, N2], a_pipeline(a_task("a", {"n1": 2, "n2": 2}), far))
+    outcome = simulate(scenario, Choice(policy="balanced", strategy="portfolio"))[0]
+    assert times(outcome) == {"a": ("n2", 0, 2), "b": ("n2", 2, 5)}
+
+
+def test_online_a_planned_task_waits_for_its_better_node() -> None:
+    busy = a_pipeline(a_task("a", {"n1": 3}), name="q")
+    task = a_pipeline(a_task("b", {"n1": 1, "n2": 20}))
+    assert times(planned(a_scenario([N1, N2], busy, task))[1])["b"] in {("n1", 0, 1), ("n1", 3, 4)}
+
+
+def test_online_a_higher_priority_is_planned_first() -> None:
+    task = a_task("a", {"n1": 2})
+    low, high = a_pipeline(task, name="low"), a_pipeline(task, name="high", priority=5)
+    outcome = planned(a_scenario([N1], low, high))[1]
+    assert {name.pipeline: done.start for name, done in outcome.assignments.items()} == {"high": 0, "low": 2}
+
+
+class Failing:
+    name = "heft"
+    summary = "fails"
+
+    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
+        raise KeyError("oops")
+
+
+def test_online_a_planner_that_fails_is_told() -> None:
+    scenario = a_scenario([N1], a_pipeline(a_task("a", {"n1": 2})))
+    team = Team(
+        policy=plugins.policy("fifo"),
+        strategy="heft",
+        strategies=plugins.strategies(),
+        believed=scenario.believed,
+        predict=Believing(scenario.believed),
+    )
+    with pytest.raises(DecisionFailed, match="planner 'heft' failed: KeyError"):
+        run(World(tables_of(scenario.truth)), PlanningDecider(team, Failing()))
+
+
+def test_an_aged_pipeline_comes_first_whatever_its_priority() -> None:
+    task = a_task("a", {"n1": 50})
+    low, others = (
+        a_pipeline(task, name="low"),
+        [a_pipeline(task, name=f"high{i}", priority=5, submitted_at=10.0 * i) for i in range(5)],
+    )
+    choice = Choice(policy="balanced", strategy="heft", limits=Limits(ageing=timedelta(seconds=60)))
+    outcome = simulate(a_scenario([N1], low, *others), choice)[0]
+    ranks = sorted((done.start, name.pipeline) for name, done in outcome.assignments.items())
+    assert [name for _, name in ranks].index("low") == 2
 
 
 def ticking(step: float) -> Callable[[], float]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Hashable, Sequence
 
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import lasting_exclusion
 from nodewise.core.model.node import Cluster, Node
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PolicyContext
@@ -47,8 +47,7 @@ class _BestCase:
         """One node of each kind, as far as predictions tell them apart, that could take the task when it is empty."""
         kinds: dict[Hashable, Node] = {}
         for view in self._cluster.nodes:
-            found = exclusion(task.spec, view, self._cluster)
-            if found is None or not found.permanent:
-                node = view.node
+            node = view.node
+            if lasting_exclusion(task.spec, node) is None:
                 kinds.setdefault((node.node_class, node.capacity.millicores, node.accelerator), node)
         return list(kinds.values())

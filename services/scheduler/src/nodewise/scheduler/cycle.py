@@ -95,8 +95,10 @@ def plan(
         if found is not None:
             refused[turn.task.ref] = found
     # 5. Say of the others why they wait, as far as it changed.
-    left = [*(task for task in due if task.ref in refused), *by_ref.values()]
-    reasons |= refused | dict(Waits(snapshot, ahead, walk.room, context).reasons(left, refused))
+    reasons |= refused
+    if planning is not None and planning.explains:
+        left = [*(task for task in due if task.ref in refused), *by_ref.values()]
+        reasons |= Waits(snapshot, ahead, walk.room, context).reasons(left, refused)
     return Plan(
         admitted=tuple(walk.admitted),
         reasons=_changed(snapshot.queue, reasons),

@@ -55,7 +55,9 @@ class Room:
         self._cluster = cluster
         self._views = list(cluster.nodes)
         self._index = {view.name: index for index, view in enumerate(cluster.nodes)}
+        self._amounts = [_amounts(view) for view in cluster.nodes]
         self._first: dict[Signature, int] = {}
+        self._full: set[Signature] = set()
         self._refusals: dict[Signature, Reason] = {}
 
     @property
@@ -67,19 +69,29 @@ class Room:
         index = self._index.get(name)
         return None if index is None else self._views[index]
 
-    def refused(self, asked: Wish) -> Reason | None:
-        """Why no node can take it now; None: one can. Books nothing."""
+    def fits(self, asked: Wish) -> bool:
+        """Whether some node can take it now."""
         kind = (asked.signature, asked.nodes, asked.without)
-        if kind not in self._refusals and self._candidate(kind, asked) is None:
+        if kind not in self._full and self._candidate(kind, asked) is None:
+            self._full.add(kind)
+        return kind not in self._full
+
+    def refused(self, asked: Wish) -> Reason | None:
+        """Why no node can take it now; None: one can. Books nothing. Finding the words costs more than `fits`."""
+        if self.fits(asked):
+            return None
+        kind = (asked.signature, asked.nodes, asked.without)
+        if kind not in self._refusals:
             self._refusals[kind] = self._refusal(asked)
-        return self._refusals.get(kind)
+        return self._refusals[kind]
 
     def take(self, asked: Wish) -> NodeName | None:
         """Book it on the first node that can take it, and say which; None: none can, nothing is booked."""
-        if self.refused(asked) is not None:
+        if not self.fits(asked):
             return None
         index = self._first[asked.signature, asked.nodes, asked.without]
         self._views[index] = self._views[index].with_booking(asked.need)
+        self._amounts[index] = _amounts(self._views[index])
         return self._views[index].name
 
     def exclusion(self, asked: Wish, name: NodeName) -> Exclusion | None:
@@ -89,10 +101,17 @@ class Room:
     def _candidate(self, kind: Signature, asked: Wish) -> int | None:
         for index in self._indices(asked, self._first.get(kind, 0)):
             self._first[kind] = index
+            if self._is_full(index, asked.need):
+                continue
             view = self._views[index]
             if view.name != asked.without and exclusion(asked.spec, view, self._cluster) is None:
                 return index
         return None
+
+    def _is_full(self, index: int, need: Resources) -> bool:
+        """Whether numbers alone say no: most nodes are full while tasks wait."""
+        millicores, memory_mib, gpus, slots = self._amounts[index]
+        return need.millicores > millicores or need.memory_mib > memory_mib or need.gpus > gpus or slots < 1
 
     def _indices(self, asked: Wish, first: int) -> Sequence[int]:
         if asked.nodes is None:
@@ -105,3 +124,10 @@ class Room:
         found = [exclusion(asked.spec, view, self._cluster) for view in views if view.name != asked.without]
         excluded: list[Exclusion] = [item for item in found if item is not None]
         return refusal(asked.spec, excluded) if self._views else NO_NODES
+
+
+def _amounts(view: NodeView) -> tuple[int, int, int, int]:
+    """What is free: millicores, MiB of memory, GPUs, slots."""
+    free = view.free
+    slots = 1 if view.slots is None else view.slots - view.running_tasks
+    return free.millicores, free.memory_mib, free.gpus, slots

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from nodewise.core.estimates.forecast import expected_end
+from nodewise.core.feasibility import lasting_exclusion
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
@@ -72,14 +73,14 @@ class Walk:
     def _around(self, turn: Turn, asked: Wish, kept: Reservation) -> Reason | None:
         """Without delaying whom the room is kept for: over in time, on another node, or beside it."""
         apart, here = asked.except_for(kept.node), asked.only((kept.node,))
-        refused_apart, refused_here = self.room.refused(apart), self.room.refused(here)
-        never_here = refused_here is not None and refused_here.code is ReasonCode.UNSATISFIABLE
-        if never_here or (refused_apart is not None and refused_here is not None):
+        fits_apart, fits_here = self.room.fits(apart), self.room.fits(here)
+        never_here = lasting_exclusion(turn.task.spec, self._nodes[kept.node]) is not None
+        if never_here or not (fits_apart or fits_here):
             return self._anywhere(turn, asked)
         high = timedelta(seconds=self._context.predict(turn.task.facts, self._nodes[kept.node]).high)
         if self._context.now + high <= kept.at:
             return self._anywhere(turn, asked)
-        if refused_apart is None:
+        if fits_apart:
             self._admit(turn.task, apart, self._others(kept.node))
         elif kept.fits_beside(asked.need):
             self._admit(turn.task, here, here.nodes)

@@ -24,8 +24,3 @@ class Stalled(NodewiseError):
 
 class DecisionFailed(NodewiseError):
     """A policy or planner raised, or answered what it may not."""
-
-    def __init__(self, who: str, what: str) -> None:
-        self.who = who
-        self.what = what
-        super().__init__(f"{who} {what}")

@@ -1,9 +1,6 @@
 """On which nodes each pipeline's tasks were placed, latest first: what production reads from its attempts."""
 
-from dataclasses import replace
-
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.task import WaitingTask
 from nodewise.simulator.engine import World
 from nodewise.simulator.tables import Tables
 
@@ -32,10 +29,7 @@ class Lineage:
         for task, (at, node) in sorted(self._placed.items(), key=lambda item: item[1]):
             self._latest[self._tables.pipeline_of[task]][node] = at
 
-    def with_siblings(self, task: int, waiting: WaitingTask) -> WaitingTask:
-        """The task with the nodes of its run, latest first, then by name."""
+    def siblings(self, task: int) -> tuple[NodeName, ...]:
+        """The nodes of the run that the task belongs to, latest first, then by name."""
         latest = self._latest[self._tables.pipeline_of[task]]
-        if not latest:
-            return waiting
-        nodes = sorted(latest, key=lambda node: (-latest[node], node))
-        return replace(waiting, sibling_nodes=tuple(nodes))
+        return tuple(sorted(latest, key=lambda node: (-latest[node], node)))

@@ -15,13 +15,14 @@ _UNBOUNDED: Final = 1 << 40
 def node_of(found: ProblemNode) -> Node:
     """The node as strategies see it: what the file does not say is derived as an agent would.
 
-    The worker type is the class where that names one, else by cores; a node with GPUs has the accelerator `gpu`; a
-    class that begins with `arm` is of that architecture.
+    Its class is its own, since each node has its own run times: what is believed of one is never taken for another's.
+    The worker type is the class of the file where that names one, else by cores; a node with GPUs has the accelerator
+    `gpu`; a class that begins with `arm` is of that architecture.
     """
     return Node(
         name=found.name,
         capacity=found.capacity,
-        node_class=found.node_class,
+        node_class=f"{found.node_class}/{found.name}",
         architecture="arm64" if found.node_class.startswith("arm") else "amd64",
         worker_type=found.node_class if found.node_class in _WORKER_TYPES else _worker_type(found.capacity),
         accelerator="gpu" if found.capacity.gpus else None,
@@ -67,6 +68,11 @@ class NodeRoom:
     def copies_on(self, nodes: int, need: Resources) -> int:
         """How many tasks of that size these nodes (bits) could take now, together."""
         return sum(self.copies(node, need) for node in self._open if nodes >> node & 1)
+
+    @property
+    def up(self) -> int:
+        """The nodes that are there, as a set of bits."""
+        return sum(1 << node for node, is_up in enumerate(self._up) if is_up)
 
     def book(self, node: int, need: Resources) -> None:
         self._put(node, self._views[node].with_booking(need))

@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from nodewise.core import plugins
 from nodewise.core.errors import UnknownName
 from nodewise.core.model.problem import Objective, Planner, PlanningContext, Problem, Schedule
-from nodewise.planning import PLANNERS
+from nodewise.core.ports import Policy
+from nodewise.simulator.believing import Believing, spread_of
 from nodewise.simulator.budget import Budget, Timed
 from nodewise.simulator.engine import Decider, World, run
 from nodewise.simulator.following import PlanFollower
+from nodewise.simulator.limits import Limits
 from nodewise.simulator.live import LiveDecider
-from nodewise.simulator.rolling import RollingPlanner
+from nodewise.simulator.planned import PlanningDecider
 from nodewise.simulator.scenario import Outcome, Scenario, check_plannable
 from nodewise.simulator.tables import tables_of
+from nodewise.simulator.team import Team
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class Choice:
     offline: bool = False
     budget_seconds: float | None = None
     seed: int = 0
+    limits: Limits = field(default_factory=Limits)
 
 
 def simulate(
@@ -35,7 +39,7 @@ def simulate(
 ) -> tuple[Outcome, float]:
     """What happens, and how many seconds the decisions took.
 
-    * Online, a strategy decides with the policy in the cycle of production; a planner's plan is remade as things happen.
+    * Online, policy and strategy, or policy and planner, decide in the cycle of production, as things happen.
     * Offline, all pipelines are known at time 0 and one plan is made from what is believed, by the planner, or by
       letting policy and strategy decide on the believed problem; then it is carried out with the true durations.
 
@@ -46,29 +50,45 @@ def simulate(
         DecisionFailed: The policy or planner broke.
     """
     policy, budget = plugins.policy(choice.policy), Budget(clock, choice.budget_seconds)
-    planner, strategy = PLANNERS.get(choice.strategy), plugins.strategies().get(choice.strategy)
-    if planner is None and strategy is None:
-        raise UnknownName("strategy", choice.strategy, sorted({*plugins.strategies(), *PLANNERS}))
+    known = {*plugins.strategies(), *plugins.planners()}
+    if choice.strategy not in known:
+        raise UnknownName("strategy", choice.strategy, sorted(known))
     check_plannable(scenario.truth)
+    if choice.offline:
+        return _offline(scenario, choice, policy, budget)
+    world = World(tables_of(scenario.truth), scenario.failures)
+    return run(world, Timed(_decider(scenario, choice, policy, budget), budget)), budget.spent
 
-    def decider() -> Decider:
-        if planner is not None:
-            return RollingPlanner(
-                scenario.believed, planner, seed=choice.seed, objective=choice.objective, share=budget.share
-            )
-        assert strategy is not None  # noqa: S101 - for the type checker: one of the two is there
-        return LiveDecider(scenario.believed, policy, strategy, seed=choice.seed)
 
-    if not choice.offline:
-        world = World(tables_of(scenario.truth), scenario.failures)
-        return run(world, Timed(decider(), budget)), budget.spent
+def _offline(scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> tuple[Outcome, float]:
+    planner = plugins.planners().get(choice.strategy)
     with budget.spending():
-        schedule = (
-            _planned(planner, scenario.believed, choice, budget)
-            if planner is not None
-            else Schedule(assignments=run(World(tables_of(scenario.believed)), decider()).assignments)
-        )
+        if planner is not None:
+            schedule = _planned(planner, scenario.believed, choice, budget)
+        else:
+            decider = _decider(scenario, choice, policy, budget)
+            outcome = run(World(tables_of(scenario.believed)), decider)
+            schedule = Schedule(assignments=outcome.assignments)
     return follow(scenario, schedule), budget.spent
+
+
+def _decider(scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> Decider:
+    planner = plugins.planners().get(choice.strategy)
+    team = Team(
+        policy=policy,
+        strategy=choice.strategy,
+        strategies=plugins.strategies(),
+        believed=scenario.believed,
+        predict=Believing(scenario.believed, spread_of(scenario)),
+        estimated=scenario.believed is not scenario.truth,
+        objective=choice.objective,
+        limits=choice.limits,
+        seed=choice.seed,
+    )
+    if planner is None:
+        return LiveDecider(team)
+    share = None if choice.budget_seconds is None else budget.share
+    return PlanningDecider(team, planner, share=share)
 
 
 def _planned(planner: Planner, problem: Problem, choice: Choice, budget: Budget) -> Schedule:

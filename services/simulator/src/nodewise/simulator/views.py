@@ -1,12 +1,12 @@
-"""Simulated tasks as the policies and strategies of production see them."""
+"""Simulated tasks as the policies, strategies and planners of production see them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
-from nodewise.core.model.problem import Problem, ProblemTask
-from nodewise.core.model.task import ModelFacts, Requirements, TaskKind, TaskSpec, WaitingTask
+from nodewise.core.model.problem import ProblemTask
+from nodewise.core.model.task import ModelFacts, Requirements, TaskFacts, TaskKind, TaskSpec, WaitingTask
 from nodewise.simulator.tables import Tables
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -23,6 +23,11 @@ _NAMING_LETTERS: Final = 4
 def moment(seconds: float) -> datetime:
     """The date of a simulated second."""
     return EPOCH + timedelta(seconds=min(seconds, _LATEST_SECONDS))
+
+
+def second(moment: datetime) -> float:
+    """The simulated second of a date, to the microsecond."""
+    return (moment - EPOCH).total_seconds()
 
 
 def kind_of(task_class: str) -> TaskKind:
@@ -47,26 +52,40 @@ def spec_of(task: ProblemTask, allowed: Sequence[NodeName], *, everywhere: bool)
     )
 
 
-class Waiters:
-    """Makes the waiting tasks of one simulation: `policy` and `strategy` are those of every run."""
+class Views:
+    """What the rows of one simulation would say of its tasks: `policy` and `strategy` are those of every run.
 
-    def __init__(self, tables: Tables, believed: Problem, *, policy: str, strategy: str) -> None:
+    The effort of a task is the least that it is believed to take on a node that can run it.
+    """
+
+    def __init__(
+        self, tables: Tables, believed: Sequence[ProblemTask], *, policy: str, strategy: str
+    ) -> None:
         self._tables = tables
-        self._names = [node.name for node in tables.nodes]
-        self._seen = [task for pipeline in believed.pipelines for task in pipeline.tasks]
         self._choice = (policy, strategy)
+        names = [node.name for node in tables.nodes]
         self.refs = [TaskRef(run_id=RunId(found.pipeline), path=TaskPath(found.task)) for found in tables.ids]
         self.number = {ref: i for i, ref in enumerate(self.refs)}
+        self.specs = [
+            spec_of(task, list(task.seconds), everywhere=len(task.seconds) == len(names))
+            for task in tables.tasks
+        ]
+        self.facts = [
+            TaskFacts(
+                ref=ref,
+                task_class=spec.task_class,
+                effort_flops=min(seen.seconds[names[node]] for node in able) * _FLOPS_PER_SECOND,
+            )
+            for ref, spec, seen, able in zip(self.refs, self.specs, believed, tables.allowed, strict=True)
+        ]
 
     def waiting(self, task: int, ready_at: float) -> WaitingTask:
-        """The task as it waits since then. Its effort is the least that it is believed to take anywhere."""
-        tables = self._tables
-        pipeline = tables.pipelines[tables.pipeline_of[task]]
+        """The task as it waits since then."""
+        pipeline = self._tables.pipelines[self._tables.pipeline_of[task]]
         policy, strategy = self._choice
-        everywhere = len(tables.tasks[task].seconds) == len(self._names)
         return WaitingTask(
             ref=self.refs[task],
-            spec=spec_of(tables.tasks[task], list(tables.tasks[task].seconds), everywhere=everywhere),
+            spec=self.specs[task],
             submitted_at=moment(pipeline.submitted_at),
             ready_at=moment(ready_at),
             priority=pipeline.priority,
@@ -74,5 +93,5 @@ class Waiters:
             team=pipeline.team,
             policy=policy,
             strategy=strategy,
-            effort_flops=min(self._seen[task].seconds.values()) * _FLOPS_PER_SECOND,
+            effort_flops=self.facts[task].effort_flops,
         )

@@ -54,7 +54,11 @@ class DoneTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run that has not ended. `tasks` are in topological order; those that are live are in `Occupancy`, too."""
+    """A run that has not ended. `tasks` are in topological order; those that are live are in `Occupancy`, too.
+
+    `data_mib` says how much goes from one task to another, where that is known before; else it is what the first has
+    left once it is done, and nothing until then.
+    """
 
     id: RunId
     submitted_at: datetime
@@ -65,3 +69,4 @@ class OpenRun:
     team: str = "default"
     tasks: tuple[OpenTask, ...]
     done: Mapping[TaskPath, DoneTask] = field(default_factory=dict)
+    data_mib: Mapping[tuple[TaskPath, TaskPath], float] = field(default_factory=dict)
