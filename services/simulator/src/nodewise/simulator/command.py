@@ -11,7 +11,7 @@ def simulate(  # noqa: PLR0913 - one parameter per option of the command
     *,
     policy: Annotated[str | None, typer.Option(help="Order of what waits; else as the services are set.")] = None,
     strategy: Annotated[str | None, typer.Option(help="A strategy or planner; else as the services are set.")] = None,
-    objective: Annotated[str, typer.Option(help="makespan, mean_flow or balanced.")] = "balanced",
+    objective: Annotated[str | None, typer.Option(help="makespan, mean_flow or balanced; else as the services are set.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Know everything at time 0, and plan once.")] = False,
     budget: Annotated[float | None, typer.Option(help="Seconds that planning may take in all.")] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,

@@ -10,9 +10,12 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from nodewise.core import plugins
 from nodewise.core.errors import NodewiseError, UnknownName
 from nodewise.core.model.problem import Objective
 from nodewise.core.settings import Settings
+from nodewise.placer.options import load_options
+from nodewise.simulator.limits import Limits
 from nodewise.simulator.problem_file import read_scenario
 from nodewise.simulator.result import print_result, result_document
 from nodewise.simulator.simulation import Choice, simulate
@@ -32,7 +35,7 @@ class Request:
     problem: Path
     policy: str | None
     strategy: str | None
-    objective: str
+    objective: str | None
     offline: bool
     budget_seconds: float | None
     seed: int
@@ -65,22 +68,44 @@ def choice_of(request: Request) -> Choice:
     Raises:
         UnknownName: No such objective.
         InvalidRequest: The budget is no amount of seconds, or the environment's settings do not parse.
+        InvalidOptions: The environment's options of strategies are not what they should be.
     """
-    if request.objective not in list(Objective):
+    if request.objective is not None and request.objective not in list(Objective):
         raise UnknownName("objective", request.objective, list(Objective))
     budget = request.budget_seconds
     if budget is not None and (not math.isfinite(budget) or budget < 0):
         raise InvalidRequest(f"--budget must be a number of seconds, is {budget}")
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidRequest(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    settings = settings_here()
     return Choice(
         policy=request.policy or settings.policy,
         strategy=request.strategy or settings.strategy,
-        objective=Objective(request.objective),
+        objective=Objective(request.objective or settings.objective),
         offline=request.offline,
         budget_seconds=budget,
         seed=request.seed,
+        limits=limits_of(settings),
+    )
+
+
+def settings_here() -> Settings:
+    """The settings that the services would have in this environment.
+
+    Raises:
+        InvalidRequest: They do not parse; names the first that does not.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What bounds the decisions of services with these settings."""
+    return Limits(
+        ageing=settings.ageing,
+        placement_batch=settings.placement_batch,
+        planning_horizon=settings.planning_horizon,
+        team_shares=settings.team_shares,
+        strategy_options=load_options(settings.strategy_options, plugins.strategies()),
     )
