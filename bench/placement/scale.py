@@ -47,7 +47,7 @@ def full(seed: int) -> Scale:
         exact_seconds=30.0,
         shapes=((50, 6), (200, 12), (500, 25), (1000, 50)),
         peer_seconds=3.0,
-        search_placements=300_000,
+        search_placements=600_000,
         streams=MappingProxyType({10: 2.0, 60: 16.0, 300: 24.0}),
         reference_placements=4_000_000,
         seeds=8,

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from types import MappingProxyType
 
@@ -16,6 +17,7 @@ from nodewise.planning.list_scheduling import PartialPlan
 from nodewise.planning.max_min import max_min
 from nodewise.planning.min_min import min_min
 from nodewise.planning.peft import peft
+from nodewise.planning.rankings import rankings
 from nodewise.planning.score import Score, value
 from nodewise.planning.search import LateAcceptance, Worth, moves_for
 from nodewise.planning.sufferage import sufferage
@@ -45,7 +47,7 @@ TURNS = 16
 
 
 class Portfolio(IndexedPlanner):
-    """The best of all members and `blends`, made better by local search: never worse than any member on the problem at hand.
+    """The best of all members, `blends` and `rankings`, made better by local search: never worse than any member on the problem at hand.
 
     With `BALANCED` the search first looks a while for the best makespan alone and the best mean flow alone, since these
     are what the plan is measured by, then for the plan that is nearest to both (see `score.value`). Without a clock the
@@ -169,7 +171,7 @@ def _run_members(decoder: Decoder, out_of_time: Callable[[], bool]) -> list[Solu
 def _run_blends(decoder: Decoder, out_of_time: Callable[[], bool]) -> list[Solution]:
     found: list[Solution] = []
     if not out_of_time():
-        for plan in blends(decoder.instance):
+        for plan in chain(blends(decoder.instance), rankings(decoder.instance)):
             found.append(decoder.solution(plan))
             if out_of_time():
                 break
