@@ -23,9 +23,7 @@ from nodewise.simulator.tables import tables_of
 from nodewise.simulator.team import Team
 from tests.support.scenarios import a_node, a_pipeline, a_scenario, a_task
 
-NOTHING_SAID = Request(
-    problem=Path("p.json"), policy=None, strategy=None, objective=None, offline=False, budget_seconds=None, seed=0, as_json=True
-)  # fmt: skip
+NOTHING_SAID = Request()
 ANYTHING = cast("Any", None)
 
 

@@ -20,6 +20,8 @@ _KNOWN: Final = MappingProxyType(
         "agent": ("nodewise-agent", "Join this machine to a cluster as a node."),
         "report": ("nodewise-recorder", "Print the report, and write report.html."),
         "export": ("nodewise-recorder", "Write runs and tables as JSON, CSV, Parquet."),
+        "simulate": ("nodewise-simulator", "Say what would happen to the tasks of a problem."),
+        "replay": ("nodewise-simulator", "Say what recorded history would have been otherwise."),
     }
 )
 """Commands that belong to a full installation: their portion, and the help line (which must not cost an import)."""

@@ -1,4 +1,4 @@
-"""What the command asks for, checked, and its answer on the terminal."""
+"""What the commands ask for, checked, and their answers on the terminal."""
 
 import json
 import math
@@ -15,10 +15,13 @@ from nodewise.core.errors import NodewiseError, UnknownName
 from nodewise.core.model.problem import Objective
 from nodewise.core.settings import Settings
 from nodewise.placer.options import load_options
+from nodewise.simulator.histories import recorded_problem
 from nodewise.simulator.limits import Limits
 from nodewise.simulator.problem_file import read_scenario
+from nodewise.simulator.replay import replay
+from nodewise.simulator.replay_page import print_replay, replay_document
 from nodewise.simulator.result import print_result, result_document
-from nodewise.simulator.simulation import Choice, simulate
+from nodewise.simulator.simulation import Choice, check_names, simulate
 
 _WIDTH_OF_A_FILE: Final = 120
 """Columns of the table where the output is not a terminal."""
@@ -30,36 +33,62 @@ class InvalidRequest(NodewiseError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The command's arguments; None: as the services are set."""
+    """What both commands ask; None: as the services are set."""
 
-    problem: Path
-    policy: str | None
-    strategy: str | None
-    objective: str | None
-    offline: bool
-    budget_seconds: float | None
-    seed: int
-    as_json: bool
+    policy: str | None = None
+    strategy: str | None = None
+    objective: str | None = None
+    offline: bool = False
+    budget_seconds: float | None = None
+    seed: int = 0
+    as_json: bool = False
 
 
-def answer(request: Request) -> None:
-    """Simulate and print.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """Which history is meant; see `histories.recorded_problem`."""
+
+    database: str | None
+    since: str | None
+    until: str | None
+
+
+def answer(request: Request, file: Path) -> None:
+    """Simulate the problem of a file and print.
 
     Raises:
         NodewiseError: The problem, a name or an option is not what it should be; nothing was printed.
     """
     choice = choice_of(request)
-    scenario = read_scenario(request.problem)
+    scenario = read_scenario(file)
     outcome, seconds = simulate(scenario, choice)
     document = result_document(scenario.truth, outcome, objective=choice.objective, planning_seconds=seconds)
     if request.as_json:
         typer.echo(json.dumps(document))
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_OF_A_FILE)
     when = "one plan for all" if choice.offline else "as things happen"
-    print_result(document, console, title=f"{request.problem}: {choice.policy}, {choice.strategy}, {when}")
+    print_result(document, _console(), title=f"{file}: {choice.policy}, {choice.strategy}, {when}")
+
+
+def answer_replay(request: Request, period: Period) -> None:
+    """Simulate what was recorded in a period and print it beside what happened.
+
+    Raises:
+        NodewiseError: A name, an option or the period is not what it should be; nothing was printed.
+    """
+    choice = choice_of(request)
+    check_names(choice)
+    document = recorded_problem(period.database, since=period.since, until=period.until)
+    found = replay(document, choice)
+    if request.as_json:
+        typer.echo(json.dumps(replay_document(found)))
+    else:
+        print_replay(found, _console())
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)
 
 
 def choice_of(request: Request) -> Choice:

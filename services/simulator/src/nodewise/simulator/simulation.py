@@ -49,15 +49,24 @@ def simulate(
         Stalled: Tasks remain that nobody places.
         DecisionFailed: The policy or planner broke.
     """
-    policy, budget = plugins.policy(choice.policy), Budget(clock, choice.budget_seconds)
-    known = {*plugins.strategies(), *plugins.planners()}
-    if choice.strategy not in known:
-        raise UnknownName("strategy", choice.strategy, sorted(known))
+    policy, budget = check_names(choice), Budget(clock, choice.budget_seconds)
     check_plannable(scenario.truth)
     if choice.offline:
         return _offline(scenario, choice, policy, budget)
     world = World(tables_of(scenario.truth), scenario.failures)
     return run(world, Timed(_decider(scenario, choice, policy, budget), budget)), budget.spent
+
+
+def check_names(choice: Choice) -> Policy:
+    """The policy of the choice.
+
+    Raises:
+        UnknownName: There is no such policy, strategy or planner; carries the known ones.
+    """
+    known = {*plugins.strategies(), *plugins.planners()}
+    if choice.strategy not in known:
+        raise UnknownName("strategy", choice.strategy, sorted(known))
+    return plugins.policy(choice.policy)
 
 
 def _offline(scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> tuple[Outcome, float]:
