@@ -7,6 +7,7 @@ their run times are predicted by then.
 """
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from examples.demo_view import DemoView, print_accuracies, print_tasks
+from examples.demo_view import DemoView, print_accuracies, print_savings, print_tasks
 from nodewise.core.errors import NodewiseError
 from nodewise.sdk.client import Client, Run
 from nodewise.sdk.discovery import NoStack, find_url, read_stack
@@ -201,10 +202,18 @@ def print_predictions(runs: list[Run]) -> None:
 
 
 def compare(environment: Mapping[str, str], runs: list[Run]) -> None:
-    """What the same runs would have taken with the simplest choice there is, by replaying what was recorded."""
+    """What these runs would have taken with the simplest choice there is, by replaying what was recorded.
+
+    Raises:
+        DemoFailed: The replay did not work; it has said why.
+    """
     first = min(run.info["submitted_at"] for run in runs)
-    print("\nThe same runs, replayed first come, first served, one node after the other:\n", flush=True)
-    _nodewise(environment, "replay", "--from", first, "--policy", "fifo", "--strategy", "round_robin")
+    asked = ("--from", first, "--policy", "fifo", "--strategy", "round_robin", "--json")
+    command = [sys.executable, "-m", "nodewise.sdk.cli", "replay", *asked]
+    ended = subprocess.run(command, env=dict(environment), check=False, stdout=subprocess.PIPE)  # noqa: S603 (our own command)
+    if ended.returncode != 0:
+        raise DemoFailed(f"`nodewise replay` ended with code {ended.returncode}")
+    print_savings(json.loads(ended.stdout))
 
 
 def follow(client: Client) -> list[Run]:

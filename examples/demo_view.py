@@ -127,5 +127,24 @@ def print_accuracies(runs: list[Run]) -> None:
         print("* a linear regression: right where its prediction rounds to the true grade; not an R^2.")
 
 
+def print_savings(replayed: dict[str, Any]) -> None:
+    """The recorded choice against the other one, both in the simulator, and what was recorded."""
+    recorded, again, asked = (replayed[key] for key in ("recorded", "resimulated", "asked"))
+    rows = [
+        (
+            name.replace("_", " "), *(f"{way[name]:.1f} s" for way in (recorded, again, asked)),
+            f"{1 - again[name] / asked[name]:+.0%}" if asked[name] else "-",
+        )
+        for name in ("makespan", "mean_flow", "mean_wait")
+    ]  # fmt: skip
+    ways = [f"{way['policy']} + {way['strategy']}, simulated" for way in (again, asked)]
+    print("\nWhat the choice saved, by replaying these runs with another one:\n")
+    print_table(("", "recorded", *ways, "saved"), rows)
+    print(
+        f"\n{replayed['estimated']} Another choice would have moved {asked['moved_tasks']} of {replayed['tasks']} tasks."
+    )
+    print("The nodes share one machine here; simulated ones do not slow each other down.")
+
+
 def _percent(share: object) -> str:
     return f"{share:.1%}" if isinstance(share, float | int) else "-"
