@@ -79,8 +79,10 @@ def pose(situation: Situation, stages: Sequence[Stage], *, horizon: int, rows: R
     Of a run, tasks behind one that is unplannable are left out, and so are runs that are in no stage: what lives of
     them only holds its room.
     """
-    poser = _Poser(situation, horizon=horizon, rows=rows)
     runs = {run.id: run for run in situation.runs}
+    staged = [runs[run_id] for stage in stages for run_id in stage.runs if run_id in runs]
+    maker = RowMaker(rows, _asked_of(situation, staged, horizon), situation.predict, situation.cluster)
+    poser = _Poser(situation, maker, horizon=horizon)
     grouped = tuple(
         (stage, tuple(poser.pipeline(runs[run_id]) for run_id in stage.runs if run_id in runs))
         for stage in stages
@@ -104,19 +106,36 @@ def pose(situation: Situation, stages: Sequence[Stage], *, horizon: int, rows: R
         unplannable=poser.unplannable,
         beyond=frozenset(poser.beyond),
         weighed=poser.weighed,
-        rows=poser.maker.rows(),
+        rows=maker.rows,
     )
+
+
+def _asked_of(situation: Situation, runs: Iterable[OpenRun], horizon: int) -> list[OpenTask]:
+    """The tasks whose run times are asked for: those that wait, up to the horizon, and those before that were admitted."""
+    live = {one.ref for one in situation.running}
+    found: list[OpenTask] = []
+    for task in (task for run in runs for task in run.tasks):
+        if task.facts.ref not in live:
+            found.append(task)
+            horizon -= 0 if _admitted_to_one(task) else 1
+        if horizon < 0:
+            break
+    return found
+
+
+def _admitted_to_one(task: OpenTask) -> bool:
+    return task.state is TaskState.ADMITTED and len(task.allowed_nodes or ()) == 1
 
 
 class _Poser:
     """Turns runs into pipelines, one after another, until the horizon is full."""
 
-    def __init__(self, situation: Situation, *, horizon: int, rows: Rows) -> None:
+    def __init__(self, situation: Situation, maker: RowMaker, *, horizon: int) -> None:
         self.fixed: dict[TaskId, Assignment] = {}
         self.unplannable: dict[TaskRef, str] = {}
         self.beyond: set[TaskRef] = set()
         self.weighed: dict[TaskId, Mapping[NodeName, float]] = {}
-        self.maker = RowMaker(rows, situation.predict, situation.cluster)
+        self._maker = maker
         self._situation = situation
         self._left = horizon
         self._live = {held.ref: held for held in situation.running}
@@ -162,10 +181,10 @@ class _Poser:
 
     def _admitted(self, task: OpenTask) -> ProblemTask | None:
         """A task that the placers have got for one node is about to run there."""
-        if task.state is not TaskState.ADMITTED or len(task.allowed_nodes or ()) != 1:
+        if not _admitted_to_one(task):
             return None
         node = (task.allowed_nodes or ())[0]
-        row = self.maker.of(task)
+        row = self._maker.of(task)
         seconds = row.seconds.get(node)
         if seconds is None:
             return None
@@ -186,7 +205,7 @@ class _Poser:
             return None
         if not left_out.isdisjoint(task.spec.upstream):
             return None
-        row = self.maker.of(task)
+        row = self._maker.of(task)
         if not row.seconds:
             self.unplannable[ref] = self._refusal(task.spec)
             return None

@@ -144,9 +144,8 @@ class _Works:
             return _Made(old, anew=False)
         if isinstance(planner, Portfolio):
             found = improve(decoder, self._terms.context, self._effort(instance, afresh=not holds), known=old)
-            if found.best in old:
-                return _Made([found.best, found.shortest, found.soonest], anew=False)
-            return _Made([decoder.settled(found.best), found.shortest, found.soonest], anew=True)
+            three = [decoder.settled(one) for one in (found.best, found.shortest, found.soonest)]
+            return _Made(three, anew=found.best not in old)
         return _Made([decoder.settled(self._by(planner, decoder))], anew=True)
 
     def _by(self, planner: Planner, decoder: Decoder) -> Solution:
