@@ -40,7 +40,7 @@ class Job:
     gap: float
     error: float
     seed: int
-    budget_seconds: float
+    budget_seconds: float | None
     placements: int
 
     @property
@@ -79,12 +79,21 @@ def jobs_of(scale: Scale, pipelines: int, gap: float, *, contenders: tuple[str, 
             gap=gap,
             error=0.0,
             seed=seed,
-            budget_seconds=scale.streams[pipelines] * (1.0 if contender == DEFAULT else OTHERS_SHARE),
+            budget_seconds=_budget(scale.streams[pipelines], contender),
             placements=scale.reference_placements if pipelines == HARD_SIZE else scale.search_placements,
         )
         for contender in contenders
         for seed in range(scale.seed, scale.seed + scale.seeds)
     ]
+
+
+def allowed(seconds: float | None) -> str:
+    """How long the default may plan, for a heading."""
+    return "planning bounded by counts" if seconds is None else f"the default may plan {seconds:g} s in all"
+
+
+def _budget(seconds: float | None, contender: str) -> float | None:
+    return seconds if seconds is None or contender == DEFAULT else seconds * OTHERS_SHARE
 
 
 def wrong_by(job: Job, error: float) -> Job:

@@ -14,6 +14,7 @@ from bench.placement.contenders import (
     BoundJob,
     Job,
     all_contenders,
+    allowed,
     arriving,
     bound,
     jobs_of,
@@ -141,9 +142,9 @@ def _targets(saved: Mapping[str, Mapping[str, float]], near: Mapping[str, Sequen
     return found
 
 
-def _show(name: str, rows: Mapping[str, Mapping[str, float]], *, budget: float, seeds: int) -> None:
+def _show(name: str, rows: Mapping[str, Mapping[str, float]], *, budget: float | None, seeds: int) -> None:
     show(
-        f"c. {name}: over the lower bound, means of {seeds} streams; the default may plan {budget:g} s in all",
+        f"c. {name}: over the lower bound, means of {seeds} streams; {allowed(budget)}",
         ("who", "makespan", "mean flow", "deciding s"),
         [
             (

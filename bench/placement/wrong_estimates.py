@@ -9,6 +9,7 @@ from bench.placement.contenders import (
     HARD_SIZE,
     SEED_SYSTEM,
     Job,
+    allowed,
     arriving,
     jobs_of,
     known_or_solved,
@@ -75,11 +76,13 @@ def losses(
     }
 
 
-def _show(name: str, rows: dict[str, dict[float, dict[str, float]]], *, budget: float, seeds: int) -> None:
+def _show(
+    name: str, rows: dict[str, dict[float, dict[str, float]]], *, budget: float | None, seeds: int
+) -> None:
     keys = (("makespan", "makespan"), ("mean_flow", "flow"), ("worst_flow", "worst flow"))
     wrong = [error for error in ERRORS if error]
     show(
-        f"d. {name}: over the same with right estimates, means of {seeds} streams; {budget:g} s of planning in all",
+        f"d. {name}: over the same with right estimates, means of {seeds} streams; {allowed(budget)}",
         ("who", *(f"{error:.0%}: {word}" for error in wrong for _, word in keys)),
         [
             (
