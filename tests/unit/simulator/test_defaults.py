@@ -75,7 +75,7 @@ def test_the_scheduler_and_the_simulator_plan_on_the_same_terms() -> None:
         limits=limits_of(settings),
     )
     world = World(tables_of(scenario.truth))
-    simulated = PlanningDecider(team, plugins.planner("heft"))._planning(Desk(world, team))
+    simulated = PlanningDecider(team, plugins.planner("heft"))._planning(Desk(world, team), keeps=False)
     assert simulated.planners.items() <= live.planners.items()
     for name in ("objective", "horizon", "link_mib_per_s"):
         assert getattr(simulated, name) == getattr(live, name)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import Random
+from typing import Final
 
 from nodewise.core.model.decision import Decision, Placement
 from nodewise.core.model.ids import NodeName
@@ -20,6 +21,9 @@ from nodewise.simulator.queue import Queue
 from nodewise.simulator.team import Team
 from nodewise.simulator.views import Views, moment
 
+TOLERANCE_S: Final = 1e-3
+"""What differs by less is the same: dates know microseconds only, and the live stack takes so much for due."""
+
 
 class Desk:
     """Remembers between two looks what the tables do: who waits, what runs, where runs were placed.
@@ -31,8 +35,8 @@ class Desk:
         self.world = world
         self.previous: NodeName | None = None
         choice = {"policy": team.policy.name, "strategy": team.strategy}
-        believed = [task for pipeline in team.believed.pipelines for task in pipeline.tasks]
-        self.views = Views(world.tables, believed, **choice)
+        self._believed = [task for pipeline in team.believed.pipelines for task in pipeline.tasks]
+        self.views = Views(world.tables, self._believed, **choice)
         self.queue = Queue(world, self.views)
         self._occupancies = Occupancies(world, self.views, team.predict)
         self._open_runs = OpenRuns(world, self.views, **choice)
@@ -41,15 +45,25 @@ class Desk:
         self._node = {node.name: i for i, node in enumerate(world.tables.nodes)}
         self._losses = 0
 
-    def refresh(self) -> None:
-        """Take in what happened since the last look."""
+    def refresh(self) -> list[int]:
+        """Take in what happened since the last look; return what runs no more."""
         lost = self.world.losses != self._losses
         self._losses = self.world.losses
-        for task in self._occupancies.refresh():
+        gone = self._occupancies.refresh()
+        for task in gone:
             self._open_runs.changed(task)
         self.queue.refresh(lost=lost)
         if lost:
             self._lineage.forget_lost(self.world)
+        return gone
+
+    def ended_as_believed(self, task: int) -> bool:
+        """Whether it ran until its end, and as long as was believed."""
+        attempt = self.world.ended.get(task)
+        if attempt is None:
+            return False
+        believed = self._believed[task].seconds[self.world.tables.nodes[attempt.node].name]
+        return abs(attempt.end - attempt.start - believed) < TOLERANCE_S
 
     def cluster(self) -> Cluster:
         return Cluster(nodes=self.world.views(), taken_at=moment(self.world.now))
@@ -91,6 +105,10 @@ class Desk:
             TaskInput(node=world.tables.nodes[world.ended[parent].node].name, mib=mib)
             for parent, mib in world.tables.parents[task]
         )
+
+    def data_at(self, task: int, node: NodeName) -> float:
+        """When the inputs of a ready task are on that node."""
+        return self.world.data_at(task, self._node[node])
 
     def settle(self, decisions: Sequence[Decision]) -> None:
         """Carry them out."""

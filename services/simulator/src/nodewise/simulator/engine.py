@@ -10,6 +10,7 @@ comes back, somebody asked to be woken), let all of it happen, then ask the deci
 """
 
 import heapq
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -96,7 +97,12 @@ class World:
     @property
     def expects_more(self) -> bool:
         """Whether anything but a wake-up is still to happen."""
-        return bool(self.running) or any(kind != _Kind.WAKE for _, kind, _ in self._events)
+        return bool(self.running) or self.next_event < math.inf
+
+    @property
+    def next_event(self) -> float:
+        """When something happens next, wake-ups apart (infinite: never). O(events to come)."""
+        return min((time for time, kind, _ in self._events if kind != _Kind.WAKE), default=math.inf)
 
     @property
     def down(self) -> tuple[int, ...]:

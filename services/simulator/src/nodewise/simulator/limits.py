@@ -20,7 +20,7 @@ class Limits:
     ageing: timedelta = timedelta(hours=1)
     placement_batch: int = 100
     planning_horizon: int = 2000
-    placements: int = 2_000
+    placements: int = 5_000
     team_shares: Mapping[str, float] = field(default_factory=dict)
     strategy_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
