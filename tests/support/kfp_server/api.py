@@ -120,7 +120,7 @@ class Api:
     def _nodes(self, query: Mapping[str, str]) -> Answer:
         names = sorted(self._cluster.nodes)
         start, limit = int(query.get("continue") or 0), int(query.get("limit") or len(names))
-        shown = [_kubernetes_node(self._cluster.nodes[name]) for name in names[start : start + limit]]
+        shown = [kubernetes_node(self._cluster.nodes[name]) for name in names[start : start + limit]]
         more = start + limit < len(names)
         metadata = {"resourceVersion": "1", **({"continue": str(start + limit)} if more else {})}
         return {"kind": "NodeList", "apiVersion": "v1", "metadata": metadata, "items": shown}
@@ -143,7 +143,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _kubernetes_node(node: FakeNode) -> dict[str, Any]:
+def kubernetes_node(node: FakeNode) -> dict[str, Any]:
     amounts = {"cpu": f"{node.millicores}m", "memory": f"{node.memory_mib * 1024}Ki", "pods": "110"}
     if node.gpus:
         amounts["nvidia.com/gpu"] = str(node.gpus)

@@ -14,6 +14,7 @@ class Fault(Enum):
     CUT_AFTER = "the connection ends after the effect"
     SLOW_BEFORE = "no answer for long; the effect comes when that is over"
     SLOW_AFTER = "the effect at once, but no answer for long"
+    NO_ROUTE = "a proxy's own 404"
     GARBAGE = "an answer that is no JSON, as of a proxy"
 
 

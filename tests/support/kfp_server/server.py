@@ -210,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
         elif fault is Fault.ERROR_BEFORE:
             self._answer(status, {"error": "upstream is away", "code": 14, "message": "upstream is away"})
+        elif fault is Fault.NO_ROUTE:
+            self._send(404, b"404 page not found", "text/plain")
         elif fault is Fault.GARBAGE:
             self._send(200, b"<html>sign in</html>", "text/html")
         else:
