@@ -1,6 +1,6 @@
 """Compiled pipelines, nodes and a journal for tests of the Kubeflow engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from kfp import compiler
 from nodewise.core.engine.kubeflow.nodes import HOSTNAME, KubernetesNode, Taint
 from nodewise.core.engine.kubeflow.runs import KfpRun
 from nodewise.core.engine.kubeflow.submission import Submission
+from nodewise.core.errors import Unavailable
 from nodewise.core.model.ids import NodeName, RunId
 from nodewise.core.model.resources import Resources
 
@@ -58,8 +59,11 @@ class MemoryJournal:
     def posted_at(self, run_id: RunId) -> datetime | None:
         return self.posted.get(run_id)
 
-    def intend(self, run_id: RunId, at: datetime) -> None:
+    def intend(self, run_id: RunId, at: datetime, *, instead_of: datetime | None) -> bool:
+        if self.posted.get(run_id) != instead_of or run_id in self.confirmed:
+            return False
         self.posted[run_id] = at
+        return True
 
     def withdraw(self, run_id: RunId) -> None:
         self.posted.pop(run_id, None)
@@ -67,3 +71,16 @@ class MemoryJournal:
     def confirm(self, run_id: RunId, run: KfpRun) -> None:
         self.confirmed[run_id] = run
         self.posted.pop(run_id, None)
+
+
+@dataclass
+class FakeNodes:
+    """A `NodesSource` in memory; `down` makes it unavailable."""
+
+    known: list[KubernetesNode] = field(default_factory=list)
+    down: bool = False
+
+    def nodes(self) -> Sequence[KubernetesNode]:
+        if self.down:
+            raise Unavailable("the pretended Kubernetes API is down")
+        return sorted(self.known, key=lambda node: node.name)

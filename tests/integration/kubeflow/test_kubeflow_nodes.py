@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from nodewise.core.engine.kubeflow.kubernetes_api import KubernetesConnection, KubernetesNodes
-from nodewise.core.engine.kubeflow.nodes import NodesSource
+from nodewise.core.engine.kubeflow.nodes import NodesSource, read_node
 from nodewise.core.errors import Unavailable
+from tests.support.kfp_server.api import kubernetes_node
 from tests.support.kfp_server.cluster import FakeNode
 from tests.support.kfp_server.faults import Fault
 from tests.support.kfp_server.server import KfpServer
+from tests.support.kubeflow import FakeNodes
 
 
 @pytest.fixture
@@ -41,6 +43,45 @@ def test_nodes_are_read_with_what_decides_where_a_pod_may_run(source: Kubernetes
     assert [node.usable for node in (a, b, c, d)] == [True, False, False, True]
     assert (b.architecture, b.to_node().worker_type) == ("arm64", "low-cpu")
     assert [taint.key for taint in d.taints] == ["team"]
+
+
+class NodesContract:
+    """What every `NodesSource` does."""
+
+    @pytest.fixture
+    def any_source(self) -> NodesSource:
+        raise NotImplementedError
+
+    def test_it_is_a_source_and_tells_nodes_by_name_usable_or_not(self, any_source: NodesSource) -> None:
+        assert isinstance(any_source, NodesSource)
+        found = any_source.nodes()
+        assert [node.name for node in found] == ["a", "b", "c", "d"]
+        assert not all(node.usable for node in found)
+
+    def test_it_tells_the_same_twice(self, any_source: NodesSource) -> None:
+        assert any_source.nodes() == any_source.nodes()
+
+
+class TestTheKubernetesApi(NodesContract):
+    @pytest.fixture
+    def any_source(self, source: KubernetesNodes) -> NodesSource:
+        return source
+
+    def test_nothing_is_invented_when_it_is_down(self, server: KfpServer, any_source: NodesSource) -> None:
+        server.down()
+        with pytest.raises(Unavailable):
+            any_source.nodes()
+
+
+class TestTheFake(NodesContract):
+    @pytest.fixture
+    def any_source(self, server: KfpServer) -> NodesSource:
+        nodes = server.cluster.nodes.values()
+        return FakeNodes([read_node(kubernetes_node(node)) for node in reversed(list(nodes))])
+
+    def test_nothing_is_invented_when_it_is_down(self) -> None:
+        with pytest.raises(Unavailable):
+            FakeNodes(down=True).nodes()
 
 
 def test_a_long_list_is_read_to_its_end(server: KfpServer, source: KubernetesNodes) -> None:

@@ -1,5 +1,6 @@
 """One KFP run for one of ours: whoever is killed, whatever is lost on the way."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -51,8 +52,9 @@ class Steps:
     def posted_at(self, run_id: RunId) -> Any:
         return self._step(lambda: self._journal.posted_at(run_id))
 
-    def intend(self, run_id: RunId, at: Any) -> None:
-        self._step(lambda: self._journal.intend(run_id, at))
+    def intend(self, run_id: RunId, at: Any, *, instead_of: Any) -> bool:
+        found: bool = self._step(lambda: self._journal.intend(run_id, at, instead_of=instead_of))
+        return found
 
     def withdraw(self, run_id: RunId) -> None:
         self._step(lambda: self._journal.withdraw(run_id))
@@ -172,6 +174,39 @@ def test_what_kfp_refuses_is_refused_with_its_words_and_leaves_nothing_open(
         submit(submission, kfp, journal, clock=lambda: server.clock.now)
     assert journal.posted == {}
     assert server.runs.workflows == []
+
+
+class Overtaken(MemoryJournal):
+    """Somebody else submits the run in the moment before this one writes its intent."""
+
+    def __init__(self, shared: MemoryJournal, other: Callable[[], Any]) -> None:
+        super().__init__(shared.posted, shared.confirmed)
+        self._other: Callable[[], Any] | None = other
+
+    def intend(self, run_id: RunId, at: Any, *, instead_of: Any) -> bool:
+        if self._other is not None:
+            other, self._other = self._other, None
+            other()
+        return super().intend(run_id, at, instead_of=instead_of)
+
+
+@pytest.mark.parametrize("fault", [None, Fault.SLOW_BEFORE, Fault.CUT_AFTER])
+def test_of_two_who_submit_at_once_one_posts(
+    server: KfpServer, kfp: KfpClient, journal: MemoryJournal, chain_ir: Document, fault: Fault | None
+) -> None:
+    submission = a_submission(chain_ir)
+    if fault is not None:
+        server.faults.add(fault, method="POST")
+
+    def other() -> None:
+        with contextlib.suppress(SubmissionUncertain):
+            submit(submission, kfp, journal, clock=lambda: server.clock.now)
+
+    with pytest.raises(SubmissionUncertain):
+        submit(submission, kfp, Overtaken(journal, other), clock=lambda: server.clock.now)
+    assert [method for method, _ in server.requests].count("POST") == 1
+    until_it_is_there(server, submission, kfp, journal)
+    assert_exactly_one(server, submission, journal)
 
 
 def test_without_the_protocol_a_second_post_makes_a_second_workflow(

@@ -2,11 +2,11 @@
 
 The protocol, each step safe to repeat:
 
-1. `intend` is committed: from here on a post may be on its way, at the latest since `posted_at`.
-2. KFP is asked for the run, by the id that we chose. If it has it, this is done.
-3. If a post may be on its way, nothing is posted for a while: KFP starts the workflow before it shows the run, and does
+1. KFP is asked for the run, by the id that we chose. If it has it, only step 5 is left.
+2. If a post may be on its way, nothing is posted for a while: KFP starts the workflow before it shows the run, and does
    not refuse a second workflow of one id.
-4. The run is posted. If the answer is lost, KFP is asked again; if it does not know the run yet, step 3 holds next time.
+3. `intend` is committed: from here on a post may be on its way. Of several who try at once, one is let through.
+4. The run is posted. If the answer is lost, KFP is asked again; if it does not know the run yet, step 2 holds next time.
 5. `confirm` is committed.
 """
 
@@ -32,7 +32,12 @@ class SubmissionJournal(Protocol):
         """When a post of this run was last intended without a known end; None: there is none."""
         ...
 
-    def intend(self, run_id: RunId, at: datetime) -> None: ...
+    def intend(self, run_id: RunId, at: datetime, *, instead_of: datetime | None) -> bool:
+        """Write that a post may be on its way from `at` on, if what is on record is still `instead_of`.
+
+        False, and nothing is written, where somebody else was faster, or the run shall not be posted any more.
+        """
+        ...
 
     def withdraw(self, run_id: RunId) -> None:
         """The post that was intended had no effect, for certain."""
@@ -63,7 +68,7 @@ def submit(
     clock: Callable[[], datetime],
     quiet: timedelta = QUIET,
 ) -> KfpRun:
-    """Make sure that KFP has the run. May be called again after anything, by anybody, one at a time for a run.
+    """Make sure that KFP has the run. May be called again after anything, by anybody, also by several at once.
 
     Raises:
         SubmissionUncertain: A post may be on its way; call again after the time that it names.
@@ -77,7 +82,8 @@ def submit(
         now = clock()
         if posted is not None and now < posted + quiet:
             raise SubmissionUncertain(run_id, posted + quiet)
-        journal.intend(run_id, now)
+        if not journal.intend(run_id, now, instead_of=posted):
+            raise SubmissionUncertain(run_id, now + quiet)
         found = _post(submission, kfp, journal, until=now + quiet)
     journal.confirm(run_id, found)
     return found
