@@ -21,8 +21,16 @@ def server() -> Iterator[KfpServer]:
 
 @pytest.fixture
 def kfp(server: KfpServer) -> Iterator[KfpClient]:
-    """A client with short patience."""
-    client = KfpClient(KfpConnection(url=server.url, connect_seconds=2, read_seconds=0.3))
+    """A client with short patience, for servers that do not answer."""
+    client = KfpClient(KfpConnection(url=server.url, read_seconds=1.0))
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def patient(server: KfpServer) -> Iterator[KfpClient]:
+    """A client for long answers."""
+    client = KfpClient(KfpConnection(url=server.url, read_seconds=60.0))
     yield client
     client.close()
 

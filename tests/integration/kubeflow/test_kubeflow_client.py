@@ -22,7 +22,7 @@ from tests.support.kfp_server.server import KfpServer
 
 @contextmanager
 def client_of(server: KfpServer, **options: Any) -> Iterator[KfpClient]:
-    client = KfpClient(KfpConnection(url=server.url, connect_seconds=2, read_seconds=0.3, **options))
+    client = KfpClient(KfpConnection(url=server.url, read_seconds=5.0, **options))
     try:
         yield client
     finally:

@@ -28,28 +28,28 @@ def post(kfp: KfpClient, document: Document) -> str:
 
 
 def test_more_runs_than_any_page_holds_are_all_told_once_oldest_first(
-    server: KfpServer, kfp: KfpClient, chain_ir: Document
+    server: KfpServer, patient: KfpClient, chain_ir: Document
 ) -> None:
     made = []
     for number in range(450):
-        made.append(post(kfp, chain_ir))
+        made.append(post(patient, chain_ir))
         if number % 100 == 0:
             server.clock.now += timedelta(seconds=1)
-    seen = [run.run_id for run in every_run(kfp)]
+    seen = [run.run_id for run in every_run(patient)]
     assert sorted(seen) == sorted(made)
     assert len(seen) == 450
-    assert len(kfp.list_runs(page_size=1000).runs) == 200
-    assert len(kfp.list_runs(page_size=0).runs) == 20
+    assert len(patient.list_runs(page_size=1000).runs) == 200
+    assert len(patient.list_runs(page_size=0).runs) == 20
 
 
 def test_runs_that_come_while_the_pages_are_read_are_not_missed(
-    server: KfpServer, kfp: KfpClient, chain_ir: Document
+    server: KfpServer, patient: KfpClient, chain_ir: Document
 ) -> None:
-    old = {post(kfp, chain_ir) for _ in range(205)}
-    reading = every_run(kfp)
+    old = {post(patient, chain_ir) for _ in range(205)}
+    reading = every_run(patient)
     first = next(reading)
     server.clock.now += timedelta(seconds=5)
-    late = {post(kfp, chain_ir) for _ in range(3)}
+    late = {post(patient, chain_ir) for _ in range(3)}
     assert {first.run_id, *(run.run_id for run in reading)} == old | late
 
 
@@ -79,15 +79,15 @@ def test_no_runs_at_all_keep_the_watermark(kfp: KfpClient) -> None:
 
 
 def test_a_poll_costs_what_is_live_not_what_has_ended(
-    server: KfpServer, kfp: KfpClient, chain_ir: Document
+    server: KfpServer, patient: KfpClient, chain_ir: Document
 ) -> None:
     for _ in range(60):
-        post(kfp, chain_ir)
+        post(patient, chain_ir)
     server.settle()
-    live = {post(kfp, chain_ir) for _ in range(3)}
+    live = {post(patient, chain_ir) for _ in range(3)}
     server.turn(0.5)
     server.requests.clear()
-    found = poll(kfp, live, digests={})
+    found = poll(patient, live, digests={})
     assert set(found.runs) == live
     assert len(server.requests) == 1
 
@@ -136,15 +136,15 @@ def test_a_poll_that_is_not_answered_tells_nothing(
 
 
 def test_a_list_that_breaks_off_between_pages_tells_nothing(
-    server: KfpServer, kfp: KfpClient, chain_ir: Document
+    server: KfpServer, patient: KfpClient, chain_ir: Document
 ) -> None:
-    made = [post(kfp, chain_ir) for _ in range(201)]
-    reading = every_run(kfp)
+    made = [post(patient, chain_ir) for _ in range(201)]
+    reading = every_run(patient)
     next(reading)
     server.faults.add(Fault.ERROR_BEFORE, method="GET")
     with pytest.raises(KfpUnavailable):
         list(reading)
-    assert set(poll(kfp, made, digests={}).runs) == set(made)
+    assert set(poll(patient, made, digests={}).runs) == set(made)
 
 
 def test_a_server_that_restarts_between_two_polls_tells_the_same(

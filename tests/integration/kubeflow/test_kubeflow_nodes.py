@@ -28,7 +28,7 @@ def server() -> Iterator[KfpServer]:
 
 @pytest.fixture
 def source(server: KfpServer) -> Iterator[KubernetesNodes]:
-    source = KubernetesNodes(KubernetesConnection(url=server.url, seconds=0.3))
+    source = KubernetesNodes(KubernetesConnection(url=server.url, seconds=2.0))
     yield source
     source.close()
 
