@@ -16,7 +16,7 @@ from nodewise.core.ir.dynamic import Advance, Program, Row, RunFacts, Values, ad
 from nodewise.core.ir.dynamic.moves import ReadyTask
 from nodewise.core.ir.dynamic.tree import Leaf, ValueKind
 from nodewise.core.ir.dynamic.works import PythonWork
-from nodewise.core.lifecycle import FINAL_TASK_STATES, RunState, TaskState
+from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
 from nodewise.core.model.ids import TaskPath
 
@@ -46,7 +46,7 @@ class FakeRun:
     """One run, driven to its end.
 
     `failures` says how many first attempts fail, by task path. `order` chooses which live task ends next: the first without it.
-    `restarts` forgets all but the rows between any two events, which is what every run does anyway.
+    Nothing but the rows is kept between two looks, so every look is a restart. After `cancel_after` ends a user cancels.
     """
 
     program: Program
@@ -161,7 +161,8 @@ class FakeRun:
             return {}
         if set(declared) == {"Output"}:
             return {"Output": result}
-        return dict(zip(declared, [getattr(result, name) for name in declared], strict=True))
+        values = {name: getattr(result, name, None) for name in declared}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def states(self) -> dict[str, str]:
@@ -195,10 +196,3 @@ def _status(value: Mapping[str, Any]) -> dsl.PipelineTaskFinalStatus:
         error_code=value["error"].get("code"),
         error_message=value["error"].get("message"),
     )
-
-
-def all_final(rows: Mapping[TaskPath, Row]) -> bool:
-    return all(row.state in FINAL_TASK_STATES for row in rows.values())
-
-
-OUTCOMES = RunState

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from nodewise.core.errors import UnresolvedInput
-from nodewise.core.ir.dynamic.evaluation import ExpressionFailed, select
+from nodewise.core.ir.dynamic.evaluation import ExpressionFailed, holds, select
+from nodewise.core.ir.dynamic.expressions import inputs_of
 from nodewise.core.ir.dynamic.placeholders import Fact, Part, Reference, expand
 from nodewise.core.ir.dynamic.rows import RunFacts
 from nodewise.core.ir.dynamic.tree import (
@@ -155,7 +156,7 @@ def _leave_out(checked: dict[str, object], name: str, step: Step) -> None:
 def _passed(step: Step, name: str, value: object, *, path: str) -> object:
     """The value as its input's type, but for a STRING of a DAG: what KFP declares so may be an item of a list of anything.
 
-    It becomes text where it is used: by a leaf, or by a condition (`as_declared`).
+    It becomes text where it is used: by a leaf, or by a condition.
     """
     parameter = step.component.signature.input_parameters[name]
     if isinstance(step.component, Dag) and parameter.kind is ValueKind.STRING:
@@ -163,15 +164,21 @@ def _passed(step: Step, name: str, value: object, *, path: str) -> object:
     return _typed(name, value, parameter, path)
 
 
-def as_declared(step: Step, values: Values) -> dict[str, object]:
-    """The parameters as a condition sees them: what is declared STRING is text."""
+def condition_met(step: Step, values: Values) -> bool:
+    """Whether the step's condition, if it has one, is met. To a condition what is declared STRING is text.
+
+    Raises:
+        ExpressionFailed: it cannot be decided.
+    """
+    if step.condition is None:
+        return True
     declared = step.component.signature.input_parameters
-    return {
-        name: as_text(value)
-        if value is not None and name in declared and declared[name].kind is ValueKind.STRING
-        else value
-        for name, value in values.parameters.items()
-    }
+    seen = {}
+    for name in inputs_of(step.condition) & values.parameters.keys():
+        value = values.parameters[name]
+        is_text = name in declared and declared[name].kind is ValueKind.STRING
+        seen[name] = as_text(value) if is_text and value is not None else value
+    return holds(step.condition, seen)
 
 
 def _typed(name: str, value: object, parameter: Parameter, path: str) -> object:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from nodewise.core.errors import UnresolvedInput
-from nodewise.core.ir.dynamic.evaluation import ExpressionFailed, holds
+from nodewise.core.ir.dynamic.evaluation import ExpressionFailed
 from nodewise.core.ir.dynamic.gather import combined, dag_outputs, loop_outputs
 from nodewise.core.ir.dynamic.importing import imported
 from nodewise.core.ir.dynamic.moves import (
@@ -22,7 +22,7 @@ from nodewise.core.ir.dynamic.moves import (
     ReadyTask,
     SkippedTask,
 )
-from nodewise.core.ir.dynamic.resolve import Scope, StepResult, as_declared, loop_items, resolve, with_item
+from nodewise.core.ir.dynamic.resolve import Scope, StepResult, condition_met, loop_items, resolve, with_item
 from nodewise.core.ir.dynamic.rows import Row, Rows, RunFacts
 from nodewise.core.ir.dynamic.tree import Dag, Leaf, Program, Step
 from nodewise.core.ir.dynamic.values import Values
@@ -55,6 +55,9 @@ class _Place:
 class _Skip:
     cause: Cause
     reason: str
+
+
+_RUN_CANCELED: Final = _Skip(cause=Cause.RUN_CANCELED, reason="the run is canceled")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +122,7 @@ class Walk:
     def _group(self, step: Step, path: str, place: _Place) -> StepResult:
         try:
             values = resolve(step, place.scope, path=path)
-            if step.condition is not None and not holds(step.condition, as_declared(step, values)):
+            if not condition_met(step, values):
                 return _ended(_Skip(cause=Cause.CONDITION, reason="its condition is not met"))
             if step.loop is None:
                 return self._component(step, path, values, place)
@@ -183,7 +186,7 @@ class Walk:
             return _of_row(self.rows[TaskPath(path)])
         try:
             inputs = resolve(step, place.scope, path=path)
-            met = step.condition is None or holds(step.condition, as_declared(step, inputs))
+            met = condition_met(step, inputs)
         except (UnresolvedInput, ExpressionFailed) as error:
             return self._fail(step, path, place, error)
         if not met and self._waits(path):
@@ -199,8 +202,7 @@ class Walk:
         if not self._waits(path):
             return _of_row(self.rows[key])
         if place.stopping:
-            canceled = _Skip(cause=Cause.RUN_CANCELED, reason="the run is canceled")
-            return self._skip(step, path, place, canceled)
+            return self._skip(step, path, place, _RUN_CANCELED)
         leaf = self._make(step, path, place)
         try:
             outputs = imported(leaf.work, inputs, path=path)
@@ -212,8 +214,8 @@ class Walk:
         return StepResult(state=TaskState.READY)
 
     def _skip(self, step: Step, path: str, place: _Place, skip: _Skip) -> StepResult:
-        # Nothing is made for the sole purpose of canceling it.
-        if skip.cause is not Cause.RUN_CANCELED or TaskPath(path) in self.rows:
+        # In a run that is being canceled nothing is made only to be skipped.
+        if not place.stopping or TaskPath(path) in self.rows:
             self._make(step, path, place)
             self.skipped.append(SkippedTask(path=TaskPath(path), cause=skip.cause, reason=skip.reason))
         return _ended(skip)
@@ -257,10 +259,12 @@ def _verdict(step: Step, place: _Place) -> tuple[bool, _Skip | None]:
     blocked = [(name, state) for name, state in before if state in _CAUSES]
     if blocked and not step.always:
         name, state = blocked[0]
+        if place.stopping and state is TaskState.CANCELED:
+            return False, _RUN_CANCELED
         return False, _Skip(cause=_CAUSES[state], reason=f"{name} is {state.value}")
     waiting = any(state not in FINAL_TASK_STATES for _, state in before)
     if place.stopping and (waiting or isinstance(step.component, Leaf)):
-        return False, _Skip(cause=Cause.RUN_CANCELED, reason="the run is canceled")
+        return False, _RUN_CANCELED
     return waiting, None
 
 
