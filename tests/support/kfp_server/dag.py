@@ -11,13 +11,12 @@ from typing import Any
 
 from tests.support.kfp_server.behaviour import Behave, Execution
 from tests.support.kfp_server.conditions import holds
-from tests.support.kfp_server.executors import DRIVER, Executors
+from tests.support.kfp_server.executors import CHANNEL, DRIVER, Executors
 from tests.support.kfp_server.pods import ArgoNode, PodRecord, Steps, Tree
 
 _EMPTY = {
     "STRING": "", "NUMBER_INTEGER": 0, "NUMBER_DOUBLE": 0.0, "BOOLEAN": False, "LIST": [], "STRUCT": {},
 }  # fmt: skip
-_CHANNEL = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,7 @@ class Interpreter:
         component = self._components[task["componentRef"]["name"]]
         if "parameterIterator" in task:
             return (yield from self._loop(key, path, task, inputs))
-        inputs = _with_defaults(component, inputs)
+        inputs = _as_declared(component, _with_defaults(component, inputs))
         label = component.get("executorLabel")
         if label is not None and self._executors.is_importer(label):
             ok = yield from self._driver(f"{path}.{key}", "system-importer")
@@ -302,13 +301,25 @@ def _filled(value: Any, values: Mapping[str, Any]) -> Any:
     """Text in which other inputs stand; text that is nothing else becomes that input."""
     if not isinstance(value, str):
         return value
-    return _CHANNEL.sub(lambda match: str(values.get(match.group(1))), value)
+    return CHANNEL.sub(lambda match: str(values.get(match.group(1))), value)
 
 
 def _with_defaults(component: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     declared = component.get("inputDefinitions", {}).get("parameters", {})
     defaults = {name: spec["defaultValue"] for name, spec in declared.items() if "defaultValue" in spec}
     return {**defaults, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _as_declared(component: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    declared = component.get("inputDefinitions", {}).get("parameters", {})
+    return {name: _cast(value, declared.get(name, {}).get("parameterType")) for name, value in inputs.items()}
+
+
+def _cast(value: Any, kind: str | None) -> Any:
+    """Text takes any value, as JSON (an item of a list of unknown things is declared as text); numbers come as doubles."""
+    if kind == "STRING" and not isinstance(value, str):
+        return json.dumps(value)
+    return int(value) if kind == "NUMBER_INTEGER" and isinstance(value, float) else value
 
 
 def _bodies(task: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,10 +1,14 @@
 """What the IR and its platform section say of an executor, as Kubernetes would be asked."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from nodewise.core.model.quantities import mebibytes, millicores
 from tests.support.kfp_server.cluster import Needs
+
+CHANNEL = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+"""A placeholder for an input."""
 
 DRIVER = Needs(millicores=100, memory_mib=64)
 
@@ -47,8 +51,8 @@ class Executors:
         parameter = selector.get("nodeSelectorJson", {}).get("componentInputParameter")
         labels = inputs.get(parameter) if parameter else selector.get("labels", {})
         return Needs(
-            millicores=millicores(_first(resources, "resourceCpuRequest", "resourceCpuLimit") or "0"),
-            memory_mib=mebibytes(_first(resources, "resourceMemoryRequest", "resourceMemoryLimit") or "0"),
+            millicores=millicores(_amount(resources, inputs, "resourceCpuRequest", "resourceCpuLimit")),
+            memory_mib=mebibytes(_amount(resources, inputs, "resourceMemoryRequest", "resourceMemoryLimit")),
             gpus=int(resources.get("accelerator", {}).get("resourceCount") or 0),
             selector=labels or {},
             affinity=tuple(config.get("nodeAffinity", ())),
@@ -56,5 +60,7 @@ class Executors:
         )
 
 
-def _first(found: Mapping[str, Any], *names: str) -> str | None:
-    return next((str(found[name]) for name in names if found.get(name)), None)
+def _amount(found: Mapping[str, Any], inputs: Mapping[str, Any], *names: str) -> str:
+    """The first of these that is given; it may be an input."""
+    text = next((str(found[name]) for name in names if found.get(name)), "0")
+    return CHANNEL.sub(lambda match: str(inputs[match.group(1)]), text)

@@ -201,6 +201,9 @@ def _pipeline(given: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         raise invalid(f"unknown template format: schemaVersion {ir.get('schemaVersion')!r}")
     if not ir.get("root", {}).get("dag", {}).get("tasks"):
         raise invalid("the root DAG has no tasks")
+    for component in [ir["root"], *ir.get("components", {}).values()]:
+        if any("artifactIterator" in task for task in component.get("dag", {}).get("tasks", {}).values()):
+            raise invalid("artifact iterator not implemented yet")
     return ir, platforms
 
 
