@@ -123,6 +123,7 @@ UNSUPPORTED = [
         "deploymentSpec.executors.exec.container.args[0]",
     ),
     (set_in(b, triggerPolicy={"condition": "size('a') == 1"}), f"{B}.triggerPolicy.condition"),
+    (source(runtimeValue={"constant": "{{$.workspace_path}}/x"}), f"{X}.runtimeValue.constant"),
 ]
 
 

@@ -37,7 +37,6 @@ class Fact(StrEnum):
     TASK_NAME = "pipeline_task_name"
     TASK_ID = "pipeline_task_uuid"
     ROOT = "pipeline_root"
-    WORKSPACE = "workspace_path"
     CREATED = "pipeline_job_create_time_utc"
     SCHEDULED = "pipeline_job_schedule_time_utc"
 

@@ -34,7 +34,6 @@ class RunFacts:
     run_id: str = ""
     resource_name: str = ""
     root: str = ""
-    workspace: str = ""
     created: str = ""
     scheduled: str = ""
 
@@ -47,7 +46,6 @@ class RunFacts:
             Fact.TASK_NAME: path.rsplit(".", 1)[-1],
             Fact.TASK_ID: f"{self.run_id}/{path}",
             Fact.ROOT: self.root,
-            Fact.WORKSPACE: self.workspace,
             Fact.CREATED: self.created,
             Fact.SCHEDULED: self.scheduled or self.created,
         }
