@@ -45,6 +45,8 @@ ANY_JSON = st.recursive(
         ("wf.root.exit-handler-1.onExit.report.executor", "report", True, None),
         ("wf.root.x.a.onExit.b.executor", "x.b", True, None),
         ("wf.root.executor.executor", "executor", True, None),
+        ("wf.root.inner(0).train.executor", "inner.train", True, None),
+        ("wf.root.inner(2).train.executor(1)", "inner~3.train", True, 2),
     ],
 )
 def test_names_of_argo_are_paths(name: str, path: str, executor: bool, attempt: int | None) -> None:
@@ -59,7 +61,7 @@ def test_what_belongs_to_no_task_has_no_place(name: str) -> None:
 
 
 def test_iterations_are_one_task_of_the_ir() -> None:
-    assert in_the_ir("a[0].b[12].c") == "a.b.c"
+    assert in_the_ir("a[0].b[12].c~2.d") == "a.b.c.d"
 
 
 def a_workflow(*nodes: dict[str, Any], **status: Any) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from nodewise.core.model.ids import TaskPath
 _ITERATION: Final = re.compile(r"iteration-iterations\((\d+)(?::.*)?\)")
 _EXECUTOR: Final = re.compile(r"executor(?:\((\d+)\))?")
 _SCAFFOLDING: Final = frozenset({"root", "iteration-item", "iteration-iterations"})
-_INDEX: Final = re.compile(r"\[\d+\]")
+_TRIED: Final = re.compile(r"(.+)\((\d+)\)")
+_INDEX: Final = re.compile(r"\[\d+\]|~\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def place_of(name: str, workflow: str) -> NodePlace | None:
 
 
 def in_the_ir(path: str) -> str:
-    """The path without the numbers of iterations: which task of the IR it is."""
+    """The path without the numbers of iterations and of tries: which task of the IR it is."""
     return _INDEX.sub("", path)
 
 
@@ -59,5 +60,14 @@ def _path(segments: list[str]) -> str:
             # An exit task hangs on the task that it waits for, but is its sibling in the IR.
             parts.pop()
         elif segment not in _SCAFFOLDING:
-            parts.append(segment)
+            parts.append(_tried(segment))
     return ".".join(parts)
+
+
+def _tried(segment: str) -> str:
+    """A sub-pipeline that is tried again has another path each time: `inner`, then `inner~2`."""
+    match = _TRIED.fullmatch(segment)
+    if match is None:
+        return segment
+    name, index = match.group(1), int(match.group(2))
+    return name if index == 0 else f"{name}~{index + 1}"
