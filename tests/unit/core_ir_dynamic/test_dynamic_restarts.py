@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from nodewise.core.ir.dynamic import Advance, Program, Row, advance, applied, bind, inputs_of, read_program
 from nodewise.core.lifecycle import FINAL_RUN_STATES, TaskState
+from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.ids import TaskPath
 from tests.support.dynamic_runs import FACTS, FakeRun, compiled_documents
 from tests.unit.core_ir_dynamic.corpus.case import Case
 from tests.unit.core_ir_dynamic.corpus.components import functions
 from tests.unit.core_ir_dynamic.corpus.every import CASES
-from tests.unit.core_ir_dynamic.corpus.handwritten import chained, leaf, task
+from tests.unit.core_ir_dynamic.corpus.handwritten import chained, dag, document, leaf, task
 
 INDEXES = st.integers(0, len(CASES) - 1)
 
@@ -129,6 +130,52 @@ def test_a_live_second_try_of_a_canceled_sub_pipeline_is_waited_for() -> None:
         TaskPath("inner~2.add-2"): Row(),
     }
     assert advance(program, {}, rows, canceling=True).outcome is None
+
+
+def test_a_failure_counts_more_than_a_cancellation() -> None:
+    program, _ = named("order-only")
+    rows = {
+        TaskPath("noop"): Row(state=TaskState.CANCELED),
+        TaskPath("noop-2"): Row(state=TaskState.FAILED, message="broke"),
+        TaskPath("noop-3"): Row(state=TaskState.SKIPPED),
+    }
+    end = advance(program, {}, rows)
+    assert (end.outcome, end.reason) == ("FAILED", "noop-2: broke")
+    rows[TaskPath("noop-2")] = Row(state=TaskState.SUCCEEDED)
+    assert advance(program, {}, rows).outcome == "CANCELED"
+
+
+def test_an_exit_task_without_status_runs_in_a_canceled_run() -> None:
+    program, _ = named("exit-handler-without-status")
+    rows = {TaskPath("exit-handler-1.fail"): Row(state=TaskState.CANCELED), TaskPath("noop"): Row()}
+    now = advance(program, {}, rows, canceling=True)
+    assert [ready.path for ready in now.ready] == ["noop"]
+
+
+def test_what_merely_follows_an_exit_handler_is_no_exit_task() -> None:
+    components = {"comp-exit-handler-1": dag({"a": task("leaf")}), "leaf": leaf()}
+    ir = document(
+        {"exit-handler-1": task("comp-exit-handler-1"), "b": task("leaf", after=["exit-handler-1"])},
+        components,
+    )
+    rows = {TaskPath("exit-handler-1.a"): Row(state=TaskState.SUCCEEDED), TaskPath("b"): Row()}
+    now = advance(read_program(ir), {}, rows, canceling=True)
+    assert [(skip.path, skip.state) for skip in now.skipped] == [("b", "CANCELED")]
+    assert (now.ready, now.outcome) == ((), "CANCELED")
+
+
+def test_a_run_that_is_too_large_waits_for_what_is_live() -> None:
+    program = read_program(chained(), max_instances=3)
+    made = Row(state=TaskState.SUCCEEDED, outputs=TaskOutputs(parameters={"Output": ["a", "b", "c"]}))
+    rows = {
+        TaskPath("make"): made,
+        TaskPath("loop[0]"): Row(state=TaskState.RUNNING),
+        TaskPath("loop[1]"): Row(),
+    }
+    now = advance(program, {}, rows)
+    assert ([skip.path for skip in now.skipped], now.ready, now.outcome) == (["loop[1]"], (), None)
+    rows[TaskPath("loop[0]")] = Row(state=TaskState.SUCCEEDED)
+    assert advance(program, {}, rows).outcome == "FAILED"
 
 
 def test_a_sub_pipeline_is_tried_again_after_its_back_off() -> None:

@@ -156,6 +156,13 @@ def test_types_that_can_never_fit_are_refused() -> None:
         read_program(ir)
 
 
+def test_anything_fits_text() -> None:
+    ir = chained(task("body"), leaf(takes={"items": "STRING"}))
+    run = FakeRun(program=read_program(ir), functions={"f": lambda **_: ["a", 1]})
+    assert run.run().outcome == "SUCCEEDED"
+    assert run.seen["loop"].parameters == {"items": '["a", 1]'}
+
+
 def with_condition(ir: dict[str, Any], condition: str) -> dict[str, Any]:
     tasks(ir)["b"]["triggerPolicy"] = {"condition": condition}
     return ir

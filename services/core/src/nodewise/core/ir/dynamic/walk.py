@@ -146,7 +146,8 @@ class Walk:
             results.append(self._iteration(step, f"{path}[{index}]", values, place, item=item))
             under_way += results[-1].state not in FINAL_TASK_STATES
         state, message = combined({f"[{index}]": result for index, result in enumerate(results)})
-        if state not in FINAL_TASK_STATES or len(results) < len(items):
+        # What was not begun yet waits for what is under way, so then the state is not final either.
+        if state not in FINAL_TASK_STATES:
             return StepResult(state=TaskState.RUNNING)
         outputs = loop_outputs(step.component.signature, results)
         return StepResult(state=state, outputs=outputs, message=message)
