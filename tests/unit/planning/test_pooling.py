@@ -73,3 +73,13 @@ def test_noise_is_mostly_gone_when_many_speak() -> None:
         return mean(abs(m[1] / m[2] - 4) for m in map(medians, of))
 
     assert error([agreed(said, "train", one) for one in noisy]) < error(noisy) / 3
+
+
+def test_tasks_that_have_nothing_in_common_keep_their_own_word() -> None:
+    rng = Random(0)
+    truths = [[exp(rng.gauss(0, 1.0)) for _ in range(6)] for _ in range(50)]
+    noisy = [guess(*(s * exp(rng.gauss(0, 0.2)) for s in truth), width=1.3) for truth in truths]
+    said = heard({}, [("other", one) for one in noisy])
+    for one in noisy:
+        moved = zip(medians(agreed(said, "other", one)), medians(one), strict=True)
+        assert all(0.75 < after / before < 1.33 for after, before in moved)

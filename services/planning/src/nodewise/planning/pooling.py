@@ -2,7 +2,8 @@
 
 Whoever chooses among ten nodes by ten guesses mostly chooses the one that was guessed too low. Tasks of one class are
 alike in how much faster one node is than another, so a guess that says otherwise is moved towards what its class says,
-the more so the less sure it is of itself. Beliefs that agree already, such as those of a learned model, stay as they are.
+the more so the less sure it is of itself, and the less so the more its class differs beyond what unsure guesses explain.
+Beliefs that agree already, such as those of a learned model, stay as they are.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ from nodewise.core.estimates.learning import Prediction
 from nodewise.core.model.ids import NodeName
 
 OWN_FIT: Final = 0.1
-"""By so much (as a standard deviation of the logarithm) tasks of one class differ in truth in how they suit a node."""
+"""By so much (as a standard deviation of the logarithm) tasks of one class differ at least in how they suit a node."""
 
 _SAME: Final = 1e-9
 
@@ -27,10 +28,21 @@ Guesses = Mapping[NodeName, Prediction]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What tasks of one kind have said: per node, the sum of how much longer than elsewhere they take (logarithms)."""
+    """What tasks of one kind have said: per node, the sum of how much longer than elsewhere they take (logarithms).
+
+    `squares` is the sum of the squares of all of these, whatever the node.
+    """
 
     tasks: int
     sums: tuple[float, ...]
+    squares: float = 0.0
+
+    def variance(self) -> float:
+        """How much tasks of this kind say different things, noise included, over all nodes; 0 where one alone spoke."""
+        if self.tasks < 2:
+            return 0.0
+        around = self.squares - sum(total * total for total in self.sums) / self.tasks
+        return max(0.0, around) / ((self.tasks - 1) * len(self.sums))
 
 
 def heard(said: Mapping[Kind, Said], new: Iterable[tuple[str, Guesses]]) -> dict[Kind, Said]:
@@ -42,7 +54,8 @@ def heard(said: Mapping[Kind, Said], new: Iterable[tuple[str, Guesses]]) -> dict
             kind = (task_class, tuple(guesses))
             before = found.get(kind, Said(0, (0.0,) * len(ratios)))
             sums = tuple(a + b for a, b in zip(before.sums, ratios, strict=True))
-            found[kind] = Said(before.tasks + 1, sums)
+            squares = before.squares + sum(ratio * ratio for ratio in ratios)
+            found[kind] = Said(before.tasks + 1, sums, squares)
     return found
 
 
@@ -51,9 +64,9 @@ def agreed(said: Mapping[Kind, Said], task_class: str, guesses: Guesses) -> Gues
     kind, ratios = said.get((task_class, tuple(guesses))), _ratios(guesses)
     if kind is None or ratios is None:
         return guesses
-    common = (total / kind.tasks for total in kind.sums)
+    common, variance = (total / kind.tasks for total in kind.sums), kind.variance()
     moves = [
-        _trust_in_others(guess) * (theirs - own)
+        _trust_in_others(guess, variance) * (theirs - own)
         for guess, theirs, own in zip(guesses.values(), common, ratios, strict=True)
     ]
     if max(map(abs, moves)) < _SAME:
@@ -71,12 +84,12 @@ def _ratios(guesses: Guesses) -> list[float] | None:
     return [own - mean for own in logs]
 
 
-def _trust_in_others(guess: Prediction) -> float:
-    """The share of a guess's deviation that is noise, by its own interval."""
+def _trust_in_others(guess: Prediction, variance: float) -> float:
+    """The share of a guess's deviation that is noise: by its own interval, and by how much its kind differs."""
     if guess.low <= 0 or guess.high <= guess.low:
         return 0.0
     noise = log(guess.high / guess.low) / (2 * NormalDist().inv_cdf(0.5 + guess.level / 2))
-    return noise**2 / (noise**2 + OWN_FIT**2)
+    return noise**2 / (noise**2 + max(OWN_FIT**2, variance - noise**2))
 
 
 def _moved(guess: Prediction, factor: float) -> Prediction:
