@@ -6,6 +6,7 @@ everything it started. Exit code 0 only if all succeeded. With `--twice` the wav
 their run times are predicted by then.
 """
 
+import argparse
 import csv
 import json
 import os
@@ -60,7 +61,9 @@ class DemoFailed(NodewiseError):
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the demo; the exit code."""
-    times = 2 if "--twice" in arguments else 1
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
+    parser.add_argument("--twice", action="store_true", help="run the waves a second time")
+    times = 2 if parser.parse_args(arguments).twice else 1
     # A polite kill stops the stack as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
@@ -177,16 +180,18 @@ def show(environment: Mapping[str, str], *, times: int) -> bool:
     # Its table of tasks would repeat ours.
     _nodewise(environment, "report", "--no-tasks", "--output", str(OUT / "report.html"))
     _nodewise(environment, "export", str(OUT))
-    print_predictions(runs)
+    print_predictions(runs, times=times)
     compare(environment, runs)
     failed = [run for run in runs if not run.succeeded]
     for run in failed:
         print(f"{run.name} ({run.id}) ended {run.state}: {run.info['error'] or 'see its logs'}")
-    print(f"\n{len(runs) - len(failed)} of {len(runs)} pipelines SUCCEEDED.")
+    print(
+        f"\n{len(runs) - len(failed)} of {len(runs)} pipelines SUCCEEDED{' the second time' * (times > 1)}."
+    )
     return not failed
 
 
-def print_predictions(runs: list[Run]) -> None:
+def print_predictions(runs: list[Run], *, times: int) -> None:
     """How well the run times of these runs were predicted, from the export."""
     ids = {run.id for run in runs}
     with (OUT / "predictions.csv").open(newline="", encoding="utf-8") as file:
@@ -195,8 +200,9 @@ def print_predictions(runs: list[Run]) -> None:
         return
     error = statistics.median(float(row["absolute_error_share"]) for row in rows)
     held = sum(row["held"] == "True" for row in rows) / len(rows)
+    when = "the second time" if times > 1 else "the first time, when nothing was known at the start"
     print(
-        f"\nRun times of these {len(rows)} tasks were predicted to within {error:.0%} in the median; ", end=""
+        f"\nRun times of these {len(rows)} tasks ({when}) were predicted to within {error:.0%} in the median;"
     )
     print(f"{held:.0%} lay in their 80 % range.")
 

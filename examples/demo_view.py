@@ -133,7 +133,7 @@ def print_savings(replayed: dict[str, Any]) -> None:
     rows = [
         (
             name.replace("_", " "), *(f"{way[name]:.1f} s" for way in (recorded, again, asked)),
-            f"{1 - again[name] / asked[name]:+.0%}" if asked[name] else "-",
+            f"{1 - again[name] / asked[name] + 0.0:.0%}".replace("-0%", "0%") if asked[name] else "-",
         )
         for name in ("makespan", "mean_flow", "mean_wait")
     ]  # fmt: skip
