@@ -29,7 +29,8 @@ from nodewise.planning.portfolio import Effort, Portfolio, improve
 MORE_FOR_NEW: Final = 10
 """For a task that was never planned, the search may place so many times as many."""
 
-VAIN_STEPS: Final = 2000
+VAIN_STEPS_PER_TASK: Final = 10
+MOST_VAIN_STEPS: Final = 2000
 VAIN_STEPS_WHILE_IT_HOLDS: Final = 100
 """A search ends after so many steps without improvement: soon, where only what is left of a good plan is looked at."""
 
@@ -156,10 +157,11 @@ class _Works:
     def _effort(self, instance: Instance, *, afresh: bool) -> Effort:
         """Each stage has its share of the placements; what is new is worth more of them than what is known."""
         fresh = sum(1 for task in instance.free if instance.ids[task] not in self._memory.nodes)
-        worth = len(instance.free) + (MORE_FOR_NEW - 1) * fresh
+        free = len(instance.free)
+        most = MOST_VAIN_STEPS if afresh else VAIN_STEPS_WHILE_IT_HOLDS
         return Effort(
-            placements=self._terms.placements * worth // self._all,
-            vain_steps=VAIN_STEPS if afresh else VAIN_STEPS_WHILE_IT_HOLDS,
+            placements=self._terms.placements * (free + (MORE_FOR_NEW - 1) * fresh) // self._all,
+            vain_steps=min(most, VAIN_STEPS_PER_TASK * free),
             afresh=afresh,
         )
 

@@ -25,13 +25,17 @@ class Offer:
 
 
 class PartialPlan:
-    """A plan in the making. `node`, `start` and `end` are by task; fixed tasks are in from the beginning."""
+    """A plan in the making. `node`, `start` and `end` are by task; fixed tasks are in from the beginning.
 
-    __slots__ = ("_timelines", "end", "instance", "node", "start")
+    A timeline is copied when it is first booked on: most plans of small parts leave most nodes alone.
+    """
+
+    __slots__ = ("_own", "_timelines", "end", "instance", "node", "start")
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self._timelines = [line.copy() for line in instance.room]
+        self._timelines = instance.room[:]
+        self._own = bytearray(len(instance.room))
         self.node = [-1] * len(instance.ids)
         self.start = [0.0] * len(instance.ids)
         self.end = [0.0] * len(instance.ids)
@@ -101,6 +105,9 @@ class PartialPlan:
     def place(self, task: int, node: int, start: float) -> None:
         """Book a task."""
         end = start + self.instance.seconds[task][node]
+        if not self._own[node]:
+            self._own[node] = 1
+            self._timelines[node] = self._timelines[node].copy()
         self._timelines[node].book(start, end, self.instance.demand[task])
         self.node[task], self.start[task], self.end[task] = node, start, end
 

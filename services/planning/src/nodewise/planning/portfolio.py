@@ -113,9 +113,12 @@ def improve(
     afresh = effort.afresh or not known
     starts = [*known, *_run_blends(decoder, context.out_of_time)] if afresh else [*known]
     members = _run_members(decoder, context.out_of_time) if afresh else []
-    if context.objective is Objective.BALANCED:
+    if context.objective is Objective.BALANCED and len(decoder.instance.problem.pipelines) > 1:
         return _balanced(_Begun(decoder, members, starts + members), context, effort)
-    search = _search(decoder, starts + members, objective=context.objective, rng=context.rng)
+    # Of one pipeline makespan and flow time are the same.
+    alone = context.objective is Objective.BALANCED
+    objective = Objective.MAKESPAN if alone else context.objective
+    search = _search(decoder, starts + members, objective=objective, rng=context.rng)
     search.run(effort.placements, context.out_of_time, vain_steps=effort.vain_steps)
     return _all_one(search.best)
 
