@@ -84,7 +84,8 @@ def plan(
     )
     ahead = Ahead() if planning is None else look_ahead(snapshot, stages, context, planning)
     # 4. What was admitted earlier takes its room first; then walk along the merged order and admit what fits.
-    walk = Walk(snapshot, context, max_admitted=max_admitted)
+    explains = planning is None or planning.explains
+    walk = Walk(snapshot, context, max_admitted=max_admitted, explains=explains)
     by_ref = {task.ref: task for order in planned.values() for task in order}
     due = [by_ref.pop(ref) for ref in ahead.due if ref in by_ref]
     later = {ref: ahead.tasks[ref].node for ref in by_ref if ref in ahead.tasks}
@@ -96,7 +97,7 @@ def plan(
             refused[turn.task.ref] = found
     # 5. Say of the others why they wait, as far as it changed.
     reasons |= refused
-    if planning is not None and planning.explains:
+    if explains:
         left = [*(task for task in due if task.ref in refused), *by_ref.values()]
         reasons |= Waits(snapshot, ahead, walk.room, context).reasons(left, refused)
     return Plan(

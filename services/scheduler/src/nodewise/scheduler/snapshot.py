@@ -72,8 +72,8 @@ class Planning:
 
     `out_of_time` ends the search for better plans; `placements` bounds it where nobody looks at a clock. `memory` is
     what the look before returned. `moves_data_after_placement`: who is placed fetches its inputs then, so it is placed
-    ahead of its start by as long as that takes. `explains`: whether each task that is planned for later gets a reason;
-    it changes no decision. `keeps`: the last plan stays, since nothing has happened but what it planned.
+    ahead of its start by as long as that takes. `explains`: whether each task that waits gets a reason that says why; it
+    changes no decision. `keeps`: the last plan stays, since nothing has happened but what it planned.
     """
 
     planners: Mapping[str, Planner]

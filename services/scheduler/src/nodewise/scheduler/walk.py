@@ -22,6 +22,9 @@ QUEUED: Final = Reason(
     text="a node has room for it, but enough tasks before it are on their way to a node",
 )
 
+UNEXPLAINED: Final = Reason(code=ReasonCode.NO_ROOM, text="")
+"""For who only wants to know who is admitted."""
+
 
 class Walk:
     """Admits whom some node has room for, counting all that was admitted before.
@@ -30,10 +33,13 @@ class Walk:
     costs a few look-ups, and one prediction once there is a reservation.
     """
 
-    def __init__(self, snapshot: Snapshot, context: PolicyContext, *, max_admitted: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, context: PolicyContext, *, max_admitted: int, explains: bool = True
+    ) -> None:
         self.room = Room(snapshot.cluster)
         self.admitted: list[Admission] = []
         self._context = context
+        self._explains = explains
         self._running = snapshot.running
         self._left = max_admitted - len(snapshot.admitted)
         self._nodes: Mapping[NodeName, Node] = {view.name: view.node for view in snapshot.cluster.nodes}
@@ -63,6 +69,8 @@ class Walk:
         return self._around(turn, asked, kept)
 
     def _anywhere(self, turn: Turn, asked: Wish) -> Reason | None:
+        if self._kept is not None and not self._explains and not self.room.fits(asked):
+            return UNEXPLAINED
         refused = self.room.refused(asked)
         if refused is None:
             self._admit(turn.task, asked, asked.nodes)

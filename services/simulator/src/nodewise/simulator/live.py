@@ -8,7 +8,7 @@ from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import TaskRef
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PolicyContext
-from nodewise.scheduler.cycle import Plan, Queued, Snapshot, plan
+from nodewise.scheduler.cycle import Plan, Planning, Queued, Snapshot, plan
 from nodewise.scheduler.orders import ordered, turns
 from nodewise.simulator.desk import Desk
 from nodewise.simulator.engine import World
@@ -58,9 +58,12 @@ class LiveDecider:
         orders, refused = ordered(desk.queue.tasks(awake), {policy.name: policy}, context)
         if refused:
             raise DecisionFailed(next(iter(refused.values())).text)
-        ageing = self._team.limits.ageing
-        found = turns(list(orders.values()), {}, {}, now=now, ageing=ageing)
-        numbers = [desk.views.number[turn.task.ref] for turn in found]
+        found = list(orders.values())
+        limit = now - self._team.limits.ageing
+        if any(task.ready_at < limit for order in found for task in order):
+            in_turn = turns(found, {}, {}, now=now, ageing=self._team.limits.ageing)
+            found = [[turn.task for turn in in_turn]]
+        numbers = [desk.views.number[task.ref] for order in found for task in order]
         desk.queue.keep_in(numbers)
         return numbers
 
@@ -87,6 +90,7 @@ class LiveDecider:
             self._context(desk, now),
             max_admitted=limits.max_admitted,
             ageing=limits.ageing,
+            planning=Planning(planners={}, explains=False),
         )
 
     def _context(self, desk: Desk, now: datetime) -> PolicyContext:

@@ -41,6 +41,7 @@ class NodeRoom:
 
     def __init__(self, nodes: Sequence[ProblemNode]) -> None:
         self._views = [NodeView(node=node_of(node), slots=node.slots) for node in nodes]
+        self._left = [_left(view) for view in self._views]
         self._up = [True] * len(nodes)
         self._cached: tuple[NodeView, ...] | None = None
         self._open = {i for i, view in enumerate(self._views) if _is_open(view)}
@@ -53,13 +54,9 @@ class NodeRoom:
         """How many tasks of that size the node could take now."""
         if node not in self._open:
             return 0
-        view = self._views[node]
-        free = view.free
-        slots = _UNBOUNDED if view.slots is None else view.slots - view.running_tasks
-        amounts = (
-            (free.millicores, need.millicores), (free.memory_mib, need.memory_mib), (free.gpus, need.gpus)
-        )  # fmt: skip
-        return min(most, slots, *(have // wanted if wanted else _UNBOUNDED for have, wanted in amounts))
+        millicores, memory_mib, gpus, slots = self._left[node]
+        pairs = ((millicores, need.millicores), (memory_mib, need.memory_mib), (gpus, need.gpus))
+        return min(most, slots, *(have // wanted if wanted else _UNBOUNDED for have, wanted in pairs))
 
     def able(self, need: Resources) -> int:
         """The nodes that have room for a task of that size, as a set of bits."""
@@ -97,11 +94,19 @@ class NodeRoom:
 
     def _put(self, node: int, view: NodeView) -> None:
         self._views[node] = view
+        self._left[node] = _left(view)
         self._cached = None
         if self._up[node] and _is_open(view):
             self._open.add(node)
         else:
             self._open.discard(node)
+
+
+def _left(view: NodeView) -> tuple[int, int, int, int]:
+    """What is free: millicores, MiB of memory, GPUs, slots."""
+    free = view.free
+    slots = _UNBOUNDED if view.slots is None else view.slots - view.running_tasks
+    return free.millicores, free.memory_mib, free.gpus, slots
 
 
 def _is_open(view: NodeView) -> bool:
