@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from nodewise.core.ir.launch import values_only
+from nodewise.core.ir.needs import values_only
 from nodewise.core.ir.placeholders import Resolver, expand_text
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.artifact import ArtifactRef, Values
@@ -66,7 +66,9 @@ class ContentUnknown(LookupError):
         super().__init__(f"the content of {input_name!r} is not known")
 
 
-def cache_key(step: Step, leaf: Leaf, inputs: Values, *, digests: Mapping[str, str]) -> CacheKey:
+def cache_key(
+    step: Step, leaf: Leaf, inputs: Values, *, digests: Mapping[str, str], dataset: str | None = None
+) -> CacheKey:
     """The key of a task that is ready.
 
     With a key of the author's own, that alone decides, beside the component's name, as in KFP.
@@ -76,6 +78,7 @@ def cache_key(step: Step, leaf: Leaf, inputs: Values, *, digests: Mapping[str, s
         leaf: its component.
         inputs: as resolved.
         digests: of the content of its artifacts, by address.
+        dataset: where the registered data set is that it names, an address made of its content.
 
     Raises:
         ContentUnknown: an artifact without a digest.
@@ -86,6 +89,8 @@ def cache_key(step: Step, leaf: Leaf, inputs: Values, *, digests: Mapping[str, s
     else:
         parts.update(_of_work(leaf, values_only(inputs)))
         parts.update(_of_inputs(leaf, inputs, digests))
+        if dataset is not None:
+            parts["data set"] = _hidden(dataset)
         parts["outputs"] = _hidden(
             {
                 "parameters": {name: spec.kind for name, spec in leaf.signature.output_parameters.items()},

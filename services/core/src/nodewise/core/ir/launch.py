@@ -2,30 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-from nodewise.core.errors import InvalidPipeline, UnresolvedInput
-from nodewise.core.ir.amounts import Quantities
-from nodewise.core.ir.placeholders import (
-    Fact,
-    Part,
-    Reference,
-    Resolver,
-    expand_text,
-    render,
-)
-from nodewise.core.ir.rows import RunFacts
-from nodewise.core.ir.tree import Leaf
+from nodewise.core.errors import UnresolvedInput
+from nodewise.core.ir.needs import filled, values_only
+from nodewise.core.ir.placeholders import Fact, Part, Reference, expand_text, render
 from nodewise.core.model.artifact import ArtifactRef, Values
-from nodewise.core.model.component import (
-    ContainerWork,
-    ImportWork,
-    PythonWork,
-    ResourceTexts,
-    ValueKind,
-)
-from nodewise.core.model.resources import Resources
+from nodewise.core.model.component import ContainerWork, PythonWork, ValueKind
+from nodewise.core.model.job import Job
 
 _VERSION: Final = "0.0.1"
 
@@ -41,15 +26,6 @@ class Locations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """What is booked for an attempt, and what its process may use. As everywhere, None is the node's own."""
-
-    resources: Resources
-    accelerator: str | None = None
-    memory_limit_mib: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """All of an attempt that placeholders decide. `command` and `args` are empty for a Python component: its function is called."""
 
@@ -60,73 +36,20 @@ class Launch:
     executor_input: Mapping[str, object]
 
 
-def needs(leaf: Leaf, inputs: Values, *, path: str) -> Needs:
-    """What a task needs of its node. Limits may come from parameters, so this is known only once it is ready.
-
-    Raises:
-        UnresolvedInput: an amount that is none.
-    """
-    if isinstance(leaf.work, ImportWork):
-        return Needs(resources=Resources())
-    texts = _filled(leaf.work.resources, values_only(inputs))
-    quantities = Quantities(texts, f"deploymentSpec.executors.{leaf.label}.container.resources")
-    try:
-        return Needs(
-            resources=quantities.booked(),
-            accelerator=quantities.accelerator(),
-            memory_limit_mib=quantities.memory_limit_mib(),
-        )
-    except InvalidPipeline as error:
-        raise UnresolvedInput(path, error.path.rsplit(".", 1)[-1], error.rule) from error
-
-
-def _filled(texts: ResourceTexts, resolve: Resolver) -> ResourceTexts:
-    accelerator = texts.accelerator
-    return replace(
-        texts,
-        resource_cpu_limit=expand_text(texts.resource_cpu_limit, resolve),
-        resource_memory_limit=expand_text(texts.resource_memory_limit, resolve),
-        resource_cpu_request=expand_text(texts.resource_cpu_request, resolve),
-        resource_memory_request=expand_text(texts.resource_memory_request, resolve),
-        accelerator=replace(
-            accelerator,
-            type=expand_text(accelerator.type, resolve),
-            resource_type=expand_text(accelerator.resource_type, resolve),
-            resource_count=expand_text(accelerator.resource_count, resolve),
-        ),
-    )
-
-
-def values_only(inputs: Values) -> Resolver:
-    """Puts parameters in the place of placeholders, and nothing for what is missing."""
-
-    def resolve(reference: Reference) -> object:
-        value = inputs.parameters.get(reference.name) if reference.part is Part.INPUT_PARAMETER else None
-        return "" if value is None else value
-
-    return resolve
-
-
-def launch(leaf: Leaf, inputs: Values, locations: Locations, *, path: str, facts: RunFacts) -> Launch:
-    """Fill in the placeholders of a leaf's container.
+def launch(job: Job, locations: Locations) -> Launch:
+    """Fill in the placeholders of a job.
 
     Args:
-        leaf: a Python or container component.
-        inputs: of the task.
+        job: of a Python or container component.
         locations: on the node.
-        path: of the task.
-        facts: of the run.
 
     Raises:
         UnresolvedInput: a placeholder for an optional input that was not given, outside of an IfPresent.
-        TypeError: an importer, which is not launched.
     """
-    work = leaf.work
-    if isinstance(work, ImportWork):
-        raise TypeError(f"{path} is an importer")
-    executor_input = build_executor_input(leaf, inputs, locations)
+    work = job.work
+    executor_input = build_executor_input(job, locations)
     context = _Context(
-        inputs=inputs, locations=locations, facts=facts.of_task(path), whole=executor_input, path=path
+        inputs=job.inputs, locations=locations, facts=job.facts, whole=executor_input, path=job.key.path
     )
     environment = {name: expand_text(text, context.resolve) for name, text in work.environment.items()}
     return Launch(
@@ -142,7 +65,7 @@ def launch(leaf: Leaf, inputs: Values, locations: Locations, *, path: str, facts
 class _Context:
     inputs: Values
     locations: Locations
-    facts: Mapping[Fact, str]
+    facts: Mapping[str, str]
     whole: Mapping[str, object]
     path: str
 
@@ -195,13 +118,13 @@ class _Context:
         return places[0] if places else artifact.uri
 
 
-def build_executor_input(leaf: Leaf, inputs: Values, locations: Locations) -> dict[str, object]:
+def build_executor_input(job: Job, locations: Locations) -> dict[str, object]:
     """KFP's `ExecutorInput` as JSON, with places on the node as addresses; only what the component declares is in it."""
-    signature = leaf.signature
+    signature, inputs = job.signature, job.inputs
     parameters = {
         name: value for name, value in inputs.parameters.items() if name in signature.input_parameters
     }
-    parameters.update(_task_configs(leaf, inputs))
+    parameters.update(_task_configs(job))
     return {
         "inputs": {
             "parameterValues": parameters,
@@ -244,19 +167,19 @@ def _output(name: str, schema_title: str, locations: Locations) -> dict[str, obj
     }
 
 
-def _task_configs(leaf: Leaf, inputs: Values) -> dict[str, object]:
+def _task_configs(job: Job) -> dict[str, object]:
     """KFP hands a task its own settings where it asks for them; of these a node without Kubernetes has two."""
     names = [
         name
-        for name, parameter in leaf.signature.input_parameters.items()
+        for name, parameter in job.signature.input_parameters.items()
         if parameter.kind is ValueKind.TASK_CONFIG
     ]
-    if not names or isinstance(leaf.work, ImportWork):
+    if not names:
         return {}
-    resolve = values_only(inputs)
-    texts = _filled(leaf.work.resources, resolve)
+    resolve = values_only(job.inputs)
+    texts = filled(job.work.resources, resolve)
     environment = [
-        {"name": name, "value": expand_text(text, resolve)} for name, text in leaf.work.environment.items()
+        {"name": name, "value": expand_text(text, resolve)} for name, text in job.work.environment.items()
     ]
     limits = {"cpu": texts.resource_cpu_limit, "memory": texts.resource_memory_limit}
     requests = {"cpu": texts.resource_cpu_request, "memory": texts.resource_memory_request}

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from nodewise.core.ir.amounts import DEFAULT_RESOURCES
-from nodewise.core.ir.launch import Needs
+from nodewise.core.ir.needs import Needs
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.component import PythonWork
 from nodewise.core.model.ids import TaskPath

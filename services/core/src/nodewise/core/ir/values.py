@@ -19,10 +19,7 @@ def typed(value: object, parameter: Parameter) -> object:
     Raises:
         ValueError: another type, or none of the parameter's literals.
     """
-    if parameter.kind is ValueKind.STRING:
-        value = as_text(value)
-    else:
-        value = coerce(value, parameter.kind)
+    value = as_text(value) if parameter.kind is ValueKind.STRING else coerce(value, parameter.kind)
     if parameter.literals and not any(_equal(value, literal) for literal in parameter.literals):
         allowed = ", ".join(as_text(literal)[:40] for literal in parameter.literals[:20])
         raise ValueError(f"must be one of {allowed}")

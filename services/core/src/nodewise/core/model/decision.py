@@ -45,6 +45,8 @@ class ReasonCode(StrEnum):
     LOST_RACE = "lost_race"
     # endings
     FINISHED = "finished"
+    IMPORTED = "imported"
+    CACHED = "cached"
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
@@ -52,6 +54,10 @@ class ReasonCode(StrEnum):
     LEASE_ENDED = "lease_ended"
     AGENT_FORGOT = "agent_forgot"
     UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_SKIPPED = "upstream_skipped"
+    CONDITION_NOT_MET = "condition_not_met"
+    INPUT_UNRESOLVED = "input_unresolved"
+    RUN_TOO_LARGE = "run_too_large"
     RUN_CANCELED = "run_canceled"
 
 
