@@ -84,9 +84,9 @@ class Recorder:
         metrics.HEARTBEATS.labels("newest" if newest else "old").inc()
 
     def tick(self) -> bool:
-        """Look after what no heartbeat brings: cancellations, silence, and what an interrupted recorder left."""
+        """Look after what no heartbeat brings: new runs, cancellations, silence, and what an interrupted recorder left."""
         now = self._clock()
-        effects = self._cancel(now)
+        effects = self._settle_new(now) + self._cancel(now)
         if self._hearing.believes(now, listening=self._listening()):
             effects += self._end_leases(now)
             self._mark_gone(now)
@@ -125,6 +125,11 @@ class Recorder:
         if void:
             _log.warning("attempts that no longer count are still under way", node=node, attempts=len(void))
             self._agents.cancel({node: void})
+
+    def _settle_new(self, now: datetime) -> Effects:
+        with transaction(self._database) as connection:
+            run_ids = lives.unsettled_runs(connection)
+        return self._apply(run_ids, _no_changes, now)
 
     def _cancel(self, now: datetime) -> Effects:
         with transaction(self._database) as connection:

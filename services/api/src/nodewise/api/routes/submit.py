@@ -17,6 +17,7 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.runs import (
     KnownSubmission,
+    NewRun,
     insert_run,
     known_submission,
     request_cancel,
@@ -64,11 +65,11 @@ def submit(
     submission = read_submission(
         submit_request(body), body, key=idempotency_key, max_tasks=services.settings.max_tasks_per_run
     )
-    run, created = _stored(services, submission)
-    _SUBMISSIONS.labels("accepted" if created else "repeated").inc()
-    if created:
-        services.waker.wake(WAKE_SCHEDULER)
-    response.status_code = 202 if created else 200
+    run, new = _stored(services, submission)
+    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
+    if new:
+        services.waker.wake(WAKE_SCHEDULER if new.settled else WAKE_RECORDER)
+    response.status_code = 202 if new else 200
     response.headers["Location"] = f"/v1/runs/{run['id']}"
     return run
 
@@ -87,14 +88,14 @@ def cancel(run_id: RunIdPath, services: Wired) -> Any:
     return run
 
 
-def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:
-    """The run of this submission, and whether it is new. One transaction: all of it or nothing."""
+def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], NewRun | None]:
+    """The run of this submission, and what was written for it, if it is new. One transaction: all of it or nothing."""
     with transaction(services.engine) as connection:
         if submission.idempotency_key is not None:
             # Looked up before the rest is checked: a repetition succeeds even if, say, its deadline has passed since.
             known = known_submission(connection, submission.team, submission.idempotency_key)
             if known is not None:
-                return run_of(connection, _same(submission, known)), False
+                return run_of(connection, _same(submission, known)), None
         request = submission.request
         choice = choose(request.policy, request.strategy, services.settings)
         registered = datasets_named(connection, submission.dataset_names())
@@ -102,8 +103,8 @@ def _stored(services: Services, submission: Submission) -> tuple[dict[str, objec
         run = new_run(submission, choice, facts, now=services.clock())
         lost_race_to = insert_run(connection, run)
         if lost_race_to is not None:
-            return run_of(connection, _same(submission, lost_race_to)), False
-        return run_of(connection, run.id), True
+            return run_of(connection, _same(submission, lost_race_to)), None
+        return run_of(connection, run.id), run
 
 
 def _same(submission: Submission, known: KnownSubmission) -> RunId:

@@ -96,6 +96,11 @@ runs = Table(
         name="finished_when_final",
     ),
     Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
+    Index(
+        "runs_unsettled_idx",
+        "id",
+        postgresql_where=text("settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
+    ),
     Index("runs_open_idx", "id", postgresql_where=text("state IN ('PENDING', 'RUNNING', 'CANCELING')")),
     comment="Submissions. Writer: api inserts and sets cancel_requested_at; recorder moves state, *_at and error.",
 )

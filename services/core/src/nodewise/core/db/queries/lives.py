@@ -79,6 +79,12 @@ FROM (SELECT run_id, min(placed_at) AS placed_at FROM attempts
 WHERE r.id = first.run_id AND r.scheduled_at IS NULL
 """)
 
+_UNSETTLED = text("""
+SELECT id FROM runs
+WHERE settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING') AND engine = 'agents'
+ORDER BY id
+""")
+
 _TO_CANCEL = text("""
 SELECT id FROM runs
 WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL
@@ -175,6 +181,11 @@ def mark_scheduled(connection: Connection, run_ids: Sequence[RunId]) -> None:
 def runs_to_cancel(connection: Connection) -> Sequence[RunId]:
     """Runs that have not ended although somebody asked for their end."""
     return [RunId(str(run_id)) for (run_id,) in connection.execute(_TO_CANCEL)]
+
+
+def unsettled_runs(connection: Connection) -> Sequence[RunId]:
+    """Runs that nobody has looked at yet, though somebody must before they can begin."""
+    return [RunId(str(run_id)) for (run_id,) in connection.execute(_UNSETTLED)]
 
 
 def stalled_runs(connection: Connection) -> Sequence[RunId]:

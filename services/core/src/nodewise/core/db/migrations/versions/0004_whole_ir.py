@@ -65,6 +65,12 @@ def upgrade() -> None:
             comment="nodewise.core.model.artifact.Values: the pipeline's own outputs.",
         ),
     )
+    op.create_index(
+        "runs_unsettled_idx",
+        "runs",
+        ["id"],
+        postgresql_where=sa.text("settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
+    )
     _add_to_tasks()
     _create_cached_results()
     op.execute(_BACK_TO_WAITING)
@@ -154,5 +160,6 @@ def downgrade() -> None:
     op.alter_column("tasks", "upstream", comment=None, existing_comment=_UPSTREAM)
     for column in ("cache", "resized", "inputs", "finaliser"):
         op.drop_column("tasks", column)
+    op.drop_index("runs_unsettled_idx", table_name="runs")
     for column in ("outputs", "settled_at", "caching", "engine"):
         op.drop_column("runs", column)
