@@ -52,6 +52,10 @@ def _not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
 
 
 def _hard_requirement(wanted: Requirements, node: Node) -> _Found | None:
+    if node.engine != wanted.engine:
+        return ReasonCode.OTHER_ENGINE, f"belongs to engine {node.engine}, the run to {wanted.engine}"
+    if wanted.containers and node.container_runtime is None:
+        return ReasonCode.NO_CONTAINER_RUNTIME, "has no container runtime, and the task brings its own image"
     if wanted.nodes and node.name not in wanted.nodes:
         return ReasonCode.NODE_NOT_ALLOWED, f"only {', '.join(wanted.nodes)} allowed"
     if wanted.architectures and node.architecture not in wanted.architectures:

@@ -178,6 +178,8 @@ nodes = Table(
     Column("worker_type", Text, nullable=False),
     Column("accelerator", Text),
     Column("labels", JSONB, nullable=False),
+    Column("engine", Text, nullable=False, server_default="agents", comment="What starts tasks there."),
+    Column("container_runtime", Text, comment="What runs tasks that bring their own image; null: nothing."),
     Column("state", Text, nullable=False),
     Column("boot_id", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),

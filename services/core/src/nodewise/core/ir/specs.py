@@ -5,7 +5,7 @@ from dataclasses import replace
 from nodewise.core.ir.amounts import DEFAULT_RESOURCES
 from nodewise.core.ir.needs import Needs
 from nodewise.core.ir.tree import Leaf, Step
-from nodewise.core.model.component import PythonWork
+from nodewise.core.model.component import ContainerWork, PythonWork
 from nodewise.core.model.ids import TaskPath
 from nodewise.core.model.task import TaskSpec
 
@@ -39,7 +39,9 @@ def task_spec(
         resources=needs.resources if needs else DEFAULT_RESOURCES,
         dataset=hints.dataset,
         model=hints.model,
-        requirements=replace(hints.requirements, accelerator=wanted),
+        requirements=replace(
+            hints.requirements, accelerator=wanted, containers=isinstance(leaf.work, ContainerWork)
+        ),
         preferences=hints.preferences,
         retry=step.retry,
         timeout=hints.timeout,

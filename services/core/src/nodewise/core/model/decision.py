@@ -23,6 +23,8 @@ class ReasonCode(StrEnum):
     UNKNOWN_STRATEGY = "unknown_strategy"
     JOB_NOT_BUILT = "job_not_built"
     # a node is excluded
+    OTHER_ENGINE = "other_engine"
+    NO_CONTAINER_RUNTIME = "no_container_runtime"
     NODE_NOT_ALLOWED = "node_not_allowed"
     ARCHITECTURE = "architecture"
     WORKER_TYPE = "worker_type"
@@ -63,6 +65,8 @@ class ReasonCode(StrEnum):
 
 PERMANENT_EXCLUSIONS = frozenset(
     {
+        ReasonCode.OTHER_ENGINE,
+        ReasonCode.NO_CONTAINER_RUNTIME,
         ReasonCode.NODE_NOT_ALLOWED,
         ReasonCode.ARCHITECTURE,
         ReasonCode.WORKER_TYPE,

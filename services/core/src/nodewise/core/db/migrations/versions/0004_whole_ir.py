@@ -71,6 +71,21 @@ def upgrade() -> None:
         ["id"],
         postgresql_where=sa.text("settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
     )
+    op.add_column(
+        "nodes",
+        sa.Column(
+            "engine", sa.Text(), nullable=False, server_default="agents", comment="What starts tasks there."
+        ),
+    )
+    op.add_column(
+        "nodes",
+        sa.Column(
+            "container_runtime",
+            sa.Text(),
+            nullable=True,
+            comment="What runs tasks that bring their own image; null: nothing.",
+        ),
+    )
     _add_to_tasks()
     _create_cached_results()
     op.execute(_BACK_TO_WAITING)
@@ -160,6 +175,8 @@ def downgrade() -> None:
     op.alter_column("tasks", "upstream", comment=None, existing_comment=_UPSTREAM)
     for column in ("cache", "resized", "inputs", "finaliser"):
         op.drop_column("tasks", column)
+    for column in ("container_runtime", "engine"):
+        op.drop_column("nodes", column)
     op.drop_index("runs_unsettled_idx", table_name="runs")
     for column in ("outputs", "settled_at", "caching", "engine"):
         op.drop_column("runs", column)
