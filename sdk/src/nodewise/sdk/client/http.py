@@ -83,6 +83,7 @@ class Client:
         deadline: datetime | timedelta | str | None = None,
         team: str | None = None,
         labels: Mapping[str, str] | None = None,
+        engine: str | None = None,
         idempotency_key: str | None = None,
         **params: Any,
     ) -> Run:
@@ -98,6 +99,7 @@ class Client:
             deadline: When it should be done: a time, a duration from now, or text such as `2h` or RFC 3339.
             team: On whose account.
             labels: Free text to find it by.
+            engine: Where it runs: `agents`, or `kubeflow` for Kubeflow Pipelines; by default the stack's.
             idempotency_key: Submitting twice with the same key makes one run; by default a fresh one.
             params: More parameters, by name; one whose name is taken above goes into `parameters`.
 
@@ -108,7 +110,7 @@ class Client:
         """
         body = body_of(
             target, {**(parameters or {}), **params}, deadline=deadline, name=name, policy=policy, strategy=strategy,
-            priority=priority, team=team, labels=dict(labels or {}),
+            priority=priority, team=team, labels=dict(labels or {}), **({"engine": engine} if engine else {}),
         )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))

@@ -57,6 +57,7 @@ class Run(BaseModel):
         deadline=None,
         policy="fifo",
         strategy="greedy",
+        engine="agents",
         parameters={"samples": 1000},
         labels={"wave": "1"},
         submitted_at="2030-01-31T12:00:00Z",
@@ -77,6 +78,7 @@ class Run(BaseModel):
     deadline: datetime | None
     policy: str
     strategy: str
+    engine: str = Field(description="Where its tasks run: on agents or on kubeflow.")
     parameters: dict[str, Any]
     labels: dict[str, str]
     submitted_at: datetime

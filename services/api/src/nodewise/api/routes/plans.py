@@ -11,7 +11,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends
 
 from nodewise.api.bodies import json_bytes, parse_object
-from nodewise.api.choice import choose
+from nodewise.api.choice import choose, choose_engine
 from nodewise.api.forecasting.forecast import forecast
 from nodewise.api.forecasting.question import Question, Rules, hypothetical
 from nodewise.api.forecasting.schemas import Plan
@@ -54,8 +54,13 @@ async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired) -> A
 
 def _answer(services: Services, raw: bytes) -> dict[str, object]:
     body = parse_object(raw)
+    request = submit_request(body)
     submission = read_submission(
-        submit_request(body), body, key=None, max_tasks=services.settings.max_tasks_per_run
+        request,
+        body,
+        key=None,
+        max_tasks=services.settings.max_tasks_per_run,
+        engine=choose_engine(request.engine, services.settings),
     )
     asked = _question(services, submission)
     return plan_view(forecast(asked), asked)

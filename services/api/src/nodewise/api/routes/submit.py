@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from prometheus_client import Counter
 
 from nodewise.api.bodies import json_bytes, parse_object
-from nodewise.api.choice import choose
+from nodewise.api.choice import choose, choose_engine
 from nodewise.api.requests import SubmitRequest, submit_request
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
@@ -62,8 +62,13 @@ def submit(
 ) -> Any:
     """Take a compiled pipeline and run it as soon as its turn comes and a node has room."""
     body = parse_object(raw)
+    request = submit_request(body)
     submission = read_submission(
-        submit_request(body), body, key=idempotency_key, max_tasks=services.settings.max_tasks_per_run
+        request,
+        body,
+        key=idempotency_key,
+        max_tasks=services.settings.max_tasks_per_run,
+        engine=choose_engine(request.engine, services.settings),
     )
     run, new = _stored(services, submission)
     _SUBMISSIONS.labels("accepted" if new else "repeated").inc()

@@ -180,6 +180,13 @@ nodes = Table(
     Column("labels", JSONB, nullable=False),
     Column("engine", Text, nullable=False, server_default="agents", comment="What starts tasks there."),
     Column("container_runtime", Text, comment="What runs tasks that bring their own image; null: nothing."),
+    Column(
+        "taints",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'"),
+        comment="nodewise.core.model.selection.Taint, several.",
+    ),
     Column("state", Text, nullable=False),
     Column("boot_id", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
@@ -187,7 +194,7 @@ nodes = Table(
     Column("first_seen_at", _TIME, nullable=False),
     Column("last_seen_at", _TIME, nullable=False),
     CheckConstraint("state IN ('READY', 'GONE')", name="state_is_known"),
-    comment="Nodes as their agents describe them. Writer: recorder.",
+    comment="Nodes as their agents, or the Kubernetes API, describe them. Writer: recorder.",
 )
 
 node_loads = Table(
@@ -313,6 +320,28 @@ events = Table(
     Column("reason", Text),
     Index("events_run_idx", "run_id", "id"),
     comment="Every change of state, append-only. Writer: whoever fires the transition, through queries.moves.",
+)
+
+kfp_submissions = Table(
+    "kfp_submissions",
+    metadata,
+    Column("run_id", _RUN_ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("nodes", JSONB, nullable=False, comment="Chosen nodes by path of the leaf task in the IR."),
+    Column("placed_at", _TIME, nullable=False),
+    Column("posted_at", _TIME, comment="From when on a post may be on its way; null: none is."),
+    Column("confirmed_at", _TIME, comment="When KFP was known to have the run."),
+    Column("refused_at", _TIME, comment="When it was certain that KFP never will have it."),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("try_at", _TIME, nullable=False, comment="Not tried before, by any placer."),
+    Column("problem_code", Text),
+    Column("problem", Text, comment="What went wrong last, for a person."),
+    CheckConstraint("confirmed_at IS NULL OR refused_at IS NULL", name="one_end"),
+    Index(
+        "kfp_submissions_due_idx",
+        "try_at",
+        postgresql_where=text("confirmed_at IS NULL AND refused_at IS NULL"),
+    ),
+    comment="Runs on their way into Kubeflow Pipelines (nodewise.core.engine.kubeflow.submission). Writer: placer.",
 )
 
 cached_results = Table(
