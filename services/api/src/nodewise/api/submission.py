@@ -126,7 +126,7 @@ def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts])
         new = new_task(task.step, task.leaf, path=task.path, upstream=task.upstream, datasets=datasets)
         if submission.engine == KUBEFLOW:
             wanted = requirements(submission.request.platforms, task.leaf.label, new.spec.requirements)
-            new = replace(new, spec=replace(new.spec, requirements=wanted))
+            new = replace(new, spec=replace(new.spec, requirements=wanted), ready=None)
         made.append(new)
     return made
 
