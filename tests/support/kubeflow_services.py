@@ -174,6 +174,11 @@ class Services:
         )
         return {str(path): str(node) for path, node in rows}
 
+    def expected(self, run_id: RunId) -> dict[str, str]:
+        """The node of each task in the latest plan."""
+        rows = all_rows(self.engine, "SELECT path, expected_node FROM tasks WHERE run_id = :id", id=run_id)
+        return {str(path): str(node) for path, node in rows}
+
     def submission(self, run_id: RunId) -> dict[str, Any]:
         with self.engine.connect() as connection:
             found = connection.execute(

@@ -178,9 +178,9 @@ class _Work:
 
     def _attempt(self, subject: "_Subject", step: Step, number: int) -> None:
         """What a step does to the task's attempts, of which the latest has that number."""
-        key, placed = subject.key(number), subject.task.placed
+        placed = subject.task.placed
         if step.attempt_state is not None and number:
-            update = _update(key, step, self._now)
+            update = _update(subject.key(number), step, self._now)
             (self._closed if step.event is TaskEvent.RESTART else self._updates).append(update)
         if step.event is TaskEvent.SIGHT and subject.begins is not None:
             self._begun.append(replace(subject.begins, key=subject.key(step.number or 1)))
@@ -190,7 +190,7 @@ class _Work:
             self._seen[subject.key(step.number or number)] = step.node
         if step.seconds is not None and placed is not None:
             learned = observation(subject.task, placed, step.seconds)
-            self._outcomes.append((step.finished_at or self._now, key, learned))
+            self._outcomes.append((step.finished_at or self._now, subject.key(number), learned))
 
     def _move_runs(self, connection: Connection) -> None:
         lives.mark_scheduled(connection, sorted(run.id for run, _, _ in self._runs))

@@ -125,7 +125,7 @@ def _moves(task: KnownTask, seen: TaskSighting, *, canceled: bool, now: datetime
         return
     if seen.state is SightedState.SKIPPED:
         if task.state is not TaskState.RUNNING:
-            yield _skip(task, _why_skipped(seen), now)
+            yield _left_out(task, seen, canceled=canceled, now=now)
         return
     state = task.state
     if state is TaskState.WAITING:
@@ -218,6 +218,13 @@ def _skip(task: KnownTask, why: Reason, now: datetime) -> Step:
         attempt_state=AttemptState.CANCELED,
         finished_at=now,
     )
+
+
+def _left_out(task: KnownTask, seen: TaskSighting, *, canceled: bool, now: datetime) -> Step:
+    why = _why_skipped(seen)
+    if canceled and why.code is not ReasonCode.CONDITION_NOT_MET:
+        return _cancel(task, now)
+    return _skip(task, why, now)
 
 
 def _why_skipped(seen: TaskSighting) -> Reason:
