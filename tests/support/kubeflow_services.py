@@ -20,6 +20,7 @@ from nodewise.core.engine.kubeflow.connection import KfpConnection
 from nodewise.core.engine.kubeflow.engine import KubeflowEngine
 from nodewise.core.engine.kubeflow.kubernetes_api import KubernetesConnection, KubernetesNodes
 from nodewise.core.engine.kubeflow.nodes import NodesSource
+from nodewise.core.engine.kubeflow.paths import place_of
 from nodewise.core.engine.kubeflow.submission import SubmissionJournal
 from nodewise.core.model.ids import RunId
 from nodewise.core.settings import Settings
@@ -173,6 +174,15 @@ class Services:
             id=run_id,
         )
         return {str(path): str(node) for path, node in rows}
+
+    def hosts(self, run_id: RunId) -> dict[str, str]:
+        """Where the latest pod of each task really was, by the path of the task."""
+        found: dict[str, str] = {}
+        for name, node in sorted(self.server.hosts(run_id).items()):
+            place = place_of(f"wf.{name}", "wf")
+            if place is not None and node is not None:
+                found[place.path] = node
+        return found
 
     def expected(self, run_id: RunId) -> dict[str, str]:
         """The node of each task in the latest plan."""
