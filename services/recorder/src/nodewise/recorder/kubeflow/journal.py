@@ -325,6 +325,7 @@ def _times(task: KnownTask, seen: TaskSighting, now: datetime) -> tuple[datetime
         started = began
     if ended is not None and ended > now:
         started, ended = max(began or started, started - (ended - now)), now
+    started = min(started, max(began or now, now))
     return started, None if ended is None else max(started, ended)
 
 
