@@ -3,9 +3,13 @@
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import placing, queue_rate
+from bench import kubeflow, placing, queue_rate
 
-BENCHMARKS: Mapping[str, Callable[[], object]] = {"placing": placing.run, "queue_rate": queue_rate.run}
+BENCHMARKS: Mapping[str, Callable[[], object]] = {
+    "placing": placing.run,
+    "queue_rate": queue_rate.run,
+    "kubeflow": kubeflow.run,
+}
 
 
 def main(names: list[str]) -> int:

@@ -83,6 +83,22 @@ def test_rounds_run_where_their_loop_is_bound_to(services: Services, looping_ir:
         assert node in bound[leaf]
 
 
+def test_rounds_that_nobody_could_count_before_use_all_nodes(
+    services: Services, looping_ir: Document
+) -> None:
+    for name, node in list(services.server.cluster.nodes.items()):
+        services.server.cluster.nodes[name] = replace(node, millicores=2000)
+    small = {"resourceCpuRequest": "1", "resourceMemoryRequest": "100Mi"}
+    for executor in looping_ir[0]["deploymentSpec"]["executors"].values():
+        executor["container"]["resources"] = small
+    services.server.behave = by_task(numbers=Outcome(outputs={"Output": list(range(4))}))
+    run_id = services.submit(looping_ir)
+    services.run_to_the_end()
+    assert services.run(run_id) == ("SUCCEEDED", None)
+    firsts = {node for path, node in services.hosts(run_id).items() if path.endswith("use-first")}
+    assert firsts == {"n1", "n2"}
+
+
 def test_a_run_is_canceled_although_kfp_calls_it_failed(services: Services, chain_ir: Document) -> None:
     services.server.behave = by_task(double=Outcome(seconds=100))
     run_id = services.submit(chain_ir)

@@ -276,7 +276,7 @@ attempts = Table(
     Index("attempts_live_by_node_idx", "node", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
     Index("attempts_lease_idx", "lease_until", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
     Index("attempts_placed_at_idx", text("placed_at DESC")),
-    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest.",
+    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest, and inserts those that KFP makes by itself.",
 )
 
 bookings = Table(
@@ -300,7 +300,7 @@ bookings = Table(
     CheckConstraint("millicores >= 0 AND memory_mib >= 0 AND gpus >= 0", name="amounts_not_negative"),
     CheckConstraint("released_at IS NULL OR released_at >= booked_at", name="released_after_booked"),
     Index("bookings_open_idx", "node", postgresql_where=text("released_at IS NULL")),
-    comment="The history of booked capacity. Writer: queries.bookings only (placer books, recorder releases).",
+    comment="The history of booked capacity. Writer: queries.bookings only (placer books, and recorder what it sees running; recorder releases).",
 )
 
 events = Table(

@@ -1,6 +1,6 @@
 """Where every task of a run goes, chosen at once: what may start now on the cluster as it is, the rest as it will be. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -187,10 +187,23 @@ def _certain(hold: _Hold) -> Prediction:
 
 
 def nodes_by_leaf(
-    placements: Mapping[TaskPath, NodeName], leaf_of: Mapping[TaskPath, str]
+    placements: Iterable[Placement],
+    leaf_of: Callable[[TaskPath], str],
+    *,
+    cluster: Cluster,
+    open_loops: Collection[str],
 ) -> dict[str, list[NodeName]]:
-    """The chosen nodes by leaf task of the IR: iterations of one loop share them."""
+    """The nodes by leaf task of the IR: rounds of one loop share all of theirs.
+
+    Of `open_loops` only the run itself will show how many rounds there are, so they get every node of the chosen one's kind that
+    could ever take them.
+    """
     found: dict[str, set[NodeName]] = {}
-    for path, node in placements.items():
-        found.setdefault(leaf_of[path], set()).add(node)
+    kinds = {view.name: (view.node.architecture, view.node.accelerator) for view in cluster.nodes}
+    for one in placements:
+        leaf = leaf_of(one.ref.path)
+        found.setdefault(leaf, set()).add(one.node)
+        if leaf in open_loops:
+            able = (c.node for c in one.candidates if c.exclusion is None or not c.exclusion.permanent)
+            found[leaf].update(name for name in able if kinds.get(name) == kinds[one.node])
     return {leaf: sorted(nodes) for leaf, nodes in sorted(found.items())}

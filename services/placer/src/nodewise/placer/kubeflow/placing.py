@@ -20,14 +20,15 @@ from nodewise.core.db.queries.placements import ClaimedTask, previous_node
 from nodewise.core.db.queries.situation import load_running
 from nodewise.core.db.queries.specs import compiled_specs
 from nodewise.core.engine.kubeflow.errors import PlacementConflict
-from nodewise.core.engine.kubeflow.nodes import ENGINE, of_node
+from nodewise.core.engine.kubeflow.leaves import leaves
+from nodewise.core.engine.kubeflow.nodes import ENGINE, KubernetesNode, of_node
 from nodewise.core.engine.kubeflow.paths import in_the_ir
 from nodewise.core.engine.kubeflow.placement import place
 from nodewise.core.engine.kubeflow.reading import sections
 from nodewise.core.errors import InvalidPipeline, UnknownName
 from nodewise.core.lifecycle import TaskState
-from nodewise.core.model.decision import Deferral, Reason, ReasonCode
-from nodewise.core.model.ids import RunId
+from nodewise.core.model.decision import Deferral, Placement, Reason, ReasonCode
+from nodewise.core.model.ids import NodeName, RunId
 from nodewise.core.model.node import Cluster
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
@@ -104,11 +105,7 @@ class EarlyPlacer:
         desk: Desk,
     ) -> str:
         placements = [*binding.placed_now, *binding.later]
-        nodes = nodes_by_leaf(
-            {one.ref.path: one.node for one in placements},
-            {one.ref.path: in_the_ir(one.ref.path) for one in placements},
-        )
-        conflict = _conflict(connection, run, nodes=nodes, cluster=desk.cluster) if placements else None
+        nodes, conflict = _written(connection, run, placements, desk.cluster)
         if conflict is not None:
             queries.insert_submission(connection, run.id, nodes, at=desk.now)
             queries.refuse(connection, run.id, conflict, at=desk.now)
@@ -161,15 +158,33 @@ def _why_all_wait(refused: Deferral) -> Reason:
     return Reason(code=refused.reason.code, text=text)
 
 
-def _conflict(
-    connection: Connection, run: ClaimedRun, *, nodes: queries.Nodes, cluster: Cluster
-) -> Reason | None:
-    """What keeps these nodes from being written into the pipeline; None: nothing does."""
-    known = {view.name: of_node(view.node) for view in cluster.nodes}
+def _written(
+    connection: Connection, run: ClaimedRun, placements: Sequence[Placement], cluster: Cluster
+) -> tuple[queries.Nodes, Reason | None]:
+    """The nodes as they are written into the pipeline, and what keeps them from being written (None: nothing does).
+
+    Rounds of one loop whose image is another one on each kind of node are kept to the kind of the first.
+    """
     ir, platforms = compiled_specs(connection, [run.spec_digest])[run.spec_digest]
-    chosen = {path: [known[name] for name in names] for path, names in nodes.items()}
-    try:
-        place(ir, sections(platforms), nodes=chosen, run_id=run.id, caching=run.caching)
-    except (PlacementConflict, InvalidPipeline, UnknownName) as error:
-        return Reason(code=ReasonCode.PLACEMENT_CONFLICT, text=str(error))
-    return None
+    open_loops = {path for path, leaf in leaves(ir).items() if leaf.open_loop}
+    known = {view.name: of_node(view.node) for view in cluster.nodes}
+    nodes = nodes_by_leaf(placements, in_the_ir, cluster=cluster, open_loops=open_loops)
+    problem: Exception | None = None
+    for chosen in (nodes, {path: _of_one_kind(names, known) for path, names in nodes.items()}):
+        hosts = {path: [known[name] for name in names] for path, names in chosen.items()}
+        try:
+            place(ir, sections(platforms), nodes=hosts, run_id=run.id, caching=run.caching)
+        except (PlacementConflict, InvalidPipeline, UnknownName) as error:
+            problem = problem or error
+        else:
+            return chosen, None
+    return nodes, Reason(code=ReasonCode.PLACEMENT_CONFLICT, text=str(problem))
+
+
+def _of_one_kind(names: Sequence[NodeName], known: Mapping[NodeName, KubernetesNode]) -> list[NodeName]:
+    first = known[names[0]]
+    return [
+        name
+        for name in names
+        if (known[name].architecture, known[name].accelerator) == (first.architecture, first.accelerator)
+    ]

@@ -1,6 +1,6 @@
 """Makes sure that KFP gets each bound run, once, however often it is asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,13 +58,21 @@ class Submitter:
         with transaction(self.engine) as connection:
             due = queries.claim_due(connection, now=self.clock(), hold=HOLD, limit=_BATCH)
             nodes = {row.view.name: of_node(row.view.node) for row in all_nodes(connection)} if due else {}
-        for one in due:
+        for index, one in enumerate(due):
             outcome = self._submit(one, nodes)
             _SUBMITTED.labels(outcome).inc()
             if outcome == "unavailable":
-                # Whoever does not answer once does not answer the others either; theirs is the next look.
-                break
+                self._put_off(due[index + 1 :], after=one)
+                return False
         return len(due) == _BATCH
+
+    def _put_off(self, others: Sequence[DueSubmission], *, after: DueSubmission) -> None:
+        """Whoever does not answer once does not answer the others either."""
+        why = Reason(
+            code=ReasonCode.KFP_UNAVAILABLE, text=f"KFP does not answer (asked for run {after.run_id})"
+        )
+        for one in others:
+            self._postpone(one, why, self.clock() + _pause(one.tries))
 
     def _submit(self, one: DueSubmission, nodes: Mapping[NodeName, KubernetesNode]) -> str:
         chosen = {path: [nodes[name] for name in names] for path, names in one.nodes.items()}

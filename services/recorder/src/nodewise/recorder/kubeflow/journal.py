@@ -37,6 +37,10 @@ _WHEN: Final = "when "
 _ENDS: Final = frozenset({SightedState.SUCCEEDED, SightedState.FAILED})
 
 
+MOST_TASKS: Final = 20_000
+"""So many tasks of a run are on record; KFP may run more rounds of a loop, but nobody would read them here."""
+
+
 def read_run(
     known: Known, run: KfpRun, sighting: RunSighting, *, cancel_requested: bool, now: datetime
 ) -> Verdict:
@@ -56,6 +60,8 @@ def read_run(
     tasks = dict(known)
     for seen in _of_leaves(sighting.tasks, known, siblings):
         if seen.path not in tasks:
+            if len(tasks) >= MOST_TASKS:
+                continue
             like = siblings[in_the_ir(seen.path)]
             births.append(Birth(path=seen.path, like=like.path, node=seen.node))
             tasks[seen.path] = _born(like, seen.path)

@@ -19,7 +19,7 @@ ON CONFLICT (name) DO UPDATE SET
     node_class = excluded.node_class, architecture = excluded.architecture, worker_type = excluded.worker_type,
     accelerator = excluded.accelerator, labels = excluded.labels, engine = excluded.engine,
     container_runtime = excluded.container_runtime, state = excluded.state,
-    boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
+    taints = '[]', boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
     last_seen_at = greatest(n.last_seen_at, excluded.last_seen_at)
 WHERE n.boot_id <> excluded.boot_id OR n.sequence < excluded.sequence
 RETURNING name

@@ -14,6 +14,14 @@ depends_on: str | Sequence[str] | None = None
 _TIME = sa.DateTime(timezone=True)
 _NODES = "Nodes as their agents, or the Kubernetes API, describe them. Writer: recorder."
 _OLD_NODES = "Nodes as their agents describe them. Writer: recorder."
+_ATTEMPTS = "Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest, and inserts those that KFP makes by itself."
+_OLD_ATTEMPTS = (
+    "Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest."
+)
+_BOOKINGS = "The history of booked capacity. Writer: queries.bookings only (placer books, and recorder what it sees running; recorder releases)."
+_OLD_BOOKINGS = (
+    "The history of booked capacity. Writer: queries.bookings only (placer books, recorder releases)."
+)
 _SUBMISSIONS = (
     "Runs on their way into Kubeflow Pipelines (nodewise.core.engine.kubeflow.submission). Writer: placer."
 )
@@ -31,6 +39,8 @@ def upgrade() -> None:
         ),
     )
     op.create_table_comment("nodes", _NODES, existing_comment=_OLD_NODES)
+    op.create_table_comment("attempts", _ATTEMPTS, existing_comment=_OLD_ATTEMPTS)
+    op.create_table_comment("bookings", _BOOKINGS, existing_comment=_OLD_BOOKINGS)
     _create_submissions()
 
 
@@ -73,5 +83,7 @@ def _create_submissions() -> None:
 
 def downgrade() -> None:
     op.drop_table("kfp_submissions")
+    op.create_table_comment("bookings", _OLD_BOOKINGS, existing_comment=_BOOKINGS)
+    op.create_table_comment("attempts", _OLD_ATTEMPTS, existing_comment=_ATTEMPTS)
     op.create_table_comment("nodes", _OLD_NODES, existing_comment=_NODES)
     op.drop_column("nodes", "taints")
