@@ -37,7 +37,7 @@ def test_a_pipeline_runs_in_this_process() -> None:
     assert Path(run["prepare"]["train"].path).read_text() == "4 rows, seed 7, of 4"
     assert run["fit"]["metrics"].metadata == {"rate": 3}
     assert run["fit-2"]["Output"] == 2.0
-    assert run["best"]["Output"] == "3: 6.0"
+    assert run["best"]["Output"] == "3.0: 6.0"
 
 
 def test_its_files_go_with_the_run() -> None:
@@ -58,7 +58,7 @@ def test_defaults_and_optional_inputs() -> None:
 
 def test_a_pipeline_refuses_parameters_that_it_does_not_have() -> None:
     with pytest.raises(
-        PipelineError, match=r"test_sdk_locally.py:\d+: pipeline 'demo' has no parameter named 'row'"
+        PipelineError, match=r"test_sdk_locally.py:\d+: pipeline 'demo' has no input named 'row'"
     ):
         demo(row=3)
 
@@ -70,12 +70,3 @@ def test_a_pipeline_needs_its_parameters() -> None:
 
     with pytest.raises(PipelineError, match="needs scores"):
         one()
-
-
-def test_a_pipeline_is_no_step_yet() -> None:
-    @pipeline
-    def outer():
-        demo()
-
-    with pytest.raises(PipelineError, match="cannot be a step"):
-        outer()
