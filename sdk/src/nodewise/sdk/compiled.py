@@ -98,6 +98,7 @@ def compile_with_tasks(pipeline: Pipeline) -> "tuple[CompiledPipeline, frozenset
 
     graphs = Graphs()
     compiled = _from_kfp(graphs.component_of(pipeline))
+    _say_what_is_not_cached(compiled.pipeline_spec)
     return _with_config(compiled, pipeline.hints), frozenset(graphs.tasks)
 
 
@@ -109,6 +110,14 @@ def _from_kfp(component: Any) -> CompiledPipeline:
         pipeline_spec=json_format.MessageToDict(component.pipeline_spec),
         platform_spec=platform_spec or None,
     )
+
+
+def _say_what_is_not_cached(pipeline_spec: dict[str, Any]) -> None:
+    """Write `enableCache: false` out, which protobuf leaves away: whoever reads it should not have to know that."""
+    for part in (pipeline_spec["root"], *pipeline_spec.get("components", {}).values()):
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            if task.get("cachingOptions") == {}:
+                task["cachingOptions"] = {"enableCache": False}
 
 
 def _with_config(compiled: CompiledPipeline, hints: dict[str, Any]) -> CompiledPipeline:

@@ -31,12 +31,14 @@ _KINDS = {f"system.{kind.__name__}": kind for kind in ARTIFACTS}
 
 
 class LocalRun:
-    """What a pipeline left that ran in this process. Its files live as long as this object."""
+    """What a pipeline left that ran in this process. Its files live as long as this object.
+
+    `outputs` are those of the tasks that ran, by path; `result` are the pipeline's own.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="nodewise-"))
         self.outputs: dict[str, Mapping[str, Any]] = {}
-        self.skipped: frozenset[str] = frozenset()
         self.result: Mapping[str, Any] = {}
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
@@ -107,7 +109,6 @@ class _Interpreter:
                 (row.message for row in rows.values() if row.state is TaskState.FAILED), last.reason
             )
             raise PipelineError(self._pipeline.place, f"pipeline {self._pipeline.name!r}: {failed}")
-        self.run.skipped = frozenset(path for path, row in rows.items() if row.state is TaskState.SKIPPED)
         self.run.result = _plain(last.outputs)
         return self.run
 

@@ -155,6 +155,11 @@ class KfpBuilder:
 
     def collect(self, value: Any) -> TaskOutput:
         origin = _origin_of(value, "collect")
+        if isinstance(origin.channel, dsl.Collected):
+            raise PipelineError(
+                place_of_caller(),
+                "collect(...) of collect(...): take the output itself, all loops are gathered",
+            )
         left = first_left(origin.scope, self._scope)
         if left is None:
             raise PipelineError(
@@ -163,11 +168,6 @@ class KfpBuilder:
             )
         if left.kind is not BlockKind.LOOP:
             check_reach(origin.subject, origin.scope, self._scope)
-        if origin.text is None and isinstance(origin.channel, dsl.Collected):
-            raise PipelineError(
-                place_of_caller(),
-                "collect(...) of collect(...): take the output itself, all loops are gathered",
-            )
         return TaskOutput(
             Origin(
                 channel=_gathered(dsl.Collected, origin.channel),

@@ -12,9 +12,9 @@ from nodewise.sdk.dsl.errors import PipelineError, place_in, place_of_caller
 from nodewise.sdk.dsl.handle import TaskHandle
 from nodewise.sdk.dsl.kfp_builder import KfpBuilder
 from nodewise.sdk.dsl.kfp_types import kfp_signature
-from nodewise.sdk.dsl.kfp_values import as_output
+from nodewise.sdk.dsl.kfp_values import as_output, is_of
 from nodewise.sdk.dsl.pipeline import Pipeline
-from nodewise.sdk.dsl.signature import SINGLE_OUTPUT, Role
+from nodewise.sdk.dsl.signature import SINGLE_OUTPUT, Output, Role
 from nodewise.sdk.dsl.unknown import TaskOutput
 
 if TYPE_CHECKING:
@@ -110,23 +110,31 @@ def _parameters(pipeline: Pipeline, channels: tuple[Any, ...]) -> dict[str, Task
 
 
 def _results(pipeline: Pipeline, said: Any, builder: KfpBuilder) -> dict[str, Any] | None:
-    names = [output.name for output in pipeline.signature.returned]
-    if not names:
+    outputs = pipeline.signature.returned
+    if not outputs:
         if said is not None:
             raise _wrong(pipeline, "returns something: say what with `->`")
         return None
-    values = [said] if names == [SINGLE_OUTPUT] else said
-    if not isinstance(values, list | tuple) or len(values) != len(names):
-        raise _wrong(pipeline, f"must return {len(names)} outputs: {', '.join(names)}")
-    return {name: _result(pipeline, value, builder) for name, value in zip(names, values, strict=True)}
+    values = [said] if [output.name for output in outputs] == [SINGLE_OUTPUT] else said
+    if not isinstance(values, list | tuple) or len(values) != len(outputs):
+        names = ", ".join(output.name for output in outputs)
+        raise _wrong(pipeline, f"must return {len(outputs)} outputs: {names}")
+    return {
+        output.name: _result(pipeline, output, value, builder)
+        for output, value in zip(outputs, values, strict=True)
+    }
 
 
-def _result(pipeline: Pipeline, value: Any, builder: KfpBuilder) -> Any:
+def _result(pipeline: Pipeline, wanted: Output, value: Any, builder: KfpBuilder) -> Any:
     output = value.output if isinstance(value, TaskHandle) else value
     if not isinstance(output, TaskOutput) or output._origin.channel.task_name is None:
         shown = output._subject() if isinstance(output, TaskOutput) else repr(output)
         raise _wrong(pipeline, f"returns outputs of its tasks, not {shown}")
-    return builder.returned(output)
+    channel = builder.returned(output)
+    if not is_of(wanted, channel):
+        kind = f"list[{wanted.type.__name__}]" if wanted.many else wanted.type.__name__
+        raise _wrong(pipeline, f"says that {wanted.name!r} is {kind}, but {output._subject()} is none")
+    return channel
 
 
 def _wrong(pipeline: Pipeline, rule: str) -> PipelineError:

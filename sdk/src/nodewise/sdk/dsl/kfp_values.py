@@ -10,11 +10,12 @@ from kfp.dsl.types import type_annotations, type_utils
 
 from nodewise.core.ir.parameters import coerce
 from nodewise.core.model.pipeline import ParameterType
+from nodewise.sdk.dsl.artifacts import Artifact
 from nodewise.sdk.dsl.blocks import Scope, check_reach
 from nodewise.sdk.dsl.errors import PipelineError, place_of_caller
 from nodewise.sdk.dsl.handle import TaskHandle
 from nodewise.sdk.dsl.kfp_types import IR_TYPES
-from nodewise.sdk.dsl.signature import SINGLE_OUTPUT, Input
+from nodewise.sdk.dsl.signature import SINGLE_OUTPUT, Input, Output
 from nodewise.sdk.dsl.unknown import Condition, Origin, TaskOutput
 
 _NUMBERS: Final = frozenset({ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE})
@@ -109,6 +110,15 @@ def type_of(value: Any) -> ParameterType | None:
             return None
         return ParameterType(type_utils.get_parameter_type_name(value.channel_type))
     return IR_TYPES.get(type(value))
+
+
+def is_of(output: Output, channel: Any) -> bool:
+    """Whether a channel may be returned as that output of a pipeline."""
+    if not output.is_artifact:
+        return type_of(channel) is IR_TYPES[output.type]
+    many = getattr(channel, "is_artifact_list", None)
+    kind = str(channel.channel_type).partition("@")[0]
+    return many is output.many and (kind == f"system.{output.type.__name__}" or output.type is Artifact)
 
 
 def comparison(condition: Any, here: Scope, word: str) -> Any:
