@@ -38,10 +38,11 @@ class CompiledPipeline:
             The path.
         """
         file = Path(path)
-        file.write_text(self._json() if file.suffix == ".json" else self._yaml(), encoding="utf-8")
+        file.write_text(self._json() if file.suffix == ".json" else self.yaml(), encoding="utf-8")
         return file
 
-    def _yaml(self) -> str:
+    def yaml(self) -> str:
+        """As YAML that plain KFP reads: one document, or two with a platform section."""
         import yaml  # noqa: PLC0415 (not needed to submit)
 
         documents = [self.pipeline_spec, *([self.platform_spec] if self.platform_spec else [])]
