@@ -83,9 +83,13 @@ def _row(task: PlannedTask, now: datetime) -> tuple[str, ...]:
     )
 
 
+MEANING = "start and finish: by the plan, if every task takes its median run time; (80 %): four of five outcomes lie within"
+
+
 def summary(found: Plan) -> list[str]:
-    """Two lines: when the run is done, and how good the plan is."""
-    return [_done(found), f"{found['basis']}. {_quality(found)}".rstrip()]
+    """What the times mean, when the run is done, and how good the plan is: a line each."""
+    told = [MEANING] if found["tasks"] else []
+    return [*told, _done(found), f"{found['basis']}. {_quality(found)}".rstrip()]
 
 
 def _done(found: Plan) -> str:
@@ -106,7 +110,7 @@ def _done(found: Plan) -> str:
 def _quality(found: Plan) -> str:
     if found["makespan_seconds"] is None:
         return ""
-    whole = f"If run times are their medians, all that is queued ends {seconds_text(found['makespan_seconds'])} s from now"
+    whole = f"By the plan all that is queued ends {seconds_text(found['makespan_seconds'])} s from now"
     if found["optimal"]:
         return f"{whole}: proved optimal"
     if found["gap"] is None:
