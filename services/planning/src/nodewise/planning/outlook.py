@@ -262,7 +262,7 @@ class _Line:
 
     def earliest(self, ready: Floats, needs: Resources) -> Floats:
         """When a task starts that is ready then: not before those before it, and as soon as enough of them have ended."""
-        start = np.maximum(ready, self._last)
+        start: Floats = np.maximum(ready, self._last)
         self._forget(start)
         lacking = _amounts(needs) - self._free
         scarce = lacking > 0
