@@ -22,7 +22,7 @@ from nodewise.api.submission import Submission, new_run, read_submission
 from nodewise.api.wiring import Services, Wired
 from nodewise.core import plugins
 from nodewise.core.cluster import load_cluster
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import snapshot
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.situation import load_open_runs, load_running
 
@@ -66,7 +66,7 @@ def _answer(services: Services, raw: bytes) -> dict[str, object]:
 
 def _question(services: Services, submission: Submission) -> Question:
     now, settings = services.clock(), services.settings
-    with transaction(services.engine) as connection:
+    with snapshot(services.engine) as connection:
         request = submission.request
         choice = choose(request.policy, request.strategy, settings)
         registered = datasets_named(connection, submission.dataset_names())
