@@ -7,11 +7,11 @@ import pytest
 
 from nodewise.api.explaining.changes import changes
 from nodewise.api.explaining.standing import Standing, standing
-from nodewise.api.explaining.waiting import Awaited, Waiting
+from nodewise.api.explaining.waiting import Awaited, Expected, Waiting
 from nodewise.core.feasibility import exclusion
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
-from nodewise.core.model.ids import TaskPath, TaskRef
+from nodewise.core.model.ids import NodeName, TaskPath, TaskRef
 from nodewise.core.model.node import NodeView
 from nodewise.core.model.resources import Resources
 from tests.support.builders import NOON, a_cluster, a_node, a_spec, run_id, seconds
@@ -69,6 +69,16 @@ def test_inputs_that_are_waited_for_are_those_that_are_still_missing() -> None:
     told = standing(waiting(code, text="waits for load, clean", upstream=(load,)))
     assert told == Standing(code=code, text="waits for load", as_of=NOON)
     assert "its inputs are there now" in (standing(waiting(code)).overtaken or "")
+
+
+@pytest.mark.parametrize("code", [ReasonCode.WAITS_FOR_NODE, ReasonCode.PLANNED_LATER])
+def test_a_sentence_of_a_plan_that_has_moved_since_gives_way_to_the_plan(code: ReasonCode) -> None:
+    expected = Expected(node=NodeName("n1"), start_at=NOON + seconds(10), end_at=NOON + seconds(40))
+    current = "planned on n1 from about 12:00:10 UTC, after 3 other tasks; n2 is free now"
+    assert standing(waiting(code, text=current, expected=expected)).text == current
+    for older in (current.replace("12:00:10", "12:00:05"), current.replace("n1", "n3")):
+        told = standing(waiting(code, text=older, expected=expected))
+        assert told.text == "planned on n1 from about 12:00:10 UTC, to end about 12:00:40 UTC"
 
 
 def test_a_rest_that_is_over_is_overtaken() -> None:

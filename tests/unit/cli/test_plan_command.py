@@ -45,7 +45,7 @@ def test_plan_shows_when_and_where_and_why(cli: Cli) -> None:
     assert columns(load) == [
         "load", "n1", "now", "in 3.0 s", "in 2.0 s to 6.0 s", "3.0 s (2.0 to 6.0, learned)", "n1 has room for it at once",
     ]  # fmt: skip
-    assert columns(fit)[2:5] == ["in 3.0 s", "12:01:30", "in 2.0 s to 12:02:00"]
+    assert columns(fit)[2:5] == ["in 3.0 s", "12:01:30", "12:00:02 to 12:02:00"]
     assert "if every task takes its median run time" in meaning
     assert done == (
         "done in about 90.0 s, at 12:01:30 (80 %: 12:01:15 to 12:02:00) UTC; 12 tasks of other runs before it"

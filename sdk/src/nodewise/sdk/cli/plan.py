@@ -70,14 +70,13 @@ def plan(  # noqa: PLR0913 (one argument per option of the command)
 
 
 def _row(task: PlannedTask, now: datetime) -> tuple[str, ...]:
-    low, high = (when(task["finish_low"], now), when(task["finish_high"], now))
     run = f"{seconds_text(task['run_seconds'])} s ({seconds_text(task['run_low'])} to {seconds_text(task['run_high'])}, {task['prediction_basis']})"
     return (
         task["path"],
         task["node"],
         when(task["start"], now),
         when(task["finish"], now),
-        f"{low} to {high.removeprefix('in ')}" if low.startswith("in ") else f"{low} to {high}",
+        between(task["finish_low"], task["finish_high"], now),
         run,
         task["reason"],
     )
@@ -125,6 +124,14 @@ def when(moment: str, now: datetime) -> str:
     if left < _NOW_SECONDS:
         return "now"
     return f"in {left:.1f} s" if left < _CLOCK_SECONDS else clock(moment, now)
+
+
+def between(low: str, high: str, now: datetime) -> str:
+    """`in 2.0 s to 6.0 s`, `12:00:40 to 12:01:30`: both in the same way."""
+    first, last = when(low, now), when(high, now)
+    if first.startswith("in ") and not last.startswith("in "):
+        return f"{clock(low, now)} to {last}"
+    return f"{first} to {last.removeprefix('in ')}"
 
 
 def clock(moment: str, now: datetime) -> str:

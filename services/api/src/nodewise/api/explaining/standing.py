@@ -14,7 +14,7 @@ from typing import Final
 from nodewise.api.explaining.waiting import Waiting
 from nodewise.core.feasibility import exclusion
 from nodewise.core.model.decision import ReasonCode
-from nodewise.core.refusals import refusal
+from nodewise.core.refusals import about, refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,17 @@ def _rest(waiting: Waiting) -> Standing:
     )
 
 
+def _planned(waiting: Waiting) -> Standing:
+    """The sentence that is stored, unless the plan has moved since: times are refreshed more often than sentences."""
+    expected = waiting.expected
+    if expected is None:
+        return _stored(waiting)
+    start, end = about(expected.start_at, waiting.now), about(expected.end_at, waiting.now)
+    if expected.node in waiting.text and start in waiting.text:
+        return _stored(waiting)
+    return Standing(code=waiting.code, text=f"planned on {expected.node} from {start}, to end {end}")
+
+
 _DERIVED: Final[Mapping[ReasonCode, Callable[[Waiting], Standing]]] = MappingProxyType(
     {
         ReasonCode.NO_NODES: _room,
@@ -74,6 +85,8 @@ _DERIVED: Final[Mapping[ReasonCode, Callable[[Waiting], Standing]]] = MappingPro
         ReasonCode.UNSATISFIABLE: _room,
         ReasonCode.UPSTREAM_NOT_FINISHED: _inputs,
         ReasonCode.RETRY_BACKOFF: _rest,
+        ReasonCode.WAITS_FOR_NODE: _planned,
+        ReasonCode.PLANNED_LATER: _planned,
     }
 )
 """The reasons that hold for as long as something is so that is at hand here."""
