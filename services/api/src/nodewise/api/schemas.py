@@ -241,9 +241,36 @@ class QueueItem(BaseModel):
     resources: Amounts
 
 
+class AwaitedTask(BaseModel):
+    path: str
+    state: TaskState
+
+
+class InputsMissing(BaseModel):
+    path: str
+    waits_for: list[AwaitedTask] = Field(
+        description="Those of its upstream tasks that have not succeeded; empty: it is about to be let on."
+    )
+
+
+class WaitingRun(BaseModel):
+    """Tasks of one run that are not in the queue yet, because their inputs are not there."""
+
+    run_id: str
+    run_name: str
+    priority: int
+    policy: str
+    strategy: str
+    tasks: int = Field(
+        description="How many of the run's tasks are WAITING, those included that are not listed."
+    )
+    items: list[InputsMissing] = Field(description="The first 5 of them.")
+
+
 class Queue(BaseModel):
     counts: dict[TaskState, int]
     items: list[QueueItem]
+    waiting: list[WaitingRun] = Field(description="By run, the oldest first; at most 50 runs.")
 
 
 class FigureBody(BaseModel):
