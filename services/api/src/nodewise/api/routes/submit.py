@@ -64,10 +64,7 @@ def submit(
     submission = read_submission(
         submit_request(body), body, key=idempotency_key, max_tasks=services.settings.max_tasks_per_run
     )
-    run, created = _stored(services, submission)
-    _SUBMISSIONS.labels("accepted" if created else "repeated").inc()
-    if created:
-        services.waker.wake(WAKE_SCHEDULER)
+    run, created = take(services, submission)
     response.status_code = 202 if created else 200
     response.headers["Location"] = f"/v1/runs/{run['id']}"
     return run
@@ -85,6 +82,19 @@ def cancel(run_id: RunIdPath, services: Wired) -> Any:
         raise Conflict(f"the run has already ended: {run['state']}")
     services.waker.wake(WAKE_RECORDER)
     return run
+
+
+def take(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:
+    """Store a submission, whatever endpoint it came by, and wake the scheduler.
+
+    Returns:
+        The run, and whether it is new.
+    """
+    run, created = _stored(services, submission)
+    _SUBMISSIONS.labels("accepted" if created else "repeated").inc()
+    if created:
+        services.waker.wake(WAKE_SCHEDULER)
+    return run, created
 
 
 def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:

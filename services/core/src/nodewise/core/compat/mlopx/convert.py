@@ -140,9 +140,9 @@ def _check_uses(uses: Sequence[Use]) -> None:
     for use in uses:
         key = key_of(use.component.function)
         if key in seen:
-            raise _refused(use, f"is in the pipeline twice (or beside {seen[key].component.function!r})")
+            raise use.refused(f"is in the pipeline twice (or beside {seen[key].component.function!r})")
         if not 0 < len(use.image) <= 500 or not use.image.isprintable() or "{{" in use.image:
-            raise _refused(use, "the image must be a name of up to 500 characters")
+            raise use.refused("the image must be a name of up to 500 characters")
         seen[key] = use
 
 
@@ -151,13 +151,13 @@ def _arguments(use: Use) -> dict[str, object]:
     component = use.component
     for name in use.arguments:
         if name in component.inputs or name in component.outputs:
-            raise _refused(use, f"{name!r} is an artifact: it comes from a component, not from args")
+            raise use.refused(f"{name!r} is an artifact: it comes from a component, not from args")
     given: dict[str, object] = {}
     for name, parameter in component.parameters.items():
         value = use.arguments.get(name)
         value = parameter.default if value is None else value
         if value is None and not parameter.optional:
-            raise _refused(use, f"the argument {name!r} is missing ({parameter.type})")
+            raise use.refused(f"the argument {name!r} is missing ({parameter.type})")
         if value is not None:
             given[name] = _typed(use, name, value)
     return given
@@ -168,9 +168,9 @@ def _typed(use: Use, name: str, value: object) -> object:
         check_json(value, root=name)
         return coerce(value, use.component.parameters[name].type)
     except InvalidPipeline as error:
-        raise _refused(use, f"the argument {error}") from error
+        raise use.refused(f"the argument {error}") from error
     except ValueError as error:
-        raise _refused(use, f"the argument {name!r} {error}") from error
+        raise use.refused(f"the argument {name!r} {error}") from error
 
 
 def _producers(uses: Sequence[Use]) -> dict[str, str]:
@@ -250,7 +250,3 @@ def _shared_outputs(uses: Sequence[Use]) -> Iterator[str]:
     for name, functions in makers.items():
         if len(functions) > 1:
             yield f"several components have the output {name!r}; the one added last is taken: {functions[-1]}"
-
-
-def _refused(use: Use, reason: str) -> UnreadableScript:
-    return UnreadableScript(Part.PIPELINE, _SCRIPT, f"{use.component.function}: {reason}", line=use.line)

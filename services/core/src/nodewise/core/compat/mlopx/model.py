@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nodewise.core.compat.mlopx.texts import Source
+from nodewise.core.compat.mlopx.texts import Part, Source, UnreadableScript
 from nodewise.core.model.pipeline import ParameterType
 
 
@@ -51,13 +51,19 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """A component as the pipeline uses it. `line` is that of its call in the pipeline's script (None: not known)."""
+    """A component as the pipeline uses it, in line `line` of `script` (None: not known)."""
 
     component: Component
     image: str
     arguments: Mapping[str, object]
     volumes: tuple[Volume, ...] = ()
+    script: str = "pipeline.py"
     line: int | None = None
+
+    def refused(self, reason: str) -> UnreadableScript:
+        """The refusal of this use."""
+        text = f"{self.component.function}: {reason}"
+        return UnreadableScript(Part.PIPELINE, self.script, text, line=self.line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

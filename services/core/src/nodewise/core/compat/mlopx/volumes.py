@@ -38,13 +38,13 @@ def settle(use: Use) -> Settled:
     if not use.volumes:
         return Settled(dataset=None, source=component.source)
     for volume in use.volumes:
-        _check(volume)
+        _check(use, volume)
         _check_texts(use, volume)
     found = [(name, volume, _dataset(use, name, value, volume)) for name, value, volume in _paths(use)]
     names = {dataset for _, _, dataset in found}
     if len(names) > 1:
-        raise _refused(
-            use, f"takes several data sets from volumes ({', '.join(sorted(names))}); a task has one"
+        raise use.refused(
+            f"takes several data sets from volumes ({', '.join(sorted(names))}); a task has one"
         )
     if not found:
         claims = ", ".join(sorted({volume.claim for volume in use.volumes}))
@@ -58,11 +58,11 @@ def settle(use: Use) -> Settled:
     )
 
 
-def _check(volume: Volume) -> None:
+def _check(use: Use, volume: Volume) -> None:
     path = volume.path
     if not path.startswith("/") or not path.strip("/") or ".." in path.split("/") or len(path) > _MAX_PATH:
         reason = "a volume's path must be absolute, and below the root folder"
-        raise UnreadableScript(Part.PIPELINE, "pipeline.py", reason, line=volume.line)
+        raise UnreadableScript(Part.PIPELINE, use.script, reason, line=volume.line)
 
 
 def _check_texts(use: Use, volume: Volume) -> None:
@@ -94,8 +94,7 @@ def _check_inside(use: Use, name: str, value: object, volume: Volume) -> None:
         elif isinstance(item, list):
             pending += item
         elif isinstance(item, str) and _below(item, volume) is not None:
-            raise _refused(
-                use,
+            raise use.refused(
                 f"the argument {name!r} names a path on the volume {volume.claim!r} inside a list or dict; {_ADVICE}",
             )
 
@@ -104,7 +103,7 @@ def _dataset(use: Use, name: str, value: str, volume: Volume) -> str:
     parts = (_below(value, volume) or "").split("/")
     if not parts[0] or ".." in parts:
         reason = f"the argument {name!r} is the whole volume {volume.claim!r}, which no node has; {_ADVICE}"
-        raise _refused(use, reason)
+        raise use.refused(reason)
     return parts[0]
 
 
@@ -114,12 +113,6 @@ def _below(text: str, volume: Volume) -> str | None:
     if text.rstrip("/") == root:
         return ""
     return text[len(root) :].strip("/") if text.startswith(f"{root}/") else None
-
-
-def _refused(use: Use, reason: str) -> UnreadableScript:
-    return UnreadableScript(
-        Part.PIPELINE, "pipeline.py", f"{use.component.function}: {reason}", line=use.line
-    )
 
 
 def _note(use: Use, name: str, volume: Volume, dataset: str) -> str:
