@@ -71,8 +71,7 @@ class _Reading:
         Raises:
             UnreadableScript: there is none, or several; or a function or class of the script touches it.
         """
-        for statement in self.later:
-            self.names.untouched(statement, "a function or class that works on the pipeline's components")
+        self._check_definitions()
         chosen = self.sent or self.pipelines
         if not chosen:
             reason = "makes no Pipeline(...) at its top level, outside loops and functions"
@@ -82,6 +81,10 @@ class _Reading:
         if not chosen[0].components:
             raise self.source.refused(chosen[0].node, "the pipeline has no components: add([...]) is missing")
         return chosen[0]
+
+    def _check_definitions(self) -> None:
+        for statement in self.later:
+            self.names.untouched(statement, "a function or class that works on the pipeline's components")
 
     def _statement(self, node: ast.stmt) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -257,8 +260,18 @@ class _Reading:
             return value.components
         if isinstance(value, Literal) and value.value == []:
             return ()
-        why = value.why if isinstance(value, Unknown) else "it is something else"
-        raise self.source.refused(node, f"add takes a list of components, written out: {why}")
+        # A function that makes components is the better answer than the name that it leaves unknown.
+        self._check_definitions()
+        raise self.source.refused(node, f"add takes a list of components, written out: {self._why(node)}")
+
+    def _why(self, node: ast.expr) -> str:
+        """Why an expression is no list of components."""
+        parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+        for part in parts:
+            value = self._value(part) if isinstance(part, ast.Name) else None
+            if isinstance(value, Unknown):
+                return f"{ast.unparse(part)[:80]!r} is not known, {value.why}"
+        return "it has something else in it"
 
     def _text(self, node: ast.expr, what: str) -> str:
         value = self._known(node, what)

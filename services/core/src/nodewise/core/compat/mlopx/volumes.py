@@ -132,6 +132,7 @@ _ON_NODE: Final = '''
 def _with_data_set(function, mounts, name):
     """Give the function paths on this node instead of paths on a volume."""
     import functools
+    import inspect
     import os
     import tarfile
     import tempfile
@@ -170,6 +171,8 @@ def _with_data_set(function, mounts, name):
                 arguments[argument] = here(arguments[argument], mount)
         return function(**arguments)
 
+    # KFP looks at the arguments of what it calls, and not behind a wrapper.
+    call.__signature__ = inspect.signature(function)
     return call
 '''
 """Runs on the node, after the component's own text."""
