@@ -7,7 +7,7 @@ import kfp
 import pytest
 from kfp import components as kfp_components
 
-from nodewise.core.compat.mlopx import Converted, Part, UnreadableScript
+from nodewise.core.compat.mlopx import Converted, Part, UnreadableScript, read_component
 from nodewise.core.compat.mlopx.ir import KFP
 from nodewise.core.estimates.effort import effort_flops
 from nodewise.core.ir.dynamic import read_program
@@ -520,8 +520,13 @@ def test_a_name_is_kept_for_the_run_and_written_as_kfp_wants_it(name: str) -> No
     assert info["name"].isascii()
 
 
-@pytest.mark.parametrize("file", ["a.b", "../x", "a-b", "", "_", "x" * 101, "ä"])
-def test_a_file_that_is_not_called_like_a_function_is_refused(file: str) -> None:
+@pytest.mark.parametrize("name", ["a.b", "../x", "a-b", "", "_", "x" * 101, "ä"])
+def test_a_file_that_is_not_called_like_a_function_is_refused(name: str) -> None:
     with pytest.raises(UnreadableScript) as refused:
-        read(components={**COMPONENTS, file: "x = 1\n"})
+        read_component("def f():\n    pass\n", file=f"{name}.py")
     assert refused.value.part is Part.COMPONENTS
+
+
+def test_a_file_that_is_sent_but_not_used_is_named_and_not_read() -> None:
+    converted = read(components={**COMPONENTS, "spare": "this is ( no Python"})
+    assert any("spare.py" in note for note in converted.notes)

@@ -26,8 +26,8 @@ from nodewise.core.ir.guard import check_json
 from nodewise.core.ir.parameters import coerce
 from nodewise.core.model.task import TaskKind
 
-MAX_TOTAL_BYTES: Final = 1_000_000
-"""Of all component files together."""
+MAX_TOTAL_BYTES: Final = 300_000
+"""Of all component files together: reading the worst texts of that size takes a few seconds."""
 _MAX_NAME: Final = 200
 _SCRIPT: Final = "pipeline.py"
 
@@ -106,7 +106,12 @@ def _files(components: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
 
 def _uses(script: Script, files: Mapping[str, bytes]) -> list[Use]:
     siblings = frozenset(file.removesuffix(".py") for file in files)
-    read = {file: read_component(content, file=file, siblings=siblings) for file, content in files.items()}
+    used = {f"{made.function}.py" for made in script.pipeline.components}
+    read = {
+        file: read_component(content, file=file, siblings=siblings)
+        for file, content in files.items()
+        if file in used
+    }
     return [_use(made, script, read) for made in script.pipeline.components]
 
 

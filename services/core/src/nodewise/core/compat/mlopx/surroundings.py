@@ -103,7 +103,8 @@ class _Uses:
     """Which names of the file's top level each statement uses: where it stands, and later in its functions."""
 
     source: Source
-    scopes: list[symtable.SymbolTable] = field(init=False)
+    later: dict[int, set[str]] = field(default_factory=dict)
+    """The names that functions and lambdas use, by the line where these begin."""
 
     def __post_init__(self) -> None:
         # The compiler's own table of names: it sorts names into local and global ones, and runs nothing.
@@ -114,15 +115,15 @@ class _Uses:
             raise UnreadableScript(
                 Part.COMPONENTS, self.source.file, f"is not Python ({str(error)[:200]})", line=line
             ) from error
-        self.scopes = table.get_children()
+        for scope in table.get_children():
+            self.later.setdefault(scope.get_lineno(), set()).update(_globals_of(scope))
 
     def by(self, statement: ast.stmt) -> frozenset[str]:
         here = {node.id for node in walk_outside_functions(statement) if isinstance(node, ast.Name)}
         last = statement.end_lineno or statement.lineno
         decorators = getattr(statement, "decorator_list", [])
         first = min([statement.lineno, *(item.lineno for item in decorators)])
-        inside = [scope for scope in self.scopes if first <= scope.get_lineno() <= last]
-        return frozenset(here | {name for scope in inside for name in _globals_of(scope)})
+        return frozenset(here.union(*(self.later.get(line, ()) for line in range(first, last + 1))))
 
 
 def _globals_of(scope: symtable.SymbolTable) -> Iterator[str]:

@@ -48,12 +48,9 @@ class Source:
 
     part: Part
     file: str
-    text: str
+    text: str = field(repr=False)
+    lines: tuple[str, ...] = field(repr=False)
     tree: ast.Module = field(repr=False)
-
-    @property
-    def lines(self) -> list[str]:
-        return _lines(self.text)
 
     def refused(self, node: ast.AST, reason: str) -> UnreadableScript:
         """The refusal of a part of it: shows the line, and what stands there."""
@@ -91,7 +88,8 @@ def read_source(content: bytes | str, *, part: Part, file: str) -> Source:
         raise UnreadableScript(part, file, reason, line=error.lineno) from error
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise UnreadableScript(part, file, "cannot be parsed: nested too deep, or not text") from error
-    source = Source(part, file, text, tree)
+    # Not `splitlines`: Python's lines end at a newline only, not at U+2028 or a form feed.
+    source = Source(part, file, text, tuple(text.split("\n")), tree)
     if len(tree.body) > MAX_STATEMENTS:
         raise source.refused(tree.body[MAX_STATEMENTS], f"more than {MAX_STATEMENTS} statements")
     deep = _too_deep(tree)
@@ -116,11 +114,6 @@ def decoded(content: bytes | str, *, part: Part, file: str, most: int = MAX_TEXT
     if "\0" in text:
         raise UnreadableScript(part, file, "has a NUL character")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _lines(text: str) -> list[str]:
-    # Not `splitlines`: Python's lines end at a newline only, not at U+2028 or a form feed.
-    return text.split("\n")
 
 
 def _too_deep(tree: ast.Module) -> int | None:
