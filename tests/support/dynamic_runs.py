@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 from kfp import compiler, dsl
 
-from nodewise.core.ir.dynamic import Advance, Program, Row, RunFacts, Values, advance, applied, bind
-from nodewise.core.ir.dynamic.moves import ReadyTask
-from nodewise.core.ir.dynamic.tree import Leaf, ValueKind
-from nodewise.core.ir.dynamic.works import PythonWork
+from nodewise.core.ir import Advance, Program, Row, RunFacts, Values, advance, applied, bind
+from nodewise.core.ir.moves import ReadyTask
+from nodewise.core.ir.tree import Leaf
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
+from nodewise.core.model.component import PythonWork, ValueKind
 from nodewise.core.model.ids import TaskPath
 
 FACTS = RunFacts(name="job", run_id="r-1", root="store://", created="2026-01-01T00:00:00Z")

@@ -10,10 +10,10 @@ from kfp import components as kfp_components
 from nodewise.core.compat.mlopx import Converted, Part, UnreadableScript, read_component
 from nodewise.core.compat.mlopx.ir import KFP
 from nodewise.core.estimates.effort import effort_flops
-from nodewise.core.ir.dynamic import read_program
-from nodewise.core.ir.dynamic.specs import task_spec
-from nodewise.core.ir.dynamic.tree import FromStep, Leaf
-from nodewise.core.ir.dynamic.works import PythonWork
+from nodewise.core.ir import read_program
+from nodewise.core.ir.specs import task_spec
+from nodewise.core.ir.tree import FromStep, Leaf
+from nodewise.core.model.component import PythonWork
 from nodewise.core.model.ids import TaskPath
 from nodewise.core.model.task import DataKind, TaskKind
 from tests.support import mlopx_scripts as scripts

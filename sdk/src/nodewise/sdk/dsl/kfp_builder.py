@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kfp import dsl
 
 from nodewise.core.ir.parameters import coerce
-from nodewise.core.model.pipeline import ParameterType
+from nodewise.core.model.component import ValueKind
 from nodewise.sdk.dsl.errors import PipelineError, place_of_caller
 from nodewise.sdk.dsl.handle import TaskHandle, outputs_for_handles
 from nodewise.sdk.dsl.options import Resources
@@ -27,12 +27,12 @@ PLATFORM: Final = "nodewise"
 _DEFAULT_IMAGE: Final = "python:3.11"
 _GPU: Final = "nvidia.com/gpu"
 _IR_TYPES: Final = {
-    str: ParameterType.STRING,
-    bool: ParameterType.BOOLEAN,
-    int: ParameterType.NUMBER_INTEGER,
-    float: ParameterType.NUMBER_DOUBLE,
-    list: ParameterType.LIST,
-    dict: ParameterType.STRUCT,
+    str: ValueKind.STRING,
+    bool: ValueKind.BOOLEAN,
+    int: ValueKind.NUMBER_INTEGER,
+    float: ValueKind.NUMBER_DOUBLE,
+    list: ValueKind.LIST,
+    dict: ValueKind.STRUCT,
 }
 
 

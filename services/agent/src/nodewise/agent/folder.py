@@ -32,8 +32,9 @@ class AttemptFolder:
         self.temporary = root / "tmp"
         self.dataset = root / "dataset" / "data"
 
-    def input(self, name: str) -> Path:
-        return self.root / "inputs" / safe_segment(name)
+    def input(self, name: str, index: int = 0) -> Path:
+        """Of a list, the artifact at that index; the first one's name says nothing of a list."""
+        return self.root / "inputs" / (safe_segment(name) + (f".{index}" if index else ""))
 
     def output(self, name: str) -> Path:
         return self.root / "outputs" / safe_segment(name)

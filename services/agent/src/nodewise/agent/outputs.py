@@ -11,8 +11,8 @@ from typing import Any, Final
 from nodewise.agent.folder import AttemptFolder
 from nodewise.core.errors import NodewiseError
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
+from nodewise.core.model.component import Artifact, Parameter, ValueKind
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, ParameterType
 from nodewise.core.store import ArtifactStore
 from nodewise.core.store.trees import NotStorable, go_on, open_regular, translated_source
 
@@ -23,11 +23,13 @@ LIMIT_DEPTH: Final = 64
 _READ_LIMIT: Final = 4 * LIMIT_BYTES
 """Of a file with parameters: it may be written more spaciously than what is sent."""
 
-_TYPES: Final[Mapping[ParameterType, type]] = {
-    ParameterType.STRING: str,
-    ParameterType.BOOLEAN: bool,
-    ParameterType.LIST: list,
-    ParameterType.STRUCT: dict,
+_TYPES: Final[Mapping[ValueKind, type]] = {
+    ValueKind.STRING: str,
+    ValueKind.BOOLEAN: bool,
+    ValueKind.LIST: list,
+    ValueKind.STRUCT: dict,
+    ValueKind.TASK_FINAL_STATUS: dict,
+    ValueKind.TASK_CONFIG: dict,
 }
 
 
@@ -62,7 +64,7 @@ def collect(
     """
     parameters, made = _read(job, folder)
     artifacts = {}
-    for name, spec in job.output_artifacts.items():
+    for name, spec in job.signature.output_artifacts.items():
         checkpoint()
         stored, size = _store(name, made[name], folder, store, checkpoint=checkpoint)
         artifacts[name] = _artifact(name, spec, made[name], uri=stored, size=size)
@@ -75,9 +77,9 @@ def _read(job: Job, folder: AttemptFolder) -> tuple[dict[str, object], dict[str,
         given = _object(left.get("parameterValues"), "parameterValues")
         parameters = {
             name: _parameter(name, spec, given, folder.parameter(name))
-            for name, spec in job.output_parameters.items()
+            for name, spec in job.signature.output_parameters.items()
         }
-        made = {name: _made(left, name) for name in job.output_artifacts}
+        made = {name: _made(left, name) for name in job.signature.output_artifacts}
         _check_size(parameters, made)
     except NotStorable as error:
         raise OutputError(f"the outputs cannot be read: {error}") from error
@@ -143,24 +145,24 @@ def _made(left: Mapping[str, Any], name: str) -> _Made:
     return _Made(place=place, metadata={str(clean(key)): clean(value) for key, value in metadata.items()})
 
 
-def _parameter(name: str, spec: ParameterSpec, given: Mapping[str, Any], path: Path) -> object:
+def _parameter(name: str, spec: Parameter, given: Mapping[str, Any], path: Path) -> object:
     if name in given:
-        return convert(name, given[name], spec.type)
+        return convert(name, given[name], spec.kind)
     text = _read_text(path)
     if text is None:
         raise OutputError(f"the output parameter {name!r} was not written")
-    if spec.type is ParameterType.STRING:
-        return convert(name, text, spec.type)
+    if spec.kind is ValueKind.STRING:
+        return convert(name, text, spec.kind)
     try:
         value = json.loads(text)
     except ValueError as error:
         raise OutputError(f"the output parameter {name!r} is not JSON: {text[:100]!r}") from error
     except RecursionError as error:
         raise OutputError(f"the output parameter {name!r} is nested too deeply") from error
-    return convert(name, value, spec.type)
+    return convert(name, value, spec.kind)
 
 
-def convert(name: str, value: object, kind: ParameterType) -> object:
+def convert(name: str, value: object, kind: ValueKind) -> object:
     """The value as its declared type, if it is one that JSON and Postgres can carry.
 
     Raises:
@@ -182,10 +184,10 @@ def _short(value: object) -> str:
         return f"some {type(value).__name__}"
 
 
-def _fitting(value: object, kind: ParameterType) -> object:
+def _fitting(value: object, kind: ValueKind) -> object:
     """The value as that type; None when it is another."""
-    if kind in (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE):
-        return _number(value, whole=kind is ParameterType.NUMBER_INTEGER)
+    if kind in (ValueKind.NUMBER_INTEGER, ValueKind.NUMBER_DOUBLE):
+        return _number(value, whole=kind is ValueKind.NUMBER_INTEGER)
     return value if isinstance(value, _TYPES[kind]) else None
 
 
@@ -242,7 +244,7 @@ def _check_size(parameters: Mapping[str, object], made: Mapping[str, _Made]) -> 
         )
 
 
-def _artifact(name: str, spec: ArtifactSpec, made: _Made, *, uri: str, size: int) -> ArtifactRef:
+def _artifact(name: str, spec: Artifact, made: _Made, *, uri: str, size: int) -> ArtifactRef:
     return ArtifactRef(
         name=name, uri=uri, schema_title=spec.schema_title, size_bytes=size, metadata=made.metadata
     )

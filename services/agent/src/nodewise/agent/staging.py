@@ -9,9 +9,11 @@ from typing import Any, Final
 from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.processes import MARK
+from nodewise.core.errors import UnsupportedFeature
+from nodewise.core.ir.launch import Locations, launch
 from nodewise.core.model.artifact import ArtifactRef
+from nodewise.core.model.component import PythonWork
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import ArtifactSpec
 
 _INHERITED: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
@@ -33,12 +35,31 @@ def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple
         StoreError: An artifact cannot be had.
         OSError: The disk does not take it.
     """
-    inputs = {name: _stage_input(ref, folder.input(name), cache) for name, ref in job.artifacts.items()}
+    if not isinstance(job.work, PythonWork):
+        raise UnsupportedFeature(
+            "job.work", "a container on this node", "run it where a container runtime is"
+        )
+    inputs = {
+        name: tuple(_stage_input(ref, folder.input(name, index), cache) for index, ref in enumerate(refs))
+        for name, refs in job.inputs.artifacts.items()
+    }
     if job.dataset_uri is not None:
         cache.stage(job.dataset_uri, folder.dataset)
-    folder.source.write_text(job.code.source, encoding="utf-8", errors="surrogatepass")
-    folder.task.write_text(json.dumps(_order(job, folder, inputs, cores)))
-    return environment(job, folder, os.environ)
+    launched = launch(job, _locations(job, folder, inputs))
+    folder.source.write_text(job.work.source, encoding="utf-8", errors="surrogatepass")
+    order = _order(folder, job.work.function, launched.executor_input, cores=cores)
+    folder.task.write_text(json.dumps(order))
+    return environment(job, folder, launched.environment, os.environ)
+
+
+def _locations(job: Job, folder: AttemptFolder, inputs: Mapping[str, tuple[str, ...]]) -> Locations:
+    signature = job.signature
+    return Locations(
+        inputs=inputs,
+        output_parameters={name: str(folder.parameter(name)) for name in signature.output_parameters},
+        output_artifacts={name: str(folder.output(name)) for name in signature.output_artifacts},
+        output_file=str(folder.executor_output),
+    )
 
 
 def _stage_input(ref: ArtifactRef, destination: Path, cache: ArtifactCache) -> str:
@@ -50,53 +71,26 @@ def _stage_input(ref: ArtifactRef, destination: Path, cache: ArtifactCache) -> s
 
 
 def _order(
-    job: Job, folder: AttemptFolder, inputs: Mapping[str, str], cores: tuple[int, ...]
+    folder: AttemptFolder, function: str, executor_input: Mapping[str, object], *, cores: tuple[int, ...]
 ) -> dict[str, Any]:
     return {
         "agent_pid": os.getpid(),
         "cores": list(cores),
         "source_path": str(folder.source),
-        "function": job.code.function,
+        "function": function,
         "error_path": str(folder.error),
         "peak_path": str(folder.peak),
-        "executor_input": _executor_input(job, folder, inputs),
+        "executor_input": executor_input,
     }
 
 
-def _executor_input(job: Job, folder: AttemptFolder, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """KFP's ExecutorInput, with local paths for uris."""
-    return {
-        "inputs": {
-            # An absent value lets the function's own default apply.
-            "parameterValues": {name: v for name, v in job.parameters.items() if v is not None},
-            "artifacts": {
-                name: _artifact(ref.name, inputs[name], ref.schema_title, ref.metadata)
-                for name, ref in job.artifacts.items()
-            },
-        },
-        "outputs": {
-            "parameters": {
-                name: {"outputFile": str(folder.parameter(name))} for name in job.output_parameters
-            },
-            "artifacts": {
-                name: _output_artifact(name, spec, folder) for name, spec in job.output_artifacts.items()
-            },
-            "outputFile": str(folder.executor_output),
-        },
-    }
+def environment(
+    job: Job, folder: AttemptFolder, own: Mapping[str, str], base: Mapping[str, str]
+) -> dict[str, str]:
+    """The task's environment: little of the agent's, and none of its secrets (broker and store addresses).
 
-
-def _output_artifact(name: str, spec: ArtifactSpec, folder: AttemptFolder) -> dict[str, Any]:
-    return _artifact(name, str(folder.output(name)), spec.schema_title, {})
-
-
-def _artifact(name: str, uri: str, schema_title: str, metadata: Mapping[str, object]) -> dict[str, Any]:
-    kind = {"schemaTitle": schema_title, "schemaVersion": "0.0.1"}
-    return {"artifacts": [{"name": name, "type": kind, "uri": uri, "metadata": dict(metadata)}]}
-
-
-def environment(job: Job, folder: AttemptFolder, base: Mapping[str, str]) -> dict[str, str]:
-    """The task's environment: little of the agent's, and none of its secrets (broker and store addresses)."""
+    `own` are the component's variables, `base` those of the agent.
+    """
     inherited = {
         name: value for name, value in base.items() if name in _INHERITED or name.startswith("PYTHON")
     }
@@ -110,4 +104,4 @@ def environment(job: Job, folder: AttemptFolder, base: Mapping[str, str]) -> dic
     }
     if job.dataset_uri is not None:
         given["NODEWISE_DATASET"] = str(folder.dataset)
-    return {**inherited, **given, **job.code.environment, MARK: str(folder.root)}
+    return {**inherited, **given, **own, MARK: str(folder.root)}

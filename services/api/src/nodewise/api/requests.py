@@ -72,6 +72,10 @@ class SubmitRequest(BaseModel):
     )
     team: Annotated[str, Field(pattern=TEAM_PATTERN)] | None = None
     labels: dict[_Key, _Value] = Field(default_factory=dict, max_length=64)
+    cache: bool | None = Field(
+        default=None,
+        description="False: every task runs, whatever earlier results there are. Default: as the pipeline says.",
+    )
 
     @property
     def platforms(self) -> Mapping[str, object]:

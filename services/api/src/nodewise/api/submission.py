@@ -2,22 +2,26 @@
 
 import hashlib
 import json
-import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nodewise.api.choice import Choice
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
-from nodewise.core.db.queries.runs import NewRun, NewTask
-from nodewise.core.estimates.effort import effort_flops
-from nodewise.core.estimates.memory import dataset_bytes, effective_resources
-from nodewise.core.ir import bind_parameters, read_pipeline
+from nodewise.core.db.queries.runs import NewRun
+from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program
+from nodewise.core.ir.births import new_task
+from nodewise.core.ir.caching import may_be_cached
+from nodewise.core.ir.locate import Made, upstream_of
+from nodewise.core.ir.moves import NewTask as Birth
+from nodewise.core.ir.moves import ReadyTask
+from nodewise.core.ir.needs import needs_before
+from nodewise.core.ir.outline import leaves_of, outline
+from nodewise.core.model.birth import NewTask
 from nodewise.core.model.ids import RunId
-from nodewise.core.model.pipeline import Pipeline
-from nodewise.core.model.task import DatasetFacts, TaskSpec
+from nodewise.core.model.task import DatasetFacts
 
 _HINTS = "body.platform_spec.platforms.nodewise"
 _DEFAULT_TEAM = "default"
@@ -28,18 +32,18 @@ class Submission:
     """A request that was read. `digest` is equal for equal bodies, whatever their spelling."""
 
     request: SubmitRequest
-    pipeline: Pipeline
+    program: Program
     digest: str
     idempotency_key: str | None = None
 
     @property
     def team(self) -> str:
-        return self.request.team or self.pipeline.team or _DEFAULT_TEAM
+        return self.request.team or self.program.team or _DEFAULT_TEAM
 
     def dataset_names(self) -> frozenset[str]:
         """The data sets that its tasks name."""
-        specs = (task.spec for task in self.pipeline.tasks.values())
-        return frozenset(spec.dataset.name for spec in specs if spec.dataset and spec.dataset.name)
+        described = (leaf.hints.dataset for leaf in leaves_of(self.program))
+        return frozenset(dataset.name for dataset in described if dataset and dataset.name)
 
 
 def read_submission(
@@ -50,8 +54,8 @@ def read_submission(
     Raises:
         InvalidPipeline: The IR breaks a rule.
     """
-    pipeline = read_pipeline(request.pipeline_spec, request.platforms, max_tasks=max_tasks)
-    return Submission(request=request, pipeline=pipeline, digest=digest_of(body), idempotency_key=key)
+    program = read_program(request.pipeline_spec, request.platforms, max_instances=max_tasks)
+    return Submission(request=request, program=program, digest=digest_of(body), idempotency_key=key)
 
 
 def new_run(
@@ -63,22 +67,28 @@ def new_run(
         InvalidParameters: The parameters do not fit the pipeline.
         Problem: 422, a figure is out of range, the deadline has passed, or a data set is unknown.
     """
-    request, pipeline = submission.request, submission.pipeline
+    request, program = submission.request, submission.program
+    _check_datasets(program, datasets, platforms=request.platforms)
+    _check_figures(program, datasets)
+    run_id, name, caching = RunId(str(uuid.uuid4())), request.name or program.name, request.cache is not False
+    parameters = bind(program, request.parameters)
+    created = now.isoformat()
+    facts = RunFacts(name=name, run_id=run_id, created=created, scheduled=created)
+    tasks = _FirstTasks(program, advance(program, parameters, {}, facts=facts), datasets, caching=caching)
     return NewRun(
-        id=RunId(str(uuid.uuid4())),
-        name=request.name or pipeline.name,
-        pipeline_name=pipeline.name,
+        id=run_id,
+        name=name,
+        pipeline_name=program.name,
         spec_digest=digest_of({"ir": request.pipeline_spec, "platforms": request.platforms}),
         ir=request.pipeline_spec,
         platforms=request.platforms,
-        parameters=bind_parameters(pipeline, request.parameters),
-        tasks=[
-            _new_task(with_facts(task.spec, datasets, platforms=request.platforms))
-            for task in pipeline.tasks.values()
-        ],
+        parameters=parameters,
+        tasks=tasks.all(),
+        settled=tasks.settled,
+        caching=caching,
         team=submission.team,
-        priority=_priority(request, pipeline),
-        deadline=_deadline(request, pipeline, now),
+        priority=_priority(request, program),
+        deadline=_deadline(request, program, now),
         policy=choice.policy,
         strategy=choice.strategy,
         request_digest=submission.digest,
@@ -88,43 +98,94 @@ def new_run(
     )
 
 
+def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts]) -> list[NewTask]:
+    """All tasks that the run may come to, as far as that can be told before: what a plan is made for."""
+    return [
+        new_task(task.step, task.leaf, path=task.path, upstream=task.upstream, datasets=datasets)
+        for task in outline(submission.program)
+    ]
+
+
+class _FirstTasks:
+    """The tasks with which a run begins. What must be looked up first (earlier results) is left to the recorder."""
+
+    def __init__(
+        self, program: Program, step: Advance, datasets: Mapping[str, DatasetFacts], *, caching: bool
+    ) -> None:
+        self._program = program
+        self._step = step
+        self._datasets = datasets
+        self._ready = {task.path: task for task in step.ready if _starts_at_once(task, caching=caching)}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the recorder has nothing to do yet."""
+        step = self._step
+        return len(self._ready) == len(step.ready) and not (step.skipped or step.failed or step.outcome)
+
+    def all(self) -> list[NewTask]:
+        return list(self._born())
+
+    def _born(self) -> Iterator[NewTask]:
+        made = Made(birth.path for birth in self._step.new_tasks)
+        for birth in self._step.new_tasks:
+            upstream = upstream_of(self._program, birth.path, made)
+            task = new_task(
+                birth.step, birth.leaf, path=birth.path, upstream=upstream, datasets=self._datasets
+            )
+            ready = self._ready.get(birth.path)
+            if ready is not None:
+                yield replace(task, ready=True, inputs=ready.inputs)
+            else:
+                yield replace(task, reason=_why_it_waits(birth))
+
+
+def _why_it_waits(birth: Birth) -> str:
+    return f"waits for {', '.join(birth.after)}" if birth.after else "the recorder has not looked at it yet"
+
+
+def _starts_at_once(task: ReadyTask, *, caching: bool) -> bool:
+    reusable = caching and may_be_cached(task.step, task.leaf)
+    return task.imported is None and not reusable and needs_before(task.leaf) is not None
+
+
 def digest_of(value: object) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no spaces)."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def with_facts(
-    spec: TaskSpec, datasets: Mapping[str, DatasetFacts], *, platforms: Mapping[str, object]
-) -> TaskSpec:
-    """The task with the registry's measurements of the data set that it names, over what its author said.
-
-    A data set that is not registered stands, if its author described it: only its metadata is known then.
+def _check_datasets(
+    program: Program, datasets: Mapping[str, DatasetFacts], *, platforms: Mapping[str, object]
+) -> None:
+    """Every data set that a task names is registered, or described.
 
     Raises:
-        Problem: 422, it is neither registered nor described.
+        Problem: 422, with the field.
     """
-    own = spec.dataset
-    if own is None or own.name is None:
-        return spec
-    known = datasets.get(own.name)
-    if known is not None:
-        return replace(spec, dataset=_merged(own, known))
-    if own.size_bytes is None and own.samples is None:
-        rule = f"no data set named {own.name!r} is registered, and neither samples nor sizeBytes describe it"
-        raise invalid(_dataset_field(platforms, own.name), rule)
-    return spec
+    for leaf in leaves_of(program):
+        own = leaf.hints.dataset
+        described = own is None or own.size_bytes is not None or own.samples is not None
+        if own is not None and own.name is not None and own.name not in datasets and not described:
+            rule = (
+                f"no data set named {own.name!r} is registered, and neither samples nor sizeBytes describe it"
+            )
+            raise invalid(_dataset_field(platforms, own.name), rule)
 
 
-def _merged(own: DatasetFacts, known: DatasetFacts) -> DatasetFacts:
-    return replace(
-        known,
-        samples=own.samples if known.samples is None else known.samples,
-        features=own.features if known.features is None else known.features,
-        classes=own.classes if known.classes is None else known.classes,
-        types=known.types or own.types,
-        measured=True,
-    )
+def _check_figures(program: Program, datasets: Mapping[str, DatasetFacts]) -> None:
+    """Estimates are tried here, so that no absurd figure ever reaches the scheduler.
+
+    Raises:
+        Problem: 422.
+    """
+    one_each = {id(task.leaf): task for task in outline(program)}
+    for task in one_each.values():
+        try:
+            new_task(task.step, task.leaf, path=task.path, upstream=(), datasets=datasets)
+        except (OverflowError, ValueError) as error:
+            rule = f"the figures of task {task.path!r} are too large to estimate its needs from"
+            raise invalid(f"{_HINTS}.deploymentSpec.executors", rule) from error
 
 
 def _dataset_field(platforms: Mapping[str, object], name: str) -> str:
@@ -138,32 +199,18 @@ def _dataset_field(platforms: Mapping[str, object], name: str) -> str:
     return f"{_HINTS}.deploymentSpec.executors"
 
 
-def _new_task(spec: TaskSpec) -> NewTask:
-    """The row of a task. Its estimates are tried here, so that no absurd figure ever reaches the scheduler."""
-    try:
-        effective_resources(spec)
-        effort = effort_flops(spec)
-        size = dataset_bytes(spec.dataset) if spec.dataset else None
-        input_bytes = None if size is None else float(size)
-    except (OverflowError, ValueError) as error:
-        rule = f"the figures of task {spec.path!r} are too large to estimate its needs from"
-        raise invalid(f"{_HINTS}.deploymentSpec.executors", rule) from error
-    known = effort if effort is not None and math.isfinite(effort) else None
-    return NewTask(spec=spec, effort_flops=known, input_bytes=input_bytes)
+def _priority(request: SubmitRequest, program: Program) -> int:
+    return request.priority if request.priority is not None else program.priority or 0
 
 
-def _priority(request: SubmitRequest, pipeline: Pipeline) -> int:
-    return request.priority if request.priority is not None else pipeline.priority or 0
-
-
-def _deadline(request: SubmitRequest, pipeline: Pipeline, now: datetime) -> datetime | None:
+def _deadline(request: SubmitRequest, program: Program, now: datetime) -> datetime | None:
     if request.deadline is not None:
         if request.deadline <= now:
             raise _past(request.deadline)
         return request.deadline
-    if pipeline.deadline_seconds is None:
+    if program.deadline_seconds is None:
         return None
-    return now + timedelta(seconds=pipeline.deadline_seconds)
+    return now + timedelta(seconds=program.deadline_seconds)
 
 
 def _past(deadline: datetime) -> Problem:

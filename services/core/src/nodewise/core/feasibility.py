@@ -52,8 +52,20 @@ def _not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
 
 
 def _hard_requirement(wanted: Requirements, node: Node) -> _Found | None:
+    return _unfit(wanted, node) or _other_kind(wanted, node) or _other_label(wanted, node)
+
+
+def _unfit(wanted: Requirements, node: Node) -> _Found | None:
+    if node.engine != wanted.engine:
+        return ReasonCode.OTHER_ENGINE, f"belongs to engine {node.engine}, the run to {wanted.engine}"
+    if wanted.containers and node.container_runtime is None:
+        return ReasonCode.NO_CONTAINER_RUNTIME, "has no container runtime, and the task brings its own image"
     if wanted.nodes and node.name not in wanted.nodes:
         return ReasonCode.NODE_NOT_ALLOWED, f"only {', '.join(wanted.nodes)} allowed"
+    return None
+
+
+def _other_kind(wanted: Requirements, node: Node) -> _Found | None:
     if wanted.architectures and node.architecture not in wanted.architectures:
         return (
             ReasonCode.ARCHITECTURE,
@@ -66,6 +78,10 @@ def _hard_requirement(wanted: Requirements, node: Node) -> _Found | None:
         )
     if wanted.accelerator and node.accelerator != wanted.accelerator:
         return ReasonCode.ACCELERATOR, f"accelerator {node.accelerator or 'none'}, needs {wanted.accelerator}"
+    return None
+
+
+def _other_label(wanted: Requirements, node: Node) -> _Found | None:
     for key, value in sorted(wanted.labels.items()):
         if node.labels.get(key) != value:
             return ReasonCode.LABEL, f"label {key}={node.labels.get(key, '(absent)')}, needs {value}"

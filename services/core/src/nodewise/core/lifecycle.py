@@ -50,6 +50,8 @@ class AttemptState(StrEnum):
 
 class TaskEvent(StrEnum):
     INPUTS_READY = "inputs_ready"
+    RESOLVE = "resolve"
+    """Its outputs are there although it never ran: an import, or the result of an earlier, equal task."""
     ADMIT = "admit"
     DEFER = "defer"
     PLACE = "place"
@@ -82,6 +84,9 @@ _T, _E = TaskState, TaskEvent
 TASK_TRANSITIONS: Final[Mapping[tuple[TaskState, TaskEvent], TaskState]] = MappingProxyType(
     {
         (_T.WAITING, _E.INPUTS_READY): _T.READY,
+        (_T.WAITING, _E.RESOLVE): _T.SUCCEEDED,
+        # An input has no value, or one of another type.
+        (_T.WAITING, _E.FAIL): _T.FAILED,
         (_T.WAITING, _E.SKIP): _T.SKIPPED,
         (_T.WAITING, _E.CANCEL): _T.CANCELED,
         (_T.READY, _E.ADMIT): _T.ADMITTED,
@@ -114,6 +119,7 @@ TASK_EVENT_OWNERS: Final[Mapping[TaskEvent, str]] = MappingProxyType(
         _E.DEFER: "placer",
         _E.REJECT: "placer",
         _E.INPUTS_READY: "recorder",
+        _E.RESOLVE: "recorder",
         _E.START: "recorder",
         _E.SUCCEED: "recorder",
         _E.FAIL: "recorder",

@@ -2,20 +2,20 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from nodewise.core.db.queries.datasets import datasets_named
-from nodewise.core.db.queries.placements import ClaimedTask, compiled_specs, upstream_outputs
+from nodewise.core.db.queries.placements import ClaimedTask
+from nodewise.core.db.queries.specs import compiled_specs
 from nodewise.core.errors import NodewiseError
-from nodewise.core.ir import build_job, read_pipeline
-from nodewise.core.model.artifact import TaskOutputs
-from nodewise.core.model.ids import AttemptKey, TaskPath
+from nodewise.core.ir import Program, RunFacts, read_program
+from nodewise.core.ir.jobs import build_job
+from nodewise.core.ir.locate import leaf_at
+from nodewise.core.model.ids import AttemptKey
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import Pipeline
 
 PIPELINES_KEPT: Final = 64
 
@@ -25,21 +25,18 @@ class JobBuilder:
 
     def __init__(self, *, max_tasks: int) -> None:
         self._max_tasks = max_tasks
-        self._pipelines: OrderedDict[str, Pipeline] = OrderedDict()
+        self._pipelines: OrderedDict[str, Program] = OrderedDict()
 
     def build(
         self, connection: Connection, claimed: Sequence[ClaimedTask]
     ) -> tuple[dict[AttemptKey, Job], dict[AttemptKey, str]]:
-        """The jobs by attempt, and what is wrong with those that could not be built. At most three queries."""
+        """The jobs by attempt, and what is wrong with those that could not be built. At most two queries."""
         problems = self._read(connection, {item.spec_digest for item in claimed})
-        outputs = upstream_outputs(connection, [item.task for item in claimed])
         datasets = _dataset_uris(connection, claimed)
         jobs: dict[AttemptKey, Job] = {}
         refused: dict[AttemptKey, str] = {}
         for item in claimed:
-            made = problems.get(item.spec_digest) or self._job(
-                item, outputs.get(item.key.run_id, {}), datasets
-            )
+            made = problems.get(item.spec_digest) or self._job(item, datasets)
             if isinstance(made, str):
                 refused[item.key] = made
             else:
@@ -55,29 +52,28 @@ class JobBuilder:
         for digest in sorted(unknown):
             try:
                 ir, platforms = specs[digest]
-                self._pipelines[digest] = read_pipeline(ir, platforms, max_tasks=self._max_tasks)
+                self._pipelines[digest] = read_program(ir, platforms, max_instances=self._max_tasks)
             except (NodewiseError, KeyError, ValueError) as error:
                 problems[digest] = f"its pipeline cannot be read: {error}"
         for digest in digests & self._pipelines.keys():
             self._pipelines.move_to_end(digest)
         return problems
 
-    def _job(
-        self, item: ClaimedTask, outputs: Mapping[TaskPath, TaskOutputs], datasets: Mapping[str, str]
-    ) -> Job | str:
-        pipeline = self._pipelines[item.spec_digest]
-        task = pipeline.tasks.get(item.key.path)
-        if task is None:
+    def _job(self, item: ClaimedTask, datasets: Mapping[str, str]) -> Job | str:
+        leaf = leaf_at(self._pipelines[item.spec_digest], item.key.path)
+        if leaf is None:
             return f"its pipeline has no task {item.key.path!r}"
-        spec = item.task.spec
+        if item.inputs is None:
+            return "an earlier release made it ready, without its inputs on record; submit the run again"
+        spec, created = item.task.spec, item.task.submitted_at.isoformat()
+        facts = RunFacts(name=item.run_name, run_id=item.key.run_id, created=created, scheduled=created)
         try:
             return build_job(
-                # The row's spec holds what was measured at submission: what is booked is what the job may use.
-                replace(task, spec=spec),
+                leaf,
+                item.inputs,
                 key=item.key,
-                run_name=item.run_name,
-                parameters=item.parameters,
-                outputs=outputs,
+                spec=spec,
+                facts=facts,
                 dataset_uri=datasets.get(spec.dataset.name or "") if spec.dataset else None,
             )
         except (NodewiseError, ValidationError, KeyError, ValueError) as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row
 
 from nodewise.core.codec import decode
-from nodewise.core.db.queries import attempts, estimates, lives
+from nodewise.core.db.queries import attempts, cached_results, estimates, lives
 from nodewise.core.db.queries.attempts import AttemptUpdate
 from nodewise.core.db.queries.bookings import release
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
@@ -17,7 +17,8 @@ from nodewise.core.lifecycle import FINAL_TASK_STATES, AttemptState, TaskEvent, 
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId
 from nodewise.core.model.task import RetryPolicy
 from nodewise.recorder.journal import Change, LiveAttempt
-from nodewise.recorder.settle import SERVICE, PipelineShapes, settle
+from nodewise.recorder.programs import Programs
+from nodewise.recorder.settle import SERVICE, settle
 from nodewise.recorder.storable import storable_text
 
 Judge = Callable[[Connection, Sequence[RunId]], Sequence[Change]]
@@ -72,7 +73,7 @@ def live_attempt(row: "Row[tuple[object, ...]]") -> LiveAttempt:
 
 
 def apply_to_runs(
-    connection: Connection, run_ids: Sequence[RunId], judge: Judge, shapes: PipelineShapes, *, now: datetime
+    connection: Connection, run_ids: Sequence[RunId], judge: Judge, programs: Programs, *, now: datetime
 ) -> Effects:
     """Lock the runs, judge their live attempts, write all that follows. Doing it again changes nothing.
 
@@ -85,7 +86,9 @@ def apply_to_runs(
     moved = move_tasks(connection, [_task_move(change, now) for change in changes], service=SERVICE)
     changes = [change for change in changes if change.key.task in moved]
     lives.mark_scheduled(connection, sorted({change.key.run_id for change in changes}))
-    settled = settle(connection, runs, shapes, starts=_first_starts(changes), now=now)
+    succeeded = [change.key.task for change in changes if change.event is TaskEvent.SUCCEED]
+    cached_results.store_results(connection, succeeded, at=now)
+    settled = settle(connection, runs, programs, starts=_first_starts(changes), now=now)
     attempts.save_updates(connection, [_attempt_update(change, now) for change in changes])
     ended = [change.key for change in changes if change.ended]
     if ended:

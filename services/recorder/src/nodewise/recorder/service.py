@@ -18,7 +18,7 @@ from nodewise.recorder import journal, metrics
 from nodewise.recorder.apply import Effects, Judge, apply_to_runs, live_attempt
 from nodewise.recorder.hearing import Hearing
 from nodewise.recorder.journal import Change, LiveAttempt
-from nodewise.recorder.settle import PipelineShapes
+from nodewise.recorder.programs import Programs
 
 _RUNS_PER_TRANSACTION: Final = 20
 _RENEWED_SHARE: Final = 0.75
@@ -60,7 +60,7 @@ class Recorder:
         self._lease = settings.lease
         longest_gap = max(settings.lease / 2, 3 * settings.tick)
         self._hearing = Hearing(lease=settings.lease, longest_gap=longest_gap, now=clock())
-        self._shapes = PipelineShapes()
+        self._programs = Programs(max_instances=settings.max_tasks_per_run)
         self._repair_at = clock()
 
     def on_heartbeat(self, heartbeat: Heartbeat) -> None:
@@ -84,9 +84,9 @@ class Recorder:
         metrics.HEARTBEATS.labels("newest" if newest else "old").inc()
 
     def tick(self) -> bool:
-        """Look after what no heartbeat brings: cancellations, silence, and what an interrupted recorder left."""
+        """Look after what no heartbeat brings: new runs, cancellations, silence, and what an interrupted recorder left."""
         now = self._clock()
-        effects = self._cancel(now)
+        effects = self._settle_new(now) + self._cancel(now)
         if self._hearing.believes(now, listening=self._listening()):
             effects += self._end_leases(now)
             self._mark_gone(now)
@@ -125,6 +125,11 @@ class Recorder:
         if void:
             _log.warning("attempts that no longer count are still under way", node=node, attempts=len(void))
             self._agents.cancel({node: void})
+
+    def _settle_new(self, now: datetime) -> Effects:
+        with transaction(self._database) as connection:
+            run_ids = lives.unsettled_runs(connection)
+        return self._apply(run_ids, _no_changes, now)
 
     def _cancel(self, now: datetime) -> Effects:
         with transaction(self._database) as connection:
@@ -172,7 +177,7 @@ class Recorder:
     def _apply_batch(self, run_ids: Sequence[RunId], judge: Judge, now: datetime) -> Effects:
         try:
             with transaction(self._database) as connection:
-                return apply_to_runs(connection, run_ids, judge, self._shapes, now=now)
+                return apply_to_runs(connection, run_ids, judge, self._programs, now=now)
         except OperationalError:
             raise
         except Exception:

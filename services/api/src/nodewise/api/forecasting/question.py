@@ -1,12 +1,13 @@
 """What is asked, and on what the answer rests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
 from nodewise.core.db.queries.runs import NewRun
 from nodewise.core.lifecycle import TaskState
+from nodewise.core.model.birth import NewTask
 from nodewise.core.model.ids import TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.problem import Objective, Planner
@@ -41,8 +42,8 @@ class Question:
     out_of_time: Callable[[], bool]
 
 
-def hypothetical(run: NewRun) -> OpenRun:
-    """The run as it would be just after its submission."""
+def hypothetical(run: NewRun, tasks: Sequence[NewTask]) -> OpenRun:
+    """The run as it would be just after its submission, with all the tasks that it may come to."""
     return OpenRun(
         id=run.id,
         submitted_at=run.submitted_at,
@@ -62,7 +63,7 @@ def hypothetical(run: NewRun) -> OpenRun:
                 spec=task.spec,
                 state=TaskState.WAITING if task.spec.upstream else TaskState.READY,
             )
-            for task in run.tasks
+            for task in tasks
         ),
     )
 

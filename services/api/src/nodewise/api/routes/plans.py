@@ -18,7 +18,7 @@ from nodewise.api.forecasting.schemas import Plan
 from nodewise.api.forecasting.views import plan_view
 from nodewise.api.requests import submit_request
 from nodewise.api.routes.documented import problems
-from nodewise.api.submission import Submission, new_run, read_submission
+from nodewise.api.submission import Submission, new_run, outlined_tasks, read_submission
 from nodewise.api.wiring import Services, Wired
 from nodewise.core import plugins
 from nodewise.core.cluster import load_cluster
@@ -67,15 +67,16 @@ def _question(services: Services, submission: Submission) -> Question:
         request = submission.request
         choice = choose(request.policy, request.strategy, settings)
         registered = datasets_named(connection, submission.dataset_names())
-        run = new_run(submission, choice, {name: row.facts for name, row in registered.items()}, now=now)
+        facts = {name: row.facts for name, row in registered.items()}
+        run, tasks = new_run(submission, choice, facts, now=now), outlined_tasks(submission, facts)
         names = {*plugins.strategies(), *plugins.planners()}
         return Question(
-            run=hypothetical(run),
+            run=hypothetical(run, tasks),
             cluster=load_cluster(connection, services.redis, now=now, staleness=settings.staleness),
             runs=load_open_runs(connection, names, {}),
             running=load_running(connection),
             predict=services.beliefs.predict(connection),
-            rules=_rules(services, tasks=len(run.tasks)),
+            rules=_rules(services, tasks=len(tasks)),
             rng=Random(_SEED),  # noqa: S311 - chance for a search, not a secret
             out_of_time=_deadline(settings.planning_seconds),
         )

@@ -17,6 +17,7 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.runs import (
     KnownSubmission,
+    NewRun,
     insert_run,
     known_submission,
     request_cancel,
@@ -85,26 +86,26 @@ def cancel(run_id: RunIdPath, services: Wired) -> Any:
 
 
 def take(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:
-    """Store a submission, whatever endpoint it came by, and wake the scheduler.
+    """Store a submission, whatever endpoint it came by, and wake who has to look at it next.
 
     Returns:
         The run, and whether it is new.
     """
-    run, created = _stored(services, submission)
-    _SUBMISSIONS.labels("accepted" if created else "repeated").inc()
-    if created:
-        services.waker.wake(WAKE_SCHEDULER)
-    return run, created
+    run, new = _stored(services, submission)
+    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
+    if new:
+        services.waker.wake(WAKE_SCHEDULER if new.settled else WAKE_RECORDER)
+    return run, new is not None
 
 
-def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:
-    """The run of this submission, and whether it is new. One transaction: all of it or nothing."""
+def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], NewRun | None]:
+    """The run of this submission, and what was written for it, if it is new. One transaction: all of it or nothing."""
     with transaction(services.engine) as connection:
         if submission.idempotency_key is not None:
             # Looked up before the rest is checked: a repetition succeeds even if, say, its deadline has passed since.
             known = known_submission(connection, submission.team, submission.idempotency_key)
             if known is not None:
-                return run_of(connection, _same(submission, known)), False
+                return run_of(connection, _same(submission, known)), None
         request = submission.request
         choice = choose(request.policy, request.strategy, services.settings)
         registered = datasets_named(connection, submission.dataset_names())
@@ -112,8 +113,8 @@ def _stored(services: Services, submission: Submission) -> tuple[dict[str, objec
         run = new_run(submission, choice, facts, now=services.clock())
         lost_race_to = insert_run(connection, run)
         if lost_race_to is not None:
-            return run_of(connection, _same(submission, lost_race_to)), False
-        return run_of(connection, run.id), True
+            return run_of(connection, _same(submission, lost_race_to)), None
+        return run_of(connection, run.id), run
 
 
 def _same(submission: Submission, known: KnownSubmission) -> RunId:

@@ -2,7 +2,7 @@
 
 Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
 value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
-through `queries.moves`. The order of locks is: runs, tasks, attempts, bookings, node_loads (by node name),
+through `queries.moves`. The order of locks is: runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
 runtime_estimates (by task class, node class).
 """
 
@@ -79,12 +79,16 @@ runs = Table(
     Column("idempotency_key", Text),
     Column("request_digest", Text, nullable=False),
     Column("submitted_at", _TIME, nullable=False),
+    Column("engine", Text, nullable=False, server_default="agents", comment="Where its tasks run."),
+    Column("caching", Boolean, nullable=False, server_default=text("true"), comment="May results be reused?"),
     Column("cancel_requested_at", _TIME),
+    Column("settled_at", _TIME, comment="When its tasks were last moved on; null: they are to be."),
     Column("state", Text, nullable=False),
     Column("scheduled_at", _TIME),
     Column("started_at", _TIME),
     Column("finished_at", _TIME),
     Column("error", Text),
+    Column("outputs", JSONB, comment="nodewise.core.model.artifact.Values: the pipeline's own outputs."),
     UniqueConstraint("team", "idempotency_key", name="runs_team_idempotency_key_key"),
     _one_of("state", RunState),
     CheckConstraint(
@@ -92,6 +96,11 @@ runs = Table(
         name="finished_when_final",
     ),
     Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
+    Index(
+        "runs_unsettled_idx",
+        "id",
+        postgresql_where=text("settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
+    ),
     Index("runs_open_idx", "id", postgresql_where=text("state IN ('PENDING', 'RUNNING', 'CANCELING')")),
     comment="Submissions. Writer: api inserts and sets cancel_requested_at; recorder moves state, *_at and error.",
 )
@@ -108,7 +117,25 @@ tasks = Table(
     Column("spec", JSONB, nullable=False, comment="nodewise.core.model.task.TaskSpec"),
     Column("effort_flops", Float, comment="Estimated work; null: unknown."),
     Column("input_bytes", Float, comment="Size of its data set in memory; null: unknown."),
-    Column("upstream", ARRAY(Text), nullable=False),
+    Column(
+        "upstream", ARRAY(Text), nullable=False, comment="The tasks that it waits for, as far as they exist."
+    ),
+    Column(
+        "finaliser",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="An exit task: it runs in a run that is being canceled, too.",
+    ),
+    Column("inputs", JSONB, comment="nodewise.core.model.artifact.Values; null: not known yet."),
+    Column(
+        "resized",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="Its needs came from parameters: the spec was completed when it became ready.",
+    ),
+    Column("cache", JSONB, comment="nodewise.core.ir.caching.CacheKey; null: its result is not reused."),
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="0", comment="Number of the latest attempt."),
     Column(
@@ -139,7 +166,7 @@ tasks = Table(
     CheckConstraint("expected_end_at >= expected_start_at", name="expected_end_after_start"),
     Index("tasks_ready_idx", "ready_at", postgresql_where=text("state = 'READY'")),
     Index("tasks_admitted_idx", "position", postgresql_where=text("state = 'ADMITTED'")),
-    comment="Leaf tasks. Writer: api inserts; scheduler, placer and recorder move state, each its own transitions.",
+    comment="Leaf tasks. Writer: api inserts the first of a run, recorder those that come later; scheduler, placer and recorder move state, each its own transitions.",
 )
 
 nodes = Table(
@@ -151,6 +178,8 @@ nodes = Table(
     Column("worker_type", Text, nullable=False),
     Column("accelerator", Text),
     Column("labels", JSONB, nullable=False),
+    Column("engine", Text, nullable=False, server_default="agents", comment="What starts tasks there."),
+    Column("container_runtime", Text, comment="What runs tasks that bring their own image; null: nothing."),
     Column("state", Text, nullable=False),
     Column("boot_id", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
@@ -284,6 +313,22 @@ events = Table(
     Column("reason", Text),
     Index("events_run_idx", "run_id", "id"),
     comment="Every change of state, append-only. Writer: whoever fires the transition, through queries.moves.",
+)
+
+cached_results = Table(
+    "cached_results",
+    metadata,
+    Column(
+        "digest", Text, primary_key=True, comment="Of all that decides the result (nodewise.core.ir.caching)."
+    ),
+    Column("component", Text, nullable=False),
+    Column("parts", JSONB, nullable=False, comment="What the digest is made of, to explain misses."),
+    Column("outputs", JSONB, nullable=False, comment="nodewise.core.model.artifact.TaskOutputs"),
+    Column("run_id", _RUN_ID, nullable=False, comment="Who left it; the run may be gone."),
+    Column("path", Text, nullable=False),
+    Column("stored_at", _TIME, nullable=False),
+    Index("cached_results_component_idx", "component", text("stored_at DESC")),
+    comment="Results of tasks that may be reused, by content. Writer: recorder.",
 )
 
 runtime_estimates = Table(

@@ -1,22 +1,24 @@
-"""KFP's compiled IR: reading it into the model, and interpreting it. Pure; no user code is ever executed here."""
+"""The whole of KFP's IR, interpreted: sub-pipelines, loops, conditions, exit handlers. Pure; no user code is executed here."""
 
-from nodewise.core.ir.interpreter import (
-    Advance,
-    ResolvedInputs,
-    advance,
-    build_job,
-    resolve_inputs,
-)
-from nodewise.core.ir.parameters import bind_parameters
-from nodewise.core.ir.reader import SCHEMA_VERSION, read_pipeline
+from nodewise.core.ir.advance import advance, inputs_of
+from nodewise.core.ir.moves import Advance, applied
+from nodewise.core.ir.reader import MAX_INSTANCES, read_program
+from nodewise.core.ir.rows import Row, Rows, RunFacts
+from nodewise.core.ir.tree import Program
+from nodewise.core.ir.values import bind
+from nodewise.core.model.artifact import Values
 
 __all__ = [
-    "SCHEMA_VERSION",
+    "MAX_INSTANCES",
     "Advance",
-    "ResolvedInputs",
+    "Program",
+    "Row",
+    "Rows",
+    "RunFacts",
+    "Values",
     "advance",
-    "bind_parameters",
-    "build_job",
-    "read_pipeline",
-    "resolve_inputs",
+    "applied",
+    "bind",
+    "inputs_of",
+    "read_program",
 ]

@@ -1,202 +1,238 @@
-"""Where every input of a task comes from, checked against both ends."""
+"""Where every input of a step comes from, checked against both ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
-from nodewise.core.ir.components import Component, constant
+from nodewise.core.errors import InvalidPipeline
+from nodewise.core.ir.expressions import Expression, inputs_of, parse_expression
 from nodewise.core.ir.guard import at
-from nodewise.core.ir.templates import has_other_placeholder, references
-from nodewise.core.ir.wire import plain
-from nodewise.core.model.ids import TaskPath
-from nodewise.core.model.pipeline import (
-    FromConstant,
-    FromRun,
-    FromTask,
+from nodewise.core.ir.parameters import whole_numbers
+from nodewise.core.ir.placeholders import Known, Part, check, has_placeholder, references, texts
+from nodewise.core.ir.tree import (
+    ArtifactSource,
+    Component,
+    Constant,
+    FinalStatus,
+    FromInput,
+    FromStep,
+    ParameterBinding,
     ParameterSource,
-    ParameterSpec,
-    ParameterType,
 )
+from nodewise.core.ir.values import constant, fits
+from nodewise.core.ir.wire import plain
+from nodewise.core.model.component import Parameter, Signature, ValueKind
 
-_CHANNEL = "pipelinechannel--"
-"""KFP's prefix for values that only placeholders of the same task refer to."""
-_ANY_ARTIFACT = "system.Artifact"
+_ANY_ARTIFACT: Final = "system.Artifact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What a task may refer to: the run's parameters and the other tasks' components, by task name."""
+class Surroundings:
+    """What a step may refer to: the inputs of its DAG, the steps beside it, and which of those are loops.
 
-    parameters: Mapping[str, ParameterSpec]
+    `inner` means that the DAG is not the whole pipeline. What KFP declares STRING there may be anything: the items of a list whose
+    type it does not know.
+    """
+
+    inputs: Signature
     components: Mapping[str, Component]
+    loops: frozenset[str]
+    inner: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bindings:
-    """The sources of a task's inputs, by input name."""
+class StepInputs:
+    """The sources of a step's inputs, by input name."""
 
-    parameters: Mapping[str, ParameterSource]
-    artifacts: Mapping[str, FromTask]
+    parameters: Mapping[str, ParameterBinding]
+    artifacts: Mapping[str, ArtifactSource]
 
 
-def read_bindings(inputs: Any, component: Component, scope: Scope, *, path: str) -> Bindings:
-    """Read a task's inputs.
+def read_inputs(
+    message: Any, component: Component, around: Surroundings, *, given: frozenset[str], path: str
+) -> StepInputs:
+    """Read a `TaskInputsSpec`.
 
     Args:
-        inputs: a `TaskInputsSpec`.
-        component: the task's own component.
-        scope: what it may refer to.
-        path: of `inputs`, in the IR.
+        message: the message.
+        component: of the step itself.
+        around: what it may refer to.
+        given: inputs that come from the step's own loop, and so need no source.
+        path: of the inputs, in the IR.
 
     Raises:
-        InvalidPipeline: an input that nobody has, a wrong type, a required input without a source.
+        InvalidPipeline: a source that is not there or of another type, a required input without one.
     """
-    parameters = _parameters(inputs.parameters, component, scope, at(path, "parameters"))
-    artifacts = _artifacts(inputs.artifacts, component, scope, at(path, "artifacts"))
-    _check_complete(component, parameters, artifacts, path)
-    return Bindings(parameters=parameters, artifacts=artifacts)
+    parameters = _parameters(message.parameters, component, around, at(path, "parameters"))
+    artifacts = _artifacts(message.artifacts, component, around, at(path, "artifacts"))
+    signature = component.signature
+    for name, parameter in signature.input_parameters.items():
+        needless = parameter.optional or parameter.kind is ValueKind.TASK_CONFIG
+        if name not in parameters and name not in given and not needless:
+            raise InvalidPipeline(at(path, f"parameters.{name}"), "is required")
+    for name, artifact in signature.input_artifacts.items():
+        if name not in artifacts and name not in given and not artifact.optional:
+            raise InvalidPipeline(at(path, f"artifacts.{name}"), "is required")
+    return StepInputs(parameters=parameters, artifacts=artifacts)
 
 
 def _parameters(
-    inputs: Mapping[str, Any], component: Component, scope: Scope, path: str
-) -> dict[str, ParameterSource]:
-    sources: dict[str, ParameterSource] = {}
+    inputs: Mapping[str, Any], component: Component, around: Surroundings, path: str
+) -> dict[str, ParameterBinding]:
+    bindings = {}
     for name in sorted(inputs):
-        wanted = component.input_parameters.get(name)
-        if wanted is None and not name.startswith(_CHANNEL):
-            raise _no_input(at(path, name), "parameter", component.input_parameters)
-        sources[name] = _parameter_source(inputs[name], wanted, scope, at(path, name))
-    for name, source in sources.items():
-        if isinstance(source, FromConstant):
-            _check_references(source, sources, at(path, name))
-    return sources
+        wanted = component.signature.input_parameters.get(name)
+        bindings[name] = _parameter(inputs[name], wanted, around, at(path, name))
+    for name, binding in bindings.items():
+        if isinstance(binding.source, Constant):
+            _check_references(binding.source, bindings, at(path, name))
+    return bindings
 
 
-def _parameter_source(message: Any, wanted: ParameterSpec | None, scope: Scope, path: str) -> ParameterSource:
-    if message.parameter_expression_selector:
-        raise UnsupportedFeature(
-            at(path, "parameterExpressionSelector"), "a part of a value", "take it apart inside the task"
-        )
+def _parameter(message: Any, wanted: Parameter | None, around: Surroundings, path: str) -> ParameterBinding:
+    selector = _selector(message.parameter_expression_selector, path)
+    source, given = _source(message, wanted, around, path)
+    if selector is None and given is not None and wanted is not None and not fits(given, wanted.kind):
+        raise InvalidPipeline(path, f"gives {given}, but the input is {wanted.kind}")
+    return ParameterBinding(source=source, selector=selector)
+
+
+def _selector(text: str, path: str) -> Expression | None:
+    if not text:
+        return None
+    path = at(path, "parameterExpressionSelector")
+    selector = parse_expression(text, path=path)
+    if inputs_of(selector):
+        raise InvalidPipeline(path, "a selector sees the value only, no other input")
+    return selector
+
+
+def _source(
+    message: Any, wanted: Parameter | None, around: Surroundings, path: str
+) -> tuple[ParameterSource, ValueKind | None]:
+    """The source and, where it is known before anything ran, the type of what it gives."""
     kind = message.WhichOneof("kind")
     if kind == "runtime_value":
-        return _constant(message.runtime_value, wanted, at(path, "runtimeValue"))
+        return _constant(message.runtime_value, wanted, at(path, "runtimeValue")), None
     if kind == "component_input_parameter":
-        return _from_run(
-            message.component_input_parameter, wanted, scope, at(path, "componentInputParameter")
-        )
+        return _from_input(message.component_input_parameter, around, at(path, "componentInputParameter"))
     if kind == "task_output_parameter":
-        return _from_task(message.task_output_parameter, wanted, scope, at(path, "taskOutputParameter"))
+        return _from_step(message.task_output_parameter, around, at(path, "taskOutputParameter"))
     if kind == "task_final_status":
-        raise UnsupportedFeature(at(path, "taskFinalStatus"), "an exit handler", "leave it out")
+        name = message.task_final_status.producer_task
+        _producer(name, around, at(path, "taskFinalStatus"))
+        return FinalStatus(step=name), ValueKind.TASK_FINAL_STATUS
     raise InvalidPipeline(path, "has no source")
 
 
-def _constant(message: Any, wanted: ParameterSpec | None, path: str) -> FromConstant:
+def _constant(message: Any, wanted: Parameter | None, path: str) -> Constant:
     if message.WhichOneof("value") != "constant":
         raise InvalidPipeline(at(path, "constant"), "is required")
-    path = at(path, "constant")
-    value = plain(message.constant)
-    if has_other_placeholder(value):
-        raise UnsupportedFeature(
-            path, "a placeholder that is not an input parameter", "pass the value itself"
-        )
+    path, value = at(path, "constant"), plain(message.constant)
     if wanted is None or (value is None and wanted.optional):
-        return FromConstant(value=value)
+        return Constant(value=whole_numbers(value))
+    if any(has_placeholder(text) for text in texts(value)):
+        return Constant(value=whole_numbers(value))
     try:
-        return FromConstant(value=constant(value, wanted.type))
+        return Constant(value=constant(value, wanted))
     except ValueError as error:
-        raise InvalidPipeline(path, f"{error} ({wanted.type})") from error
+        raise InvalidPipeline(path, f"{error} ({wanted.kind})") from error
 
 
-def _from_run(name: str, wanted: ParameterSpec | None, scope: Scope, path: str) -> FromRun:
-    given = scope.parameters.get(name)
+def _from_input(name: str, around: Surroundings, path: str) -> tuple[FromInput, ValueKind | None]:
+    given = around.inputs.input_parameters.get(name)
     if given is None:
-        raise InvalidPipeline(path, f"the pipeline has no parameter named {name[:80]!r}")
-    _check_type(given, wanted, path)
-    return FromRun(parameter=name)
+        raise InvalidPipeline(path, f"the pipeline around it has no parameter named {name[:80]!r}")
+    unsure = around.inner and given.kind is ValueKind.STRING
+    return FromInput(name=name), None if unsure else given.kind
 
 
-def _from_task(message: Any, wanted: ParameterSpec | None, scope: Scope, path: str) -> FromTask:
-    producer = _producer(message.producer_task, scope, path)
-    given = producer.output_parameters.get(message.output_parameter_key)
+def _from_step(message: Any, around: Surroundings, path: str) -> tuple[FromStep, ValueKind | None]:
+    name, key = message.producer_task, message.output_parameter_key
+    producer = _producer(name, around, path)
+    given = producer.signature.output_parameters.get(key)
     if given is None:
-        raise _no_output(at(path, "outputParameterKey"), message, "parameter", producer.output_parameters)
-    _check_type(given, wanted, path)
-    return FromTask(task=TaskPath(message.producer_task), output=message.output_parameter_key)
+        raise _no_output(at(path, "outputParameterKey"), name, producer.signature.output_parameters)
+    # A loop gives a list of whatever its body gives, though KFP declares the list on the body already.
+    kind = ValueKind.LIST if name in around.loops else given.kind
+    return FromStep(step=name, output=key), kind
 
 
-def _check_type(given: ParameterSpec, wanted: ParameterSpec | None, path: str) -> None:
-    """A STRING input takes anything (as JSON), a double takes an integer; else the types must be the same."""
-    if wanted is None or wanted.type in (given.type, ParameterType.STRING):
-        return
-    if (given.type, wanted.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE):
-        return
-    raise InvalidPipeline(path, f"gives {given.type}, but the input is {wanted.type}")
-
-
-def _check_references(source: FromConstant, sources: Mapping[str, ParameterSource], path: str) -> None:
-    for name in sorted(references(source.value)):
-        target = sources.get(name)
-        if target is None:
-            raise InvalidPipeline(path, f"refers to the input {name[:80]!r}, which the task does not have")
-        if isinstance(target, FromConstant) and references(target.value):
-            raise InvalidPipeline(path, f"refers to the input {name[:80]!r}, which is itself a reference")
+def _check_references(source: Constant, bindings: Mapping[str, ParameterBinding], path: str) -> None:
+    path = at(path, "runtimeValue.constant")
+    known = Known(input_parameters=frozenset(bindings), parts=frozenset({Part.INPUT_PARAMETER}))
+    check(source.value, known, path=path)
+    for reference in references(source.value):
+        target = bindings.get(reference.name)
+        if target is None or not isinstance(target.source, Constant):
+            continue
+        if any(inner.part is Part.INPUT_PARAMETER for inner in references(target.source.value)):
+            raise InvalidPipeline(
+                path, f"refers to the input {reference.name[:80]!r}, which is itself a reference"
+            )
 
 
 def _artifacts(
-    inputs: Mapping[str, Any], component: Component, scope: Scope, path: str
-) -> dict[str, FromTask]:
+    inputs: Mapping[str, Any], component: Component, around: Surroundings, path: str
+) -> dict[str, ArtifactSource]:
     sources = {}
     for name in sorted(inputs):
-        wanted = component.input_artifacts.get(name)
+        wanted = component.signature.input_artifacts.get(name)
         if wanted is None:
-            raise _no_input(at(path, name), "artifact", component.input_artifacts)
-        sources[name] = _artifact_source(inputs[name], wanted.schema_title, scope, at(path, name))
+            known = ", ".join(sorted(component.signature.input_artifacts)[:20]) or "none"
+            raise InvalidPipeline(
+                at(path, name), f"the component has no such input artifact; it has: {known}"
+            )
+        sources[name] = _artifact(inputs[name], wanted.schema_title, around, at(path, name))
     return sources
 
 
-def _artifact_source(message: Any, schema_title: str, scope: Scope, path: str) -> FromTask:
-    if message.WhichOneof("kind") != "task_output_artifact":
-        raise InvalidPipeline(path, "must come from a task's output (taskOutputArtifact)")
-    path, message = at(path, "taskOutputArtifact"), message.task_output_artifact
-    producer = _producer(message.producer_task, scope, path)
-    given = producer.output_artifacts.get(message.output_artifact_key)
-    if given is None:
-        raise _no_output(at(path, "outputArtifactKey"), message, "artifact", producer.output_artifacts)
-    if schema_title not in (given.schema_title, _ANY_ARTIFACT) and given.schema_title != _ANY_ARTIFACT:
-        raise InvalidPipeline(path, f"gives {given.schema_title[:80]}, but the input is {schema_title[:80]}")
-    return FromTask(task=TaskPath(message.producer_task), output=message.output_artifact_key)
+def _artifact(message: Any, wanted: str, around: Surroundings, path: str) -> ArtifactSource:
+    kind = message.WhichOneof("kind")
+    if kind == "component_input_artifact":
+        name = message.component_input_artifact
+        artifact = around.inputs.input_artifacts.get(name)
+        source: ArtifactSource = FromInput(name=name)
+        missing = InvalidPipeline(
+            at(path, "componentInputArtifact"), f"the pipeline around it has no artifact {name[:80]!r}"
+        )
+    elif kind == "task_output_artifact":
+        path, output = at(path, "taskOutputArtifact"), message.task_output_artifact
+        producer = _producer(output.producer_task, around, path).signature
+        artifact = producer.output_artifacts.get(output.output_artifact_key)
+        source = FromStep(step=output.producer_task, output=output.output_artifact_key)
+        missing = _no_output(at(path, "outputArtifactKey"), output.producer_task, producer.output_artifacts)
+    else:
+        raise InvalidPipeline(path, "must come from a task or from the pipeline around it")
+    if artifact is None:
+        raise missing
+    if _ANY_ARTIFACT not in (wanted, artifact.schema_title) and wanted != artifact.schema_title:
+        raise InvalidPipeline(path, f"gives {artifact.schema_title[:80]}, but the input is {wanted[:80]}")
+    return source
 
 
-def _producer(name: str, scope: Scope, path: str) -> Component:
-    if name not in scope.components:
+def _producer(name: str, around: Surroundings, path: str) -> Component:
+    if name not in around.components:
         raise InvalidPipeline(at(path, "producerTask"), f"no task named {name[:80]!r}")
-    return scope.components[name]
+    return around.components[name]
 
 
-def _check_complete(
-    component: Component,
-    parameters: Mapping[str, ParameterSource],
-    artifacts: Mapping[str, FromTask],
-    path: str,
-) -> None:
-    for name, parameter in component.input_parameters.items():
-        if name not in parameters and not parameter.optional:
-            raise InvalidPipeline(at(path, f"parameters.{name}"), "is required")
-    for name, artifact in component.input_artifacts.items():
-        if name not in artifacts and not artifact.optional:
-            raise InvalidPipeline(at(path, f"artifacts.{name}"), "is required")
+def _no_output(path: str, task: str, known: Mapping[str, object]) -> InvalidPipeline:
+    names = ", ".join(sorted(known)[:20]) or "none"
+    return InvalidPipeline(path, f"task {task[:80]!r} has no such output; it has: {names}")
 
 
-def _no_input(path: str, kind: str, known: Mapping[str, object]) -> InvalidPipeline:
-    return InvalidPipeline(path, f"the component has no such input {kind}; it has: {_list(known)}")
+def check_condition(text: str, inputs: StepInputs, *, given: frozenset[str], path: str) -> Expression | None:
+    """Read a step's condition; None where it has none.
 
-
-def _no_output(path: str, message: Any, kind: str, known: Mapping[str, object]) -> InvalidPipeline:
-    task = message.producer_task[:80]
-    return InvalidPipeline(path, f"task {task!r} has no such output {kind}; it has: {_list(known)}")
-
-
-def _list(names: Mapping[str, object]) -> str:
-    return ", ".join(sorted(names)[:20]) or "none"
+    Raises:
+        InvalidPipeline: no expression, or one that refers to what the step does not have.
+        UnsupportedFeature: CEL beyond what KFP's compiler writes.
+    """
+    if not text:
+        return None
+    condition = parse_expression(text, path=path)
+    for name in sorted(inputs_of(condition)):
+        if name not in inputs.parameters and name not in given:
+            raise InvalidPipeline(path, f"refers to the input {name[:80]!r}, which the task does not have")
+    return condition

@@ -1,12 +1,11 @@
-"""Parameter values: their types, and the parameters that a run is given."""
+"""Parameter values and their types."""
 
+import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, cast
 
-from nodewise.core.errors import InvalidParameters, InvalidPipeline
-from nodewise.core.ir.guard import check_json
-from nodewise.core.model.pipeline import ParameterSpec, ParameterType, Pipeline
+from nodewise.core.model.component import ValueKind
 
 _LARGEST_INTEGER: Final = 2**63 - 1
 
@@ -36,19 +35,21 @@ def _instance(kind: type, name: str) -> Callable[[object], object]:
     return check
 
 
-_COERCE: Final[Mapping[ParameterType, Callable[[object], object]]] = MappingProxyType(
+_COERCE: Final[Mapping[ValueKind, Callable[[object], object]]] = MappingProxyType(
     {
-        ParameterType.STRING: _instance(str, "text"),
-        ParameterType.NUMBER_INTEGER: _integer,
-        ParameterType.NUMBER_DOUBLE: _double,
-        ParameterType.BOOLEAN: _instance(bool, "true or false"),
-        ParameterType.LIST: _instance(list, "a list"),
-        ParameterType.STRUCT: _instance(dict, "an object"),
+        ValueKind.STRING: _instance(str, "text"),
+        ValueKind.NUMBER_INTEGER: _integer,
+        ValueKind.NUMBER_DOUBLE: _double,
+        ValueKind.BOOLEAN: _instance(bool, "true or false"),
+        ValueKind.LIST: _instance(list, "a list"),
+        ValueKind.STRUCT: _instance(dict, "an object"),
+        ValueKind.TASK_FINAL_STATUS: _instance(dict, "an object"),
+        ValueKind.TASK_CONFIG: _instance(dict, "an object"),
     }
 )
 
 
-def coerce(value: object, kind: ParameterType) -> object:
+def coerce(value: object, kind: ValueKind) -> object:
     """The value as that type: 3.0 becomes 3 for an integer, 3 becomes 3.0 for a double. Nothing else is converted.
 
     Raises:
@@ -71,37 +72,6 @@ def whole_numbers(value: object) -> object:
     return value
 
 
-def bind_parameters(pipeline: Pipeline, given: Mapping[str, object]) -> dict[str, object]:
-    """The parameters of a run: what was given, checked, and the defaults of the rest.
-
-    An optional parameter that has no default and was not given is left out; one given as None stays None.
-
-    Raises:
-        InvalidParameters: one that is unknown (the known ones are listed), missing, or of a wrong type.
-    """
-    for name in given:
-        if name not in pipeline.parameters:
-            known = ", ".join(sorted(pipeline.parameters)) or "none"
-            raise InvalidParameters(str(name)[:80], f"unknown; this pipeline's parameters: {known}")
-    bound: dict[str, object] = {}
-    for name, spec in pipeline.parameters.items():
-        if name in given:
-            bound[name] = _bind(name, spec, given[name])
-        elif spec.has_default:
-            bound[name] = spec.default
-        elif not spec.optional:
-            raise InvalidParameters(name, f"is required ({spec.type})")
-    return bound
-
-
-def _bind(name: str, spec: ParameterSpec, value: object) -> object:
-    try:
-        check_json(value)
-    except InvalidPipeline as error:
-        raise InvalidParameters(name, error.rule) from error
-    if value is None and spec.optional:
-        return None
-    try:
-        return coerce(value, spec.type)
-    except ValueError as error:
-        raise InvalidParameters(name, f"{error} ({spec.type})") from error
+def as_text(value: object) -> str:
+    """A value as KFP passes it to a STRING input: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

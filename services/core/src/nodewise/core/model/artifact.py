@@ -24,3 +24,11 @@ class TaskOutputs:
 
     parameters: Mapping[str, object] = field(default_factory=dict)
     artifacts: Mapping[str, ArtifactRef] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """Parameters and artifacts by name: inputs or outputs. An artifact is always a list, of one where it is a single one."""
+
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    artifacts: Mapping[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)

@@ -23,6 +23,8 @@ class ReasonCode(StrEnum):
     UNKNOWN_STRATEGY = "unknown_strategy"
     JOB_NOT_BUILT = "job_not_built"
     # a node is excluded
+    OTHER_ENGINE = "other_engine"
+    NO_CONTAINER_RUNTIME = "no_container_runtime"
     NODE_NOT_ALLOWED = "node_not_allowed"
     ARCHITECTURE = "architecture"
     WORKER_TYPE = "worker_type"
@@ -45,6 +47,8 @@ class ReasonCode(StrEnum):
     LOST_RACE = "lost_race"
     # endings
     FINISHED = "finished"
+    IMPORTED = "imported"
+    CACHED = "cached"
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
@@ -52,11 +56,17 @@ class ReasonCode(StrEnum):
     LEASE_ENDED = "lease_ended"
     AGENT_FORGOT = "agent_forgot"
     UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_SKIPPED = "upstream_skipped"
+    CONDITION_NOT_MET = "condition_not_met"
+    INPUT_UNRESOLVED = "input_unresolved"
+    RUN_TOO_LARGE = "run_too_large"
     RUN_CANCELED = "run_canceled"
 
 
 PERMANENT_EXCLUSIONS = frozenset(
     {
+        ReasonCode.OTHER_ENGINE,
+        ReasonCode.NO_CONTAINER_RUNTIME,
         ReasonCode.NODE_NOT_ALLOWED,
         ReasonCode.ARCHITECTURE,
         ReasonCode.WORKER_TYPE,

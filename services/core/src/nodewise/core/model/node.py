@@ -12,7 +12,8 @@ from nodewise.core.model.resources import Resources
 class Node:
     """What a node is. `labels` are free text; the named fields are the ones strategies look at.
 
-    `node_class` is the unit of learned run times: nodes of one class run a task class equally fast.
+    `node_class` is the unit of learned run times: nodes of one class run a task class equally fast. `engine` is what starts tasks
+    there; `container_runtime` (None: there is none) is what runs those that bring their own image.
     """
 
     name: NodeName
@@ -22,6 +23,8 @@ class Node:
     worker_type: str = "med-cpu"
     accelerator: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    engine: str = "agents"
+    container_runtime: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

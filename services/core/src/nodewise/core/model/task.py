@@ -60,13 +60,18 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """Hard requirements: a node that breaks one is never used. Empty means anything goes."""
+    """Hard requirements: a node that breaks one is never used. Empty means anything goes.
+
+    `engine` is that of the run; `containers`: it brings its own image, so the node needs a container runtime.
+    """
 
     nodes: tuple[NodeName, ...] = ()
     architectures: tuple[str, ...] = ()
     worker_types: tuple[str, ...] = ()
     accelerator: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    engine: str = "agents"
+    containers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

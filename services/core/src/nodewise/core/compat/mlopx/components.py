@@ -8,27 +8,27 @@ from typing import Final
 
 from nodewise.core.compat.mlopx.imports import Imports, Marker
 from nodewise.core.compat.mlopx.literals import NotLiteral, literal
-from nodewise.core.compat.mlopx.model import ArtifactKind, Component, Parameter
+from nodewise.core.compat.mlopx.model import ArtifactKind, Component
 from nodewise.core.compat.mlopx.surroundings import Surroundings, surroundings
 from nodewise.core.compat.mlopx.texts import Part, Source, UnreadableScript, read_source
 from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir.guard import check_json
 from nodewise.core.ir.parameters import coerce
-from nodewise.core.model.pipeline import ParameterType
+from nodewise.core.model.component import Parameter, ValueKind
 
 MAX_ARGUMENTS: Final = 100
 MAX_NAME: Final = 100
 
-_TYPES: Final[Mapping[str, ParameterType]] = MappingProxyType(
+_TYPES: Final[Mapping[str, ValueKind]] = MappingProxyType(
     {
-        "str": ParameterType.STRING,
-        "int": ParameterType.NUMBER_INTEGER,
-        "float": ParameterType.NUMBER_DOUBLE,
-        "bool": ParameterType.BOOLEAN,
-        "list": ParameterType.LIST,
-        "List": ParameterType.LIST,
-        "dict": ParameterType.STRUCT,
-        "Dict": ParameterType.STRUCT,
+        "str": ValueKind.STRING,
+        "int": ValueKind.NUMBER_INTEGER,
+        "float": ValueKind.NUMBER_DOUBLE,
+        "bool": ValueKind.BOOLEAN,
+        "list": ValueKind.LIST,
+        "List": ValueKind.LIST,
+        "dict": ValueKind.STRUCT,
+        "Dict": ValueKind.STRUCT,
     }
 )
 _GENERIC: Final = frozenset({"list", "List", "dict", "Dict"})
@@ -137,7 +137,7 @@ class _Signature:
         for argument, default in _with_defaults(arguments):
             self._argument(argument, default)
 
-    def returned(self, function: ast.FunctionDef) -> ParameterType | None:
+    def returned(self, function: ast.FunctionDef) -> ValueKind | None:
         node = function.returns
         if node is None or (isinstance(node, ast.Constant) and node.value is None):
             return None
@@ -169,11 +169,11 @@ class _Signature:
             raise self.source.refused(node, f"the type of {name!r} is not one of {_KNOWN}")
         optional = inner is not node
         if default is None:
-            return Parameter(type=kind, optional=optional)
+            return Parameter(kind=kind, optional=optional)
         value = self._default(name, default, kind)
-        return Parameter(type=kind, optional=True, default=value, has_default=value is not None)
+        return Parameter(kind=kind, optional=True, default=value, has_default=value is not None)
 
-    def _default(self, name: str, node: ast.expr, kind: ParameterType) -> object:
+    def _default(self, name: str, node: ast.expr, kind: ValueKind) -> object:
         try:
             value = literal(node, lambda _: None).value
         except NotLiteral as error:
@@ -188,7 +188,7 @@ class _Signature:
         except ValueError as error:
             raise self.source.refused(node, f"the default of {name!r} {error}") from error
 
-    def _plain_type(self, node: ast.expr) -> ParameterType | None:
+    def _plain_type(self, node: ast.expr) -> ValueKind | None:
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             return _TYPES.get(node.value.id) if node.value.id in _GENERIC else None
         return _TYPES.get(node.id) if isinstance(node, ast.Name) else None

@@ -162,7 +162,7 @@ def _arguments(use: Use) -> dict[str, object]:
         value = use.arguments.get(name)
         value = parameter.default if value is None else value
         if value is None and not parameter.optional:
-            raise use.refused(f"the argument {name!r} is missing ({parameter.type})")
+            raise use.refused(f"the argument {name!r} is missing ({parameter.kind})")
         if value is not None:
             given[name] = _typed(use, name, value)
     return given
@@ -171,7 +171,7 @@ def _arguments(use: Use) -> dict[str, object]:
 def _typed(use: Use, name: str, value: object) -> object:
     try:
         check_json(value, root=name)
-        return coerce(value, use.component.parameters[name].type)
+        return coerce(value, use.component.parameters[name].kind)
     except InvalidPipeline as error:
         raise use.refused(f"the argument {error}") from error
     except ValueError as error:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nodewise.core.compat.mlopx.model import ArtifactKind, Parameter, Use
+from nodewise.core.compat.mlopx.model import ArtifactKind, Use
+from nodewise.core.model.component import Parameter
 
 KFP: Final = "2.17.0"
 _INSTALLS: Final = (
@@ -108,7 +109,7 @@ def _definitions(
 
 
 def _parameter(parameter: Parameter) -> dict[str, object]:
-    made: dict[str, object] = {"parameterType": parameter.type.value}
+    made: dict[str, object] = {"parameterType": parameter.kind.value}
     if parameter.optional:
         made["isOptional"] = True
     if parameter.has_default:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nodewise.core.compat.mlopx.texts import Part, Source, UnreadableScript
-from nodewise.core.model.pipeline import ParameterType
+from nodewise.core.model.component import Parameter, ValueKind
 
 
 class ArtifactKind(StrEnum):
@@ -13,16 +13,6 @@ class ArtifactKind(StrEnum):
 
     DATASET = "system.Dataset"
     MODEL = "system.Model"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """A plain argument of a component. `has_default` tells a default of None from no default."""
-
-    type: ParameterType
-    optional: bool = False
-    default: object = None
-    has_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +25,7 @@ class Component:
     parameters: Mapping[str, Parameter]
     inputs: Mapping[str, ArtifactKind]
     outputs: Mapping[str, ArtifactKind]
-    returns: ParameterType | None
+    returns: ValueKind | None
     source: str
     texts: tuple[tuple[int, str], ...] = ()
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from nodewise.core.compat.mlopx.model import Use, Volume
 from nodewise.core.compat.mlopx.texts import Part, UnreadableScript
-from nodewise.core.model.pipeline import ParameterType
+from nodewise.core.model.component import ValueKind
 
 _ADVICE: Final = "hand the data on as an artifact, or register it as a data set and name it in an argument"
 _MAX_PATH: Final = 1000
@@ -78,7 +78,7 @@ def _paths(use: Use) -> Iterator[tuple[str, str, Volume]]:
     for name, parameter in use.component.parameters.items():
         value = use.arguments.get(name)
         for volume in use.volumes:
-            if parameter.type is not ParameterType.STRING:
+            if parameter.kind is not ValueKind.STRING:
                 _check_inside(use, name, value, volume)
             elif isinstance(value, str) and _below(value, volume) is not None:
                 yield name, value, volume

@@ -14,7 +14,7 @@ _COLUMNS = """
     a.run_id, a.path, a.attempt, a.state, a.node, a.node_class, a.placed_at, a.accepted_at, a.started_at,
     a.lease_until, t.state AS task_state, t.task_class, t.failures, t.spec -> 'retry' AS retry,
     t.effort_flops, t.input_bytes, n.accelerator, l.capacity_millicores,
-    r.cancel_requested_at IS NOT NULL AS cancel_requested
+    r.cancel_requested_at IS NOT NULL AND NOT t.finaliser AS cancel_requested
 FROM attempts AS a JOIN tasks AS t USING (run_id, path) JOIN runs AS r ON r.id = a.run_id
 JOIN nodes AS n ON n.name = a.node LEFT JOIN node_loads AS l ON l.node = a.node
 WHERE a.state IN ('PLACED', 'RUNNING')
@@ -35,8 +35,9 @@ _ENDED_LEASES_OF_RUNS = text(
 )
 
 _LIVE_OF_CANCELED_RUNS = text("""
-SELECT a.run_id, a.path, a.attempt, a.node FROM attempts AS a JOIN runs AS r ON r.id = a.run_id
-WHERE a.state IN ('PLACED', 'RUNNING') AND r.cancel_requested_at IS NOT NULL
+SELECT a.run_id, a.path, a.attempt, a.node
+FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id = a.run_id AND t.path = a.path
+WHERE a.state IN ('PLACED', 'RUNNING') AND r.cancel_requested_at IS NOT NULL AND NOT t.finaliser
 ORDER BY a.node, a.run_id, a.path
 """)
 

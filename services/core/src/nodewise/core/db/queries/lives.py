@@ -1,13 +1,18 @@
 """What the recorder asks to move runs on: their states, what waits in them, what an interrupted recorder left."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from nodewise.core.codec import decode, encode
+from nodewise.core.ir.rows import Row
 from nodewise.core.lifecycle import RunState, TaskState
-from nodewise.core.model.ids import RunId, TaskPath
+from nodewise.core.model.artifact import TaskOutputs, Values
+from nodewise.core.model.ids import RunId, TaskPath, TaskRef
+from nodewise.core.model.task import TaskSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,22 +24,49 @@ class OpenRun:
     spec_digest: str
     submitted_at: datetime
     cancel_requested: bool
+    name: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    caching: bool = True
+    engine: str = "agents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTask:
+    """A task of a run, as far as the run's course depends on it. `spec` is None unless it is WAITING."""
+
+    row: Row
+    finaliser: bool
+    upstream: tuple[TaskPath, ...]
+    spec: TaskSpec | None = None
 
 
 # NO KEY UPDATE: a placer that inserts an event or an attempt of the run need not wait (its foreign key takes KEY SHARE).
 _LOCK = text("""
-SELECT id, state, spec_digest, submitted_at, cancel_requested_at IS NOT NULL AS cancel_requested
+SELECT id, state, spec_digest, submitted_at, cancel_requested_at IS NOT NULL AS cancel_requested, name, parameters, caching,
+       engine
 FROM runs
 WHERE id = ANY(CAST(:run_ids AS uuid[])) AND state IN ('PENDING', 'RUNNING', 'CANCELING')
 ORDER BY id
 FOR NO KEY UPDATE
 """)
 
-_STATES = text("""
-SELECT run_id, path, state FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uuid[])) ORDER BY run_id, ordinal
+_TASKS = text("""
+SELECT run_id, path, state, attempt, finaliser, upstream,
+       CASE WHEN state = 'SUCCEEDED' THEN outputs END AS outputs,
+       CASE WHEN state IN ('FAILED', 'SKIPPED', 'CANCELED') THEN reason END AS reason,
+       CASE WHEN state = 'WAITING' THEN spec END AS spec
+FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uuid[])) ORDER BY run_id, ordinal
 """)
 
-_UPSTREAM = text("SELECT path, component, upstream FROM tasks WHERE run_id = :run_id ORDER BY ordinal")
+_UPDATE_UPSTREAM = text("""
+UPDATE tasks AS t SET upstream = v.upstream, spec = jsonb_set(t.spec, '{upstream}', to_jsonb(v.upstream))
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, upstream text[])
+WHERE t.run_id = v.run_id AND t.path = v.path AND t.state = 'WAITING'
+""")
+
+_SAVE_OUTPUTS = text("UPDATE runs SET outputs = CAST(:outputs AS jsonb) WHERE id = :run_id")
+
+_MARK_SETTLED = text("UPDATE runs SET settled_at = :at WHERE id = ANY(CAST(:run_ids AS uuid[]))")
 
 _FIRST_FAILURE = text("""
 SELECT path, reason FROM tasks WHERE run_id = :run_id AND state = 'FAILED' ORDER BY finished_at, ordinal LIMIT 1
@@ -47,22 +79,28 @@ FROM (SELECT run_id, min(placed_at) AS placed_at FROM attempts
 WHERE r.id = first.run_id AND r.scheduled_at IS NULL
 """)
 
+_UNSETTLED = text("""
+SELECT id FROM runs
+WHERE settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING') AND engine = 'agents'
+ORDER BY id
+""")
+
 _TO_CANCEL = text("""
 SELECT id FROM runs
 WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL
 ORDER BY id
 """)
 
+# A task that failed without the recorder (a placer could make no job of it) is told by its time; the clocks of two
+# services differ, so a little earlier counts, too.
 _STALLED = text("""
 SELECT r.id FROM runs AS r
-WHERE r.state IN ('PENDING', 'RUNNING', 'CANCELING') AND (
-    NOT EXISTS (SELECT FROM tasks AS t WHERE t.run_id = r.id
-                AND t.state IN ('WAITING', 'READY', 'ADMITTED', 'PLACED', 'RUNNING'))
-    OR EXISTS (SELECT FROM tasks AS t WHERE t.run_id = r.id AND t.state = 'WAITING' AND (
-        NOT EXISTS (SELECT FROM tasks AS u WHERE u.run_id = t.run_id AND u.path = ANY(t.upstream)
-                    AND u.state <> 'SUCCEEDED')
-        OR EXISTS (SELECT FROM tasks AS u WHERE u.run_id = t.run_id AND u.path = ANY(t.upstream)
-                   AND u.state IN ('FAILED', 'SKIPPED', 'CANCELED'))))
+WHERE r.state IN ('PENDING', 'RUNNING', 'CANCELING') AND r.engine = 'agents' AND (
+    r.settled_at IS NULL
+    OR NOT EXISTS (SELECT FROM tasks AS t WHERE t.run_id = r.id
+                   AND t.state IN ('READY', 'ADMITTED', 'PLACED', 'RUNNING'))
+    OR EXISTS (SELECT FROM tasks AS t WHERE t.run_id = r.id AND t.state = 'FAILED'
+               AND t.finished_at >= r.settled_at - interval '5 seconds')
     OR (r.state = 'PENDING' AND EXISTS (SELECT FROM tasks AS t WHERE t.run_id = r.id AND t.state = 'RUNNING')))
 ORDER BY r.id
 """)
@@ -77,29 +115,55 @@ def lock_open_runs(connection: Connection, run_ids: Sequence[RunId]) -> Sequence
             spec_digest=row.spec_digest,
             submitted_at=row.submitted_at,
             cancel_requested=row.cancel_requested,
+            name=row.name,
+            parameters=row.parameters,
+            caching=row.caching,
+            engine=row.engine,
         )
         for row in connection.execute(_LOCK, {"run_ids": sorted(run_ids)})
     ]
 
 
-def task_states(
+def tasks_of_runs(
     connection: Connection, run_ids: Sequence[RunId]
-) -> Mapping[RunId, Mapping[TaskPath, TaskState]]:
-    """The state of every task of these runs, in the order of the pipeline."""
-    found: dict[RunId, dict[TaskPath, TaskState]] = {run_id: {} for run_id in run_ids}
-    for row in connection.execute(_STATES, {"run_ids": list(run_ids)}):
-        found[RunId(str(row.run_id))][TaskPath(row.path)] = TaskState(row.state)
+) -> Mapping[RunId, Mapping[TaskPath, RunTask]]:
+    """The tasks of these runs, in the order of their births."""
+    found: dict[RunId, dict[TaskPath, RunTask]] = {run_id: {} for run_id in run_ids}
+    for row in connection.execute(_TASKS, {"run_ids": list(run_ids)}):
+        found[RunId(str(row.run_id))][TaskPath(row.path)] = RunTask(
+            row=Row(
+                state=TaskState(row.state),
+                outputs=decode(TaskOutputs, row.outputs or {}),
+                message=row.reason or "",
+                attempt=max(1, row.attempt),
+            ),
+            finaliser=row.finaliser,
+            upstream=tuple(TaskPath(path) for path in row.upstream),
+            spec=None if row.spec is None else decode(TaskSpec, row.spec),
+        )
     return found
 
 
-def upstream_of_tasks(
-    connection: Connection, run_id: RunId
-) -> Sequence[tuple[TaskPath, str, tuple[TaskPath, ...]]]:
-    """(path, component, upstream paths) of every task of a run, in the order of the pipeline."""
-    return [
-        (TaskPath(row.path), row.component, tuple(TaskPath(path) for path in row.upstream))
-        for row in connection.execute(_UPSTREAM, {"run_id": run_id})
+def update_upstream(connection: Connection, upstream: Mapping[TaskRef, Sequence[TaskPath]]) -> None:
+    """Say anew what these WAITING tasks wait for. One statement."""
+    rows = [
+        {"run_id": ref.run_id, "path": ref.path, "upstream": list(paths)}
+        for ref, paths in sorted(upstream.items())
     ]
+    if rows:
+        connection.execute(_UPDATE_UPSTREAM, {"rows": json.dumps(rows)})
+
+
+def save_outputs(connection: Connection, run_id: RunId, outputs: Values) -> None:
+    """Keep what a (locked) run as a whole gives, if it gives anything."""
+    if outputs.parameters or outputs.artifacts:
+        connection.execute(_SAVE_OUTPUTS, {"run_id": run_id, "outputs": json.dumps(encode(outputs))})
+
+
+def mark_settled(connection: Connection, run_ids: Sequence[RunId], *, at: datetime) -> None:
+    """Note that the tasks of these (locked) runs have been moved on as far as they can be."""
+    if run_ids:
+        connection.execute(_MARK_SETTLED, {"run_ids": list(run_ids), "at": at})
 
 
 def first_failure(connection: Connection, run_id: RunId) -> tuple[TaskPath, str | None] | None:
@@ -117,6 +181,11 @@ def mark_scheduled(connection: Connection, run_ids: Sequence[RunId]) -> None:
 def runs_to_cancel(connection: Connection) -> Sequence[RunId]:
     """Runs that have not ended although somebody asked for their end."""
     return [RunId(str(run_id)) for (run_id,) in connection.execute(_TO_CANCEL)]
+
+
+def unsettled_runs(connection: Connection) -> Sequence[RunId]:
+    """Runs that nobody has looked at yet, though somebody must before they can begin."""
+    return [RunId(str(run_id)) for (run_id,) in connection.execute(_UNSETTLED)]
 
 
 def stalled_runs(connection: Connection) -> Sequence[RunId]:

@@ -41,6 +41,10 @@ class TaskMove:
     finished_at: datetime | None = None
     outputs: object | None = None
     """`TaskOutputs` in its encoded form."""
+    inputs: object | None = None
+    """`Values` in their encoded form, as `cache` is a `CacheKey` and `spec` a `TaskSpec`."""
+    cache: object | None = None
+    spec: object | None = None
 
 
 _MOVE_TASKS = text("""
@@ -48,7 +52,8 @@ WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
         run_id uuid, path text, from_state text, to_state text, event text, at timestamptz, reason_code text,
         reason text, attempt int, failures int, node text, not_before timestamptz, "position" bigint,
-        allowed_nodes text[], started_at timestamptz, finished_at timestamptz, outputs jsonb)
+        allowed_nodes text[], started_at timestamptz, finished_at timestamptz, outputs jsonb,
+        inputs jsonb, cache jsonb, spec jsonb)
 ), moved AS (
     UPDATE tasks AS t SET
         state = v.to_state,
@@ -64,7 +69,11 @@ WITH wanted AS (
         allowed_nodes = CASE WHEN v.to_state = 'ADMITTED' THEN v.allowed_nodes END,
         started_at = CASE WHEN v.to_state = 'READY' THEN NULL ELSE coalesce(v.started_at, t.started_at) END,
         finished_at = coalesce(v.finished_at, t.finished_at),
-        outputs = coalesce(nullif(v.outputs, 'null'), t.outputs)
+        outputs = coalesce(nullif(v.outputs, 'null'), t.outputs),
+        inputs = coalesce(nullif(v.inputs, 'null'), t.inputs),
+        cache = coalesce(nullif(v.cache, 'null'), t.cache),
+        spec = coalesce(nullif(v.spec, 'null'), t.spec),
+        resized = t.resized OR nullif(v.spec, 'null') IS NOT NULL
     FROM wanted AS v
     WHERE t.run_id = v.run_id AND t.path = v.path AND t.state = v.from_state
     RETURNING t.run_id, t.path, t.attempt, v.event, v.from_state, v.to_state, v.at, v.node, v.reason_code, v.reason
@@ -126,6 +135,9 @@ def _row(move: TaskMove, service: str) -> dict[str, object]:
         "started_at": move.started_at and move.started_at.isoformat(),
         "finished_at": move.finished_at and move.finished_at.isoformat(),
         "outputs": move.outputs,
+        "inputs": move.inputs,
+        "cache": move.cache,
+        "spec": move.spec,
     }
 
 

@@ -11,13 +11,14 @@ from nodewise.core.model.ids import NodeName
 
 # A heartbeat that is not newer than the last one of the same boot leaves the row as it is: no row comes back.
 _SEE = text("""
-INSERT INTO nodes AS n (name, node_class, architecture, worker_type, accelerator, labels, state, boot_id, sequence,
-                        metrics_url, first_seen_at, last_seen_at)
-VALUES (:name, :node_class, :architecture, :worker_type, :accelerator, CAST(:labels AS jsonb), :state, :boot_id,
-        :sequence, :metrics_url, :now, :now)
+INSERT INTO nodes AS n (name, node_class, architecture, worker_type, accelerator, labels, engine, container_runtime, state,
+                        boot_id, sequence, metrics_url, first_seen_at, last_seen_at)
+VALUES (:name, :node_class, :architecture, :worker_type, :accelerator, CAST(:labels AS jsonb), :engine,
+        :container_runtime, :state, :boot_id, :sequence, :metrics_url, :now, :now)
 ON CONFLICT (name) DO UPDATE SET
     node_class = excluded.node_class, architecture = excluded.architecture, worker_type = excluded.worker_type,
-    accelerator = excluded.accelerator, labels = excluded.labels, state = excluded.state,
+    accelerator = excluded.accelerator, labels = excluded.labels, engine = excluded.engine,
+    container_runtime = excluded.container_runtime, state = excluded.state,
     boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
     last_seen_at = greatest(n.last_seen_at, excluded.last_seen_at)
 WHERE n.boot_id <> excluded.boot_id OR n.sequence < excluded.sequence
@@ -56,6 +57,8 @@ def record_heartbeat(connection: Connection, heartbeat: Heartbeat, *, now: datet
             "worker_type": node.worker_type,
             "accelerator": node.accelerator,
             "labels": json.dumps(dict(node.labels)),
+            "engine": node.engine,
+            "container_runtime": node.container_runtime,
             "state": "GONE" if heartbeat.leaving else "READY",
             "boot_id": heartbeat.boot_id,
             "sequence": heartbeat.sequence,

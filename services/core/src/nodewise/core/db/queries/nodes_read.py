@@ -11,7 +11,7 @@ from nodewise.core.model.node import Node, NodeView
 from nodewise.core.model.resources import Resources
 
 _SELECT = """
-SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.state, n.last_seen_at,
+SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.state, n.last_seen_at,
        l.capacity_millicores, l.capacity_memory_mib, l.capacity_gpus,
        l.booked_millicores, l.booked_memory_mib, l.booked_gpus, l.running_tasks
 FROM nodes AS n JOIN node_loads AS l ON l.node = n.name
@@ -58,6 +58,8 @@ def _view(row: RowMapping) -> NodeView:
         worker_type=row["worker_type"],
         accelerator=row["accelerator"],
         labels=row["labels"],
+        engine=row["engine"],
+        container_runtime=row["container_runtime"],
     )
     return NodeView(node=node, booked=_resources(row, "booked"), running_tasks=row["running_tasks"])
 

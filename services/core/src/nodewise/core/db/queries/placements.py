@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 from nodewise.core.codec import decode, encode
 from nodewise.core.db.queries.queue import waiting_task
 from nodewise.core.estimates.learning import MemoryPrediction, Prediction
-from nodewise.core.model.artifact import TaskOutputs
+from nodewise.core.model.artifact import Values
 from nodewise.core.model.decision import Candidate, Placement
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 from nodewise.core.model.task import TaskSpec, WaitingTask
@@ -20,13 +20,16 @@ from nodewise.core.model.task import TaskSpec, WaitingTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedTask:
-    """A task that this transaction holds, and what its job is made from. `key` is the attempt that it would be."""
+    """A task that this transaction holds, and what its job is made from. `key` is the attempt that it would be.
+
+    `inputs` are None where a release that did not keep them made the task ready.
+    """
 
     task: WaitingTask
     key: AttemptKey
     run_name: str
     spec_digest: str
-    parameters: Mapping[str, object]
+    inputs: Values | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +56,15 @@ class Undelivered:
 
 _COLUMNS = """
     t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, r.submitted_at, r.priority,
-    r.deadline, r.team, r.policy, r.strategy, r.name AS run_name, r.spec_digest, r.parameters
+    r.deadline, r.team, r.policy, r.strategy, r.name AS run_name, r.spec_digest,
+    t.inputs
 """
 
-# SKIP LOCKED gives several placers disjoint batches; runs that are being cancelled are left to the recorder.
+# SKIP LOCKED gives several placers disjoint batches; runs that are being cancelled are left to the recorder, but for their exit tasks.
 _CLAIM = text(f"""
 SELECT {_COLUMNS}, t.attempt + 1 AS attempt
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
-WHERE t.state = 'ADMITTED' AND r.cancel_requested_at IS NULL
+WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser)
 ORDER BY t."position", t.run_id, t.path
 LIMIT :limit
 FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -79,14 +83,6 @@ SELECT run_id, node FROM attempts
 WHERE run_id = ANY(CAST(:run_ids AS uuid[])) AND state IN ('PLACED', 'RUNNING', 'SUCCEEDED')
 GROUP BY run_id, node ORDER BY run_id, max(placed_at) DESC, node
 """)
-
-_OUTPUTS = text("""
-SELECT t.run_id, t.path, t.outputs
-FROM tasks AS t JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text) USING (run_id, path)
-WHERE t.state = 'SUCCEEDED' AND t.outputs IS NOT NULL
-""")
-
-_SPECS = text("SELECT digest, ir, platforms FROM pipeline_specs WHERE digest = ANY(:digests)")
 
 _PREVIOUS_NODE = text("SELECT node FROM attempts ORDER BY placed_at DESC, run_id, path LIMIT 1")
 
@@ -123,8 +119,9 @@ WHERE a.run_id = v.run_id AND a.path = v.path AND a.attempt = v.attempt
 # Taking an attempt and noting that it is dispatched again is one statement, so only one placer does it.
 _CLAIM_UNDELIVERED = text("""
 WITH due AS (
-    SELECT a.run_id, a.path, a.attempt FROM attempts AS a JOIN runs AS r ON r.id = a.run_id
-    WHERE a.state = 'PLACED' AND a.accepted_at IS NULL AND r.cancel_requested_at IS NULL
+    SELECT a.run_id, a.path, a.attempt
+    FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id = a.run_id AND t.path = a.path
+    WHERE a.state = 'PLACED' AND a.accepted_at IS NULL AND (r.cancel_requested_at IS NULL OR t.finaliser)
       AND coalesce(a.dispatched_at, a.placed_at) < :before AND a.lease_until > :now
     ORDER BY a.run_id, a.path, a.attempt
     LIMIT :limit
@@ -146,26 +143,6 @@ def load_placed(connection: Connection, keys: Iterable[AttemptKey]) -> Sequence[
     """The tasks of these attempts, as far as they still are PLACED in just that attempt."""
     rows = json.dumps([_identity(key) for key in keys])
     return [_claimed(row) for row in connection.execute(_PLACED, {"rows": rows})]
-
-
-def upstream_outputs(
-    connection: Connection, tasks: Iterable[WaitingTask]
-) -> Mapping[RunId, Mapping[TaskPath, TaskOutputs]]:
-    """What the upstream tasks of these left, by run and path."""
-    wanted = {(task.ref.run_id, path) for task in tasks for path in task.spec.upstream}
-    rows = json.dumps([{"run_id": run_id, "path": path} for run_id, path in sorted(wanted)])
-    found: dict[RunId, dict[TaskPath, TaskOutputs]] = {}
-    for row in connection.execute(_OUTPUTS, {"rows": rows}) if wanted else ():
-        found.setdefault(RunId(str(row.run_id)), {})[TaskPath(row.path)] = decode(TaskOutputs, row.outputs)
-    return found
-
-
-def compiled_specs(
-    connection: Connection, digests: Iterable[str]
-) -> Mapping[str, tuple[Mapping[str, object], Mapping[str, object]]]:
-    """The IR and its platforms section by digest."""
-    rows = connection.execute(_SPECS, {"digests": sorted(digests)})
-    return {row.digest: (row.ir, row.platforms) for row in rows}
 
 
 def previous_node(connection: Connection) -> NodeName | None:
@@ -232,7 +209,7 @@ def _claimed(row: Row[Any]) -> ClaimedTask:
         key=_key(row),
         run_name=row.run_name,
         spec_digest=row.spec_digest,
-        parameters=row.parameters,
+        inputs=None if row.inputs is None else decode(Values, row.inputs),
     )
 
 

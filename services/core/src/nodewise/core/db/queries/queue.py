@@ -39,13 +39,13 @@ _READY = text("""
 SELECT t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, t.not_before, t.reason_code, t.reason,
        r.submitted_at, r.priority, r.deadline, r.team, r.policy, r.strategy
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
-WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
+WHERE t.state = 'READY' AND (r.cancel_requested_at IS NULL OR t.finaliser)
 """)
 
 _ADMITTED = text("""
 SELECT t.run_id, t.path, t.spec, t.allowed_nodes, t."position"
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
-WHERE t.state = 'ADMITTED' AND r.cancel_requested_at IS NULL
+WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser)
 ORDER BY t."position"
 """)
 
@@ -57,7 +57,7 @@ SELECT t.run_id, t.path
 FROM tasks AS t
 JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text) USING (run_id, path)
 JOIN runs AS r ON r.id = t.run_id
-WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
+WHERE t.state = 'READY' AND (r.cancel_requested_at IS NULL OR t.finaliser)
 ORDER BY t.run_id, t.path
 FOR NO KEY UPDATE OF t SKIP LOCKED
 """)

@@ -1,6 +1,5 @@
 """Submissions: how they get in, how they are found. Writer of these rows: api (the recorder moves their state)."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,26 +7,16 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from nodewise.core.codec import encode
+from nodewise.core.db.queries.new_tasks import insert_tasks
 from nodewise.core.errors import Conflict
 from nodewise.core.lifecycle import RunState, TaskState
-from nodewise.core.model.decision import ReasonCode
+from nodewise.core.model.birth import NewTask
 from nodewise.core.model.ids import RunId
-from nodewise.core.model.task import TaskSpec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTask:
-    """A leaf task at submission; `effort_flops` is the estimated work, `input_bytes` the size of its data set (None: unknown)."""
-
-    spec: TaskSpec
-    effort_flops: float | None = None
-    input_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """Everything that one submission writes. `tasks` are in topological order."""
+    """Everything that one submission writes. `tasks` are in topological order; `settled`: all that can move yet has moved."""
 
     id: RunId
     name: str
@@ -46,6 +35,9 @@ class NewRun:
     submitted_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
+    engine: str = "agents"
+    caching: bool = True
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,35 +65,22 @@ INSERT INTO pipeline_specs (digest, ir, platforms) VALUES (:digest, :ir, :platfo
 # A concurrent insert of the same key makes this one wait for the other's end, so one of them always wins.
 _INSERT_RUN = text("""
 INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
-                  strategy, idempotency_key, request_digest, submitted_at, state)
+                  strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state)
 VALUES (:id, :name, :pipeline_name, :spec_digest, :parameters, :labels, :team, :priority, :deadline, :policy,
-        :strategy, :idempotency_key, :request_digest, :submitted_at, 'PENDING')
+        :strategy, :engine, :caching, :idempotency_key, :request_digest, :submitted_at, :settled_at, 'PENDING')
 ON CONFLICT (team, idempotency_key) DO NOTHING
 RETURNING id
 """).bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
 
-_INSERT_TASKS = text("""
-INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
-                   state, ready_at, reason_code, reason)
-SELECT :run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream, state,
-       CASE WHEN state = 'READY' THEN CAST(:at AS timestamptz) END, reason_code, reason
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
-    path text, ordinal int, component text, kind text, task_class text, spec jsonb, effort_flops float8,
-    input_bytes float8, upstream text[], state text, reason_code text, reason text)
-""")
-
-_INSERT_EVENTS = text("""
+_INSERT_EVENT = text("""
 INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
 SELECT CAST(:at AS timestamptz), r.id, NULL, 'submit', r.state, 'api', NULL, NULL FROM runs AS r WHERE r.id = :run_id
-UNION ALL
-(SELECT CAST(:at AS timestamptz), t.run_id, t.path, 'submit', t.state, 'api', t.reason_code, t.reason
- FROM tasks AS t WHERE t.run_id = :run_id ORDER BY t.ordinal)
 """)
 
 _KNOWN = text("SELECT id, request_digest FROM runs WHERE team = :team AND idempotency_key = :key")
 
 _COLUMNS = """
-SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels,
+SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels, engine, caching, outputs,
        submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, error
 FROM runs
 """
@@ -138,10 +117,8 @@ def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
     connection.execute(_INSERT_SPEC, spec)
     if connection.execute(_INSERT_RUN, _run_values(run)).first() is None:
         return _must_know(connection, run)
-    rows = json.dumps([_task_row(ordinal, task) for ordinal, task in enumerate(run.tasks)])
-    at = {"run_id": run.id, "at": run.submitted_at}
-    connection.execute(_INSERT_TASKS, {"rows": rows, **at})
-    connection.execute(_INSERT_EVENTS, at)
+    connection.execute(_INSERT_EVENT, {"run_id": run.id, "at": run.submitted_at})
+    insert_tasks(connection, run.id, run.tasks, first=0, at=run.submitted_at, service="api")
     return None
 
 
@@ -210,27 +187,7 @@ def _run_values(run: NewRun) -> dict[str, object]:
         "idempotency_key": run.idempotency_key,
         "request_digest": run.request_digest,
         "submitted_at": run.submitted_at,
-    }
-
-
-def _task_row(ordinal: int, task: NewTask) -> dict[str, object]:
-    spec = task.spec
-    state, code, reason = (
-        (TaskState.WAITING, ReasonCode.UPSTREAM_NOT_FINISHED, f"waits for {', '.join(spec.upstream)}")
-        if spec.upstream
-        else (TaskState.READY, ReasonCode.QUEUED, "just submitted; not considered yet")
-    )
-    return {
-        "path": spec.path,
-        "ordinal": ordinal,
-        "component": spec.component,
-        "kind": spec.kind.value,
-        "task_class": spec.task_class,
-        "spec": encode(spec),
-        "effort_flops": task.effort_flops,
-        "input_bytes": task.input_bytes,
-        "upstream": list(spec.upstream),
-        "state": state.value,
-        "reason_code": code.value,
-        "reason": reason,
+        "engine": run.engine,
+        "caching": run.caching,
+        "settled_at": run.submitted_at if run.settled else None,
     }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, Row, text
 from nodewise.core.codec import decode
 from nodewise.core.db.queries.queue import allowed_nodes
 from nodewise.core.estimates.learning import Basis, Prediction
+from nodewise.core.ir.graph import topological_order
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
 from nodewise.core.model.resources import Resources
@@ -19,16 +21,18 @@ _OPEN = frozenset(
     {TaskState.WAITING, TaskState.READY, TaskState.ADMITTED, TaskState.PLACED, TaskState.RUNNING}
 )
 
+_NOT_WELL = frozenset({TaskState.FAILED, TaskState.CANCELED})
+
 _RUNS = text("""
 SELECT id, submitted_at, policy, strategy, priority, deadline, team FROM runs
 WHERE state IN ('PENDING', 'RUNNING') AND cancel_requested_at IS NULL AND strategy = ANY(:strategies)
 ORDER BY submitted_at, id
 """)
 
-# Without the specs: they never change, so only those that are new are asked for. A task that ended without a word of
+# Without the specs: they hardly ever change, so only those that are new are asked for. A task that ended without a word of
 # its start began, as far as anybody knows, when it was placed.
 _TASKS = text("""
-SELECT t.run_id, t.path, t.state, t.task_class, t.effort_flops, t.input_bytes, t.not_before, t.allowed_nodes, t.upstream,
+SELECT t.run_id, t.path, t.state, t.task_class, t.effort_flops, t.input_bytes, t.not_before, t.allowed_nodes, t.upstream, t.resized,
        a.node, coalesce(a.started_at, a.placed_at) AS started_at, a.finished_at,
        CASE WHEN t.state = 'SUCCEEDED' THEN (
            SELECT sum(CAST(artifact.value ->> 'size_bytes' AS numeric))
@@ -72,7 +76,7 @@ def load_open_runs(
     Args:
         connection: Of a transaction that sees one moment.
         strategies: Names of planners.
-        specs: Specs decoded in earlier calls (a spec never changes); kept in step with what is open.
+        specs: Specs decoded in earlier calls; kept in step with what is open.
     """
     runs = connection.execute(_RUNS, {"strategies": sorted(strategies)}).all()
     if not runs:
@@ -110,8 +114,10 @@ def _refresh(
     specs: MutableMapping[TaskRef, TaskSpec],
     rows: Iterable[tuple[TaskRef, Row[Any]]],
 ) -> None:
-    wanted = {ref for ref, row in rows if row.state in _OPEN}
-    for ref in specs.keys() - wanted:
+    pairs = [(ref, row) for ref, row in rows if row.state in _OPEN]
+    wanted = {ref for ref, _ in pairs}
+    changed = {ref for ref, row in pairs if row.resized}
+    for ref in specs.keys() - (wanted - changed):
         del specs[ref]
     missing = [{"run_id": ref.run_id, "path": ref.path} for ref in wanted - specs.keys()]
     if missing:
@@ -124,16 +130,15 @@ def _open_run(
 ) -> OpenRun:
     tasks: list[OpenTask] = []
     done: dict[TaskPath, DoneTask] = {}
-    lost: set[str] = set()
-    for ref, row in rows:
+    ended, lost = _ended(rows)
+    for ref, row in _ordered(rows):
         state = TaskState(row.state)
-        if state is TaskState.SUCCEEDED:
-            if row.node is not None:
-                done[ref.path] = _done(row)
-        elif state not in _OPEN or lost.intersection(row.upstream):
+        if state is TaskState.SUCCEEDED and row.node is not None:
+            done[ref.path] = _done(row)
+        elif state is TaskState.WAITING and not lost.isdisjoint(row.upstream):
             lost.add(ref.path)
-        else:
-            tasks.append(_open_task(ref, row, specs[ref]))
+        elif state in _OPEN:
+            tasks.append(_open_task(ref, row, specs[ref], ended=ended))
     return OpenRun(
         id=RunId(str(run.id)),
         submitted_at=run.submitted_at,
@@ -147,7 +152,29 @@ def _open_run(
     )
 
 
-def _open_task(ref: TaskRef, row: Row[Any], spec: TaskSpec) -> OpenTask:
+def _ended(rows: Sequence[tuple[TaskRef, Row[Any]]]) -> tuple[set[str], set[str]]:
+    """Who has ended without leaving anything on a node, so that nobody waits for it; and who of them did not end well."""
+    ended = {ref.path for ref, row in rows if row.state not in _OPEN and row.node is None}
+    lost = {ref.path for ref, row in rows if row.state in _NOT_WELL}
+    return set(ended), set(lost)
+
+
+def _ordered(rows: Sequence[tuple[TaskRef, Row[Any]]]) -> Sequence[tuple[TaskRef, Row[Any]]]:
+    """In topological order: a task that appeared while the run went on may be upstream of an older one."""
+    seen: set[str] = set()
+    by_path = {ref.path: (ref, row) for ref, row in rows}
+    for ref, row in rows:
+        if any(path not in seen and path in by_path for path in row.upstream):
+            upstream: dict[str, list[str]] = {
+                path: [up for up in row.upstream if up in by_path] for path, (_, row) in by_path.items()
+            }
+            return [by_path[TaskPath(path)] for path in topological_order(upstream)]
+        seen.add(ref.path)
+    return rows
+
+
+def _open_task(ref: TaskRef, row: Row[Any], spec: TaskSpec, *, ended: Collection[str]) -> OpenTask:
+    upstream = tuple(TaskPath(path) for path in row.upstream if path not in ended)
     facts = TaskFacts(
         ref=ref,
         task_class=row.task_class,
@@ -156,7 +183,7 @@ def _open_task(ref: TaskRef, row: Row[Any], spec: TaskSpec) -> OpenTask:
     )
     return OpenTask(
         facts=facts,
-        spec=spec,
+        spec=spec if spec.upstream == upstream else replace(spec, upstream=upstream),
         state=TaskState(row.state),
         not_before=row.not_before,
         allowed_nodes=allowed_nodes(row),

@@ -1,0 +1,74 @@
+"""Results that may be reused. Writer: recorder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Row, text
+
+from nodewise.core.codec import decode
+from nodewise.core.ir.caching import CacheKey
+from nodewise.core.model.artifact import TaskOutputs
+from nodewise.core.model.ids import RunId, TaskPath, TaskRef
+
+_COMPARED: Final = 20
+"""Of the earlier results of a component, how many of the latest are looked at to say why none fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedResult:
+    """What an equal task left, and which one it was."""
+
+    ref: TaskRef
+    outputs: TaskOutputs
+    stored_at: datetime
+
+
+_FIND = text("SELECT run_id, path, outputs, stored_at FROM cached_results WHERE digest = :digest")
+
+_LATEST = text("""
+SELECT digest, parts FROM cached_results WHERE component = :component ORDER BY stored_at DESC LIMIT :limit
+""")
+
+# The latest result stands: what an older one refers to may be gone from the store.
+_STORE = text("""
+INSERT INTO cached_results (digest, component, parts, outputs, run_id, path, stored_at)
+SELECT DISTINCT ON (t.cache ->> 'digest') t.cache ->> 'digest', t.component, t.cache -> 'parts', t.outputs, t.run_id, t.path,
+       CAST(:at AS timestamptz)
+FROM tasks AS t
+WHERE t.run_id = ANY(CAST(:run_ids AS uuid[])) AND t.path = ANY(:paths) AND t.state = 'SUCCEEDED' AND t.cache IS NOT NULL
+  AND t.outputs IS NOT NULL
+ORDER BY t.cache ->> 'digest', t.run_id, t.path
+ON CONFLICT (digest) DO UPDATE SET
+    parts = excluded.parts, outputs = excluded.outputs, run_id = excluded.run_id, path = excluded.path,
+    stored_at = excluded.stored_at
+""")
+
+
+def find_result(connection: Connection, digest: str) -> CachedResult | None:
+    """The result under that digest."""
+    row = connection.execute(_FIND, {"digest": digest}).first()
+    return None if row is None else _result(row)
+
+
+def latest_keys(connection: Connection, component: str) -> Sequence[CacheKey]:
+    """The keys of a component's latest results, latest first."""
+    rows = connection.execute(_LATEST, {"component": component, "limit": _COMPARED})
+    return [decode(CacheKey, {"digest": row.digest, "parts": row.parts}) for row in rows]
+
+
+def store_results(connection: Connection, refs: Sequence[TaskRef], *, at: datetime) -> None:
+    """Keep what these tasks left, as far as they succeeded and may be reused."""
+    if not refs:
+        return
+    run_ids = sorted({ref.run_id for ref in refs})
+    connection.execute(_STORE, {"run_ids": run_ids, "paths": sorted({ref.path for ref in refs}), "at": at})
+
+
+def _result(row: "Row[tuple[object, ...]]") -> CachedResult:
+    return CachedResult(
+        ref=TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path)),
+        outputs=decode(TaskOutputs, row.outputs),
+        stored_at=row.stored_at,
+    )

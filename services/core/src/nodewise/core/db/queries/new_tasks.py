@@ -1,0 +1,91 @@
+"""The births of tasks. Writers: api (the first of a run), recorder (those that appear while it goes on)."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from nodewise.core.codec import encode
+from nodewise.core.lifecycle import TaskState
+from nodewise.core.model.birth import NewTask
+from nodewise.core.model.decision import ReasonCode
+from nodewise.core.model.ids import RunId
+
+_SHOWN_UPSTREAM = 20
+
+
+_INSERT = text("""
+INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
+                   finaliser, inputs, state, ready_at, reason_code, reason)
+SELECT :run_id, path, :first + place - 1, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
+       finaliser, nullif(inputs, 'null'), state, CASE WHEN state = 'READY' THEN CAST(:at AS timestamptz) END, reason_code, reason
+FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
+    path text, component text, kind text, task_class text, spec jsonb, effort_flops float8, input_bytes float8,
+    upstream text[], finaliser bool, inputs jsonb, state text, reason_code text, reason text
+)) WITH ORDINALITY AS v(
+    path, component, kind, task_class, spec, effort_flops, input_bytes, upstream, finaliser, inputs, state,
+    reason_code, reason, place)
+""")
+
+_EVENTS = text("""
+INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
+SELECT CAST(:at AS timestamptz), t.run_id, t.path, 'submit', t.state, :service, t.reason_code, t.reason
+FROM tasks AS t WHERE t.run_id = :run_id AND t.ordinal >= :first ORDER BY t.ordinal
+""")
+
+
+def insert_tasks(
+    connection: Connection,
+    run_id: RunId,
+    tasks: Sequence[NewTask],
+    *,
+    first: int,
+    at: datetime,
+    service: str,
+) -> None:
+    """Write new tasks of a run and their first events.
+
+    Args:
+        connection: of a transaction that made the run, or holds its lock.
+        run_id: of the run.
+        tasks: in topological order.
+        first: the ordinal of the first of them: as many tasks as the run has.
+        at: the time of their birth.
+        service: who writes.
+    """
+    if not tasks:
+        return
+    rows = json.dumps([_row(task) for task in tasks])
+    values = {"run_id": run_id, "first": first, "at": at}
+    connection.execute(_INSERT, {"rows": rows, **values})
+    connection.execute(_EVENTS, {"service": service, **values})
+
+
+def _row(task: NewTask) -> dict[str, object]:
+    spec = task.spec
+    code, reason = _why(task)
+    return {
+        "path": spec.path,
+        "component": spec.component,
+        "kind": spec.kind.value,
+        "task_class": spec.task_class,
+        "spec": encode(spec),
+        "effort_flops": task.effort_flops,
+        "input_bytes": task.input_bytes,
+        "upstream": list(spec.upstream),
+        "finaliser": task.finaliser,
+        "inputs": None if task.inputs is None else encode(task.inputs),
+        "state": task.state.value,
+        "reason_code": code.value,
+        "reason": reason,
+    }
+
+
+def _why(task: NewTask) -> tuple[ReasonCode, str]:
+    if task.state is TaskState.READY:
+        return ReasonCode.QUEUED, "just submitted; not considered yet"
+    upstream = task.spec.upstream
+    more = f" and {len(upstream) - _SHOWN_UPSTREAM} more" if len(upstream) > _SHOWN_UPSTREAM else ""
+    text = task.reason or f"waits for {', '.join(upstream[:_SHOWN_UPSTREAM])}{more}"
+    return ReasonCode.UPSTREAM_NOT_FINISHED, text

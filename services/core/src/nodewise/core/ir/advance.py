@@ -1,0 +1,94 @@
+"""What happens next in a run of any pipeline that KFP can compile. Pure: rows in, moves out."""
+
+from collections.abc import Iterable, Mapping
+
+from nodewise.core.errors import UnresolvedInput
+from nodewise.core.ir.moves import Advance, Cause, SkippedTask
+from nodewise.core.ir.rows import LIVE_TASK_STATES, Rows, RunFacts
+from nodewise.core.ir.tree import Program
+from nodewise.core.ir.walk import TooLarge, Walk
+from nodewise.core.lifecycle import RunState, TaskState
+from nodewise.core.model.artifact import Values
+from nodewise.core.model.ids import TaskPath
+
+_OUTCOMES = {
+    TaskState.SUCCEEDED: RunState.SUCCEEDED,
+    TaskState.FAILED: RunState.FAILED,
+    TaskState.CANCELED: RunState.CANCELED,
+}
+_NO_FACTS = RunFacts()
+
+
+def advance(
+    program: Program,
+    parameters: Mapping[str, object],
+    rows: Rows,
+    *,
+    facts: RunFacts = _NO_FACTS,
+    canceling: bool = False,
+) -> Advance:
+    """What follows from the rows of a run; the same for the same rows, and nothing more once it was applied.
+
+    A task is ready when all its upstream SUCCEEDED. It is skipped as soon as one of them failed, was skipped or canceled; other
+    branches go on, and whoever ignores upstream failures waits for all of them to end. A failure anywhere makes the DAG around it,
+    and in the end the run, FAILED, exit tasks notwithstanding.
+
+    Args:
+        program: the pipeline.
+        parameters: of the run, bound.
+        rows: of the run's leaf tasks so far; none at first.
+        facts: what placeholders say of the run.
+        canceling: start nothing more but exit tasks, once what they wait for has ended.
+
+    Returns:
+        All moves that are possible now. A run that would become too large starts nothing more, exit tasks included, and is
+        FAILED once all that runs has ended.
+    """
+    walk = Walk(program=program, rows=rows, facts=facts)
+    try:
+        result = walk.run(parameters, canceling=canceling)
+    except TooLarge:
+        return _too_large(program, rows)
+    return Advance(
+        new_tasks=tuple(walk.new),
+        ready=tuple(walk.ready),
+        skipped=tuple(walk.skipped),
+        failed=tuple(walk.failed),
+        groups=tuple(walk.groups),
+        outcome=_OUTCOMES.get(result.state),
+        outputs=result.outputs,
+        reason=result.message,
+    )
+
+
+def _too_large(program: Program, rows: Rows) -> Advance:
+    reason = f"the run would have more than {program.max_instances} tasks and iterations"
+    waiting = [path for path, row in rows.items() if row.state is TaskState.WAITING]
+    live = any(row.state in LIVE_TASK_STATES for row in rows.values())
+    return Advance(
+        skipped=tuple(
+            SkippedTask(path=path, cause=Cause.TOO_LARGE, reason=reason) for path in sorted(waiting)
+        ),
+        outcome=None if live else RunState.FAILED,
+        reason=reason,
+    )
+
+
+def inputs_of(
+    program: Program,
+    parameters: Mapping[str, object],
+    rows: Rows,
+    *,
+    paths: Iterable[TaskPath],
+    facts: RunFacts = _NO_FACTS,
+) -> dict[TaskPath, Values | UnresolvedInput]:
+    """The inputs of tasks that were ready before, for an attempt at them; what cannot be resolved is returned as its error.
+
+    One walk for all of them. A path that the run does not have is left out.
+    """
+    walk = Walk(program=program, rows=rows, facts=facts, wanted=frozenset(paths))
+    try:
+        walk.run(parameters, canceling=False)
+    except TooLarge:
+        return {}
+    return walk.inputs

@@ -1,0 +1,30 @@
+"""What an importer leaves: a reference to what exists already."""
+
+from typing import cast
+
+from nodewise.core.errors import UnresolvedInput
+from nodewise.core.ir.placeholders import Reference, expand
+from nodewise.core.model.artifact import ArtifactRef, TaskOutputs, Values
+from nodewise.core.model.component import ImportWork, Work
+
+
+def imported(work: Work, inputs: Values, *, path: str) -> TaskOutputs | None:
+    """The outputs of an importer; None for anything else, which has to run first.
+
+    Whether the address leads anywhere is not asked here.
+
+    Raises:
+        UnresolvedInput: the address is no text.
+    """
+    if not isinstance(work, ImportWork):
+        return None
+    uri = inputs.parameters.get(work.uri_input) if work.uri_input else work.uri
+    if not isinstance(uri, str) or not uri:
+        raise UnresolvedInput(path, work.uri_input, "the address of what is imported must be text")
+
+    def found(reference: Reference) -> object:
+        return inputs.parameters.get(reference.name)
+
+    metadata = cast("dict[str, object]", expand(dict(work.metadata), found))
+    artifact = ArtifactRef(name=work.output, uri=uri, schema_title=work.schema_title, metadata=metadata)
+    return TaskOutputs(artifacts={work.output: artifact})

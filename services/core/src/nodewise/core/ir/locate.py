@@ -1,0 +1,94 @@
+"""From the path of a task in a run to its place in the pipeline, and to the tasks that it waits for.
+
+A path names the steps from the root down, with `[3]` behind a loop for its fourth iteration and `~2` behind a sub-pipeline for its second
+try: `exit-handler-1.for-loop-2[3].inner~2.train`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from nodewise.core.ir.tree import Dag, Leaf, Program, Step
+from nodewise.core.model.ids import TaskPath
+
+_INSTANCE: Final = re.compile(r"(?:\[\d+\])?(?:~\d+)?\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A step, the DAG that it belongs to, and the path of that DAG's instance (empty for the pipeline itself)."""
+
+    dag: Dag
+    step: Step
+    prefix: str
+
+
+def locate(program: Program, path: TaskPath) -> Location | None:
+    """Where a leaf task of a run stands; None where the pipeline has no such task."""
+    dag, prefix = program.root, ""
+    *around, last = path.split(".")
+    for part in around:
+        step = _step(dag, part)
+        if step is None or not isinstance(step.component, Dag):
+            return None
+        dag, prefix = step.component, f"{prefix}{part}."
+    step = _step(dag, last)
+    return Location(dag=dag, step=step, prefix=prefix) if step is not None else None
+
+
+def leaf_at(program: Program, path: TaskPath) -> Leaf | None:
+    """The component of a leaf task of a run; None where the pipeline has no such task."""
+    found = locate(program, path)
+    return found.step.component if found and isinstance(found.step.component, Leaf) else None
+
+
+def _step(dag: Dag, part: str) -> Step | None:
+    name = _INSTANCE.sub("", part)
+    return next((step for step in dag.steps if step.name == name), None)
+
+
+class Made:
+    """The leaf tasks that a run has, found by the path of any step around them."""
+
+    def __init__(self, paths: Iterable[TaskPath]) -> None:
+        self._below: dict[str, list[TaskPath]] = {}
+        for path in paths:
+            for step in _steps_around(path):
+                self._below.setdefault(step, []).append(path)
+
+    def below(self, step_path: str) -> tuple[TaskPath, ...]:
+        """The leaf tasks of that step (itself, where it is one), in the order in which they were given."""
+        return tuple(self._below.get(step_path, ()))
+
+
+def _steps_around(path: TaskPath) -> Iterable[str]:
+    """The paths of the steps that a leaf task belongs to, itself included, each without its own iteration and try."""
+    end = 0
+    for part in path.split("."):
+        yield path[:end] + _INSTANCE.sub("", part)
+        end += len(part) + 1
+
+
+def upstream_of(program: Program, path: TaskPath, made: Made) -> tuple[TaskPath, ...]:
+    """The leaf tasks that a task waits for, as far as they exist.
+
+    Where a sub-pipeline or loop before it has not begun, that one's own upstream stands for it.
+    """
+    place = locate(program, path)
+    if place is None:
+        return ()
+    steps = {step.name: step for step in place.dag.steps}
+    return tuple(dict.fromkeys(_upstream(place.step, place.prefix, steps, made)))
+
+
+def _upstream(step: Step, prefix: str, steps: Mapping[str, Step], made: Made) -> Iterable[TaskPath]:
+    waiting, seen = list(reversed(step.upstream)), set(step.upstream)
+    while waiting:
+        name = waiting.pop()
+        below = made.below(f"{prefix}{name}")
+        yield from below
+        if not below:
+            further = [up for up in steps[name].upstream if up not in seen]
+            seen.update(further)
+            waiting += reversed(further)

@@ -1,5 +1,0 @@
-"""The whole corpus."""
-
-from tests.unit.core_ir_dynamic.corpus import branches, flat, nested, repeats
-
-CASES = [*flat.CASES, *branches.CASES, *repeats.CASES, *nested.CASES]
