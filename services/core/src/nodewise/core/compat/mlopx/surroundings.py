@@ -14,6 +14,7 @@ from nodewise.core.compat.mlopx.texts import Part, Source, UnreadableScript, wal
 
 HEADER: Final = "import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n"
 """Names that every lightweight component of KFP has; the seed's components rely on them."""
+_NO_MLOPX: Final = "nodes have no mlopx; of it a component uses only the artifact types"
 
 _Import = ast.Import | ast.ImportFrom
 
@@ -44,41 +45,41 @@ def surroundings(source: Source, function: ast.FunctionDef, *, siblings: frozens
             binders.setdefault(name, []).append(statement)
     chosen = {id(function)}
     pending: list[ast.stmt] = [function]
+    wanted: set[str] = set()
     while pending:
-        for name in used.by(pending.pop()):
+        for name in used.by(pending.pop()) - wanted:
+            wanted.add(name)
             # Each name is followed once: whoever binds it is taken then.
             found = [statement for statement in binders.pop(name, []) if id(statement) not in chosen]
             chosen.update(map(id, found))
             pending += found
     statements = tuple(statement for statement in source.tree.body if id(statement) in chosen)
-    texts = [_text(statement, source, siblings) for statement in statements]
+    texts = [_text(statement, source, wanted=wanted, siblings=siblings) for statement in statements]
     return Surroundings("\n".join([HEADER, *texts]) + "\n", statements)
 
 
-def _text(statement: ast.stmt, source: Source, siblings: frozenset[str]) -> str:
+def _text(statement: ast.stmt, source: Source, *, wanted: set[str], siblings: frozenset[str]) -> str:
     if not isinstance(statement, _Import):
         return source.segment(statement)
     modules = [a.name for a in statement.names] if isinstance(statement, ast.Import) else [statement.module]
     roots = {(module or "").partition(".")[0] for module in modules}
     if isinstance(statement, ast.ImportFrom) and is_ours(statement.module or ""):
-        return _markers(statement, source)
+        return _markers(statement, source, wanted)
     if roots & siblings:
         raise source.refused(statement, "another component's file: each component travels alone, as one file")
     if any(is_ours(module or "") for module in modules):
-        raise source.refused(statement, "nodes have no mlopx; of it a component uses only the artifact types")
+        raise source.refused(statement, _NO_MLOPX)
     return source.segment(statement)
 
 
-def _markers(statement: ast.ImportFrom, source: Source) -> str:
+def _markers(statement: ast.ImportFrom, source: Source, wanted: set[str]) -> str:
     lines = []
     for name, imported in bound_by(statement, source):
         marker = MARKERS.get(imported.name or "")
-        if marker is not None:
+        if marker is not None and name in wanted:
             lines.append(f"{name} = {marker.words}")
-        elif not any(alias.name == "*" for alias in statement.names):
-            raise source.refused(
-                statement, "nodes have no mlopx; of it a component uses only the artifact types"
-            )
+        elif marker is None and name in wanted:
+            raise source.refused(statement, _NO_MLOPX)
     return "\n".join(lines)
 
 
