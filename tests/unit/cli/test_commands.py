@@ -50,6 +50,16 @@ def test_submit_prints_the_run(cli: Cli, api: FakeApi) -> None:
     assert sent["pipeline_spec"]["pipelineInfo"]["name"] == "quickstart"
 
 
+def test_submit_switches_caching_off_where_it_is_told_to(cli: Cli, api: FakeApi) -> None:
+    cli("submit", QUICKSTART, "--no-cache")
+    assert submitted(api)["cache"] is False
+
+
+def test_submit_says_nothing_of_caching_by_itself(cli: Cli, api: FakeApi) -> None:
+    cli("submit", QUICKSTART)
+    assert "cache" not in submitted(api)
+
+
 def test_submit_refuses_an_unknown_parameter_with_the_known_ones(cli: Cli, api: FakeApi) -> None:
     result = cli("submit", QUICKSTART, "-p", "dept=4")
 
