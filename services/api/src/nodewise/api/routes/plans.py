@@ -32,7 +32,7 @@ _HORIZON = 10_000
 """Tasks of others that are planned before it at most; more than the scheduler looks ahead at a time."""
 
 _SEARCH_SECONDS = 0.25
-"""For the search of a better plan. Beyond, a queue of 300 tasks gains a percent or two, and the scheduler goes on anyway."""
+"""For the search of a better plan. The scheduler searches longer, and again in every look: what is said here may end later than what will happen."""
 
 _SEED = 0
 """Equal questions get equal answers, as far as the time allowed suffices."""
