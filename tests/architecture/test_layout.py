@@ -89,8 +89,15 @@ def test_no_commit_outside_a_transaction() -> None:
 
 
 def test_states_change_through_one_module() -> None:
+    """Migrations apart, which put right what an older release has left."""
     moves = re.compile(r"UPDATE\s+(tasks|runs)\b[^;\"]*\bSET\b[^;\"]*\bstate\s*=", re.IGNORECASE | re.DOTALL)
-    offenders = [s for s in SOURCES if moves.search(s.read_text(encoding="utf-8")) and s.name != "moves.py"]
+    offenders = [
+        s
+        for s in SOURCES
+        if moves.search(s.read_text(encoding="utf-8"))
+        and s.name != "moves.py"
+        and "migrations" not in s.parts
+    ]
     assert not offenders
 
 
