@@ -14,8 +14,8 @@ from nodewise.core.errors import InvalidParameters, InvalidPipeline
 from nodewise.core.ir import Program, read_program
 from nodewise.core.lifecycle import FINAL_RUN_STATES
 from tests.support.dynamic_runs import FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.handwritten import chained, dag, document, leaf, task
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, task
 
 SEEDS = (
     "exit-handler-with-all",

@@ -16,9 +16,9 @@ from nodewise.core.model.artifact import ArtifactRef
 from nodewise.core.model.component import ContainerWork, ImportWork, PythonWork
 from nodewise.core.model.resources import Resources
 from tests.support.dynamic_runs import FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.components import functions
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.handwritten import document, leaf, task
+from tests.unit.core_ir.corpus.components import functions
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.handwritten import document, leaf, task
 
 FACTS = RunFacts(name="job", run_id="r-1", resource_name="res", root="store://", created="c", scheduled="s")
 PLACES = Locations(

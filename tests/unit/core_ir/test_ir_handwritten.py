@@ -9,8 +9,8 @@ import pytest
 from nodewise.core.errors import InvalidParameters, InvalidPipeline, UnsupportedFeature
 from nodewise.core.ir import bind, read_program
 from tests.support.dynamic_runs import FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.handwritten import chained, dag, document, leaf, task
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, task
 
 TWO = document(
     {"a": task("leaf"), "b": task("leaf", after=["a"])}, {"leaf": leaf(gives="STRING", takes={"x": "STRING"})}

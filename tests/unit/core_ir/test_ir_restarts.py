@@ -16,10 +16,10 @@ from nodewise.core.lifecycle import FINAL_RUN_STATES, TaskState
 from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.ids import TaskPath
 from tests.support.dynamic_runs import FACTS, FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.case import Case
-from tests.unit.core_ir_whole.corpus.components import functions
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.handwritten import chained, dag, document, leaf, task
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.components import functions
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, task
 
 INDEXES = st.integers(0, len(CASES) - 1)
 
