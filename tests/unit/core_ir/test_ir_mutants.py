@@ -81,7 +81,7 @@ def mutate(document: Any, data: st.DataObject) -> None:
     if not spots:
         return
     container, key = spots[data.draw(st.integers(0, len(spots) - 1))]
-    kind = data.draw(st.integers(0, 6))
+    kind = data.draw(st.integers(0, 5))
     if kind == 0:
         del container[key]
     elif kind == 1:
@@ -93,9 +93,15 @@ def mutate(document: Any, data: st.DataObject) -> None:
         container[data.draw(st.sampled_from(WORDS) | st.text(max_size=5))] = container.pop(key)
     elif kind == 4 and isinstance(container, dict):
         container[f"{key}-2"] = copy.deepcopy(container[key])
-    elif kind == 5 and isinstance(container, dict):
-        container[data.draw(st.text(max_size=8) | st.sampled_from(sorted(map(str, container))))] = data.draw(JUNK)
-    elif isinstance(container, list):
+    else:
+        grow(container, data)
+
+
+def grow(container: Any, data: st.DataObject) -> None:
+    if isinstance(container, dict):
+        name = data.draw(st.text(max_size=8) | st.sampled_from(sorted(map(str, container))))
+        container[name] = data.draw(JUNK)
+    else:
         container.extend(copy.deepcopy(container[:50]))
 
 
@@ -124,9 +130,9 @@ def read_or_refused(ir: Any, platforms: Any) -> Program | InvalidPipeline:
 
 def is_consistent(program: Program) -> None:
     seen: set[str] = set()
-    for path, task in born(program).items():
-        assert task.spec.path == path
-        assert set(task.spec.upstream) <= seen
+    for path, birth in born(program).items():
+        assert birth.spec.path == path
+        assert set(birth.spec.upstream) <= seen
         seen.add(path)
 
 
