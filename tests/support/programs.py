@@ -4,7 +4,7 @@ from nodewise.core.ir import Program, RunFacts, Values
 from nodewise.core.ir.births import new_task
 from nodewise.core.ir.jobs import build_job
 from nodewise.core.ir.outline import outline
-from nodewise.core.ir.tree import Leaf, Step
+from nodewise.core.ir.tree import Component, Leaf, Step
 from nodewise.core.model.birth import NewTask
 from nodewise.core.model.component import PythonWork
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
@@ -48,3 +48,15 @@ def born(program: Program) -> dict[TaskPath, NewTask]:
 
 def spec_of(program: Program, path: str) -> TaskSpec:
     return born(program)[TaskPath(path)].spec
+
+
+def shown(program: Program) -> str:
+    """All of a program, the parts too that `repr` leaves out: equal for equal pipelines."""
+    return f"{program!r} {_shown(program.root)}"
+
+
+def _shown(component: Component) -> str:
+    if isinstance(component, Leaf):
+        return repr(component)
+    steps = [f"{step!r} {_shown(step.component)}" for step in component.steps]
+    return f"{component!r} {steps}"

@@ -16,7 +16,6 @@ from nodewise.core.ir.tree import (
     FinalStatus,
     FromInput,
     FromStep,
-    Leaf,
     ParameterBinding,
     ParameterLoop,
     ParameterSource,
@@ -28,7 +27,7 @@ from nodewise.core.model.resources import Resources
 from nodewise.core.model.task import TaskKind, TaskSpec
 from tests.support import kfp_pipelines as kfp_made
 from tests.support.kfp_pipelines import REFUSED, SUPPORTED, compiled_by_kfp
-from tests.support.programs import leaf_of, python_of, spec_of, step_of
+from tests.support.programs import leaf_of, python_of, shown, spec_of, step_of
 
 
 def read(make: Any) -> Program:
@@ -167,15 +166,7 @@ def test_the_same_pipeline_reads_the_same_whatever_the_order_of_its_keys() -> No
 
     ir, platforms = compiled_by_kfp(kfp_made.fan)
     first, second = read_program(ir, platforms), read_program(reversed_keys(ir), platforms)
-    assert shown(first.root) == shown(second.root)
-
-
-def shown(component: Leaf | Dag) -> str:
-    """All of a component, with what `repr` leaves out."""
-    if isinstance(component, Leaf):
-        return repr(component)
-    steps = [f"{step!r} {shown(step.component)}" for step in component.steps]
-    return f"{component!r} {steps}"
+    assert shown(first) == shown(second)
 
 
 def test_a_branch_has_its_condition_and_a_loop_its_items() -> None:
