@@ -1,6 +1,7 @@
 """What an attempt is started with: every placeholder of KFP filled in, and the executor input that its library reads."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from nodewise.core.ir.needs import needs
 from nodewise.core.ir.specs import task_spec
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.artifact import ArtifactRef
-from nodewise.core.model.component import ContainerWork, ImportWork, PythonWork
+from nodewise.core.model.component import ContainerWork, ImportWork, PythonWork, ResourceTexts
 from nodewise.core.model.job import Job
 from nodewise.core.model.resources import Resources
 from tests.support import programs
@@ -110,6 +111,24 @@ def test_the_settings_that_a_task_asks_for() -> None:
     started = launched(step_of("task-config", "configured")[1], Values(), path="configured")
     config = started.executor_input["inputs"]["parameterValues"]["config"]  # type: ignore[index,call-overload]
     assert config == {"env": [], "resources": {"limits": {}, "requests": {}}}
+
+
+def test_the_settings_are_those_that_the_task_runs_with() -> None:
+    leaf = step_of("task-config", "configured")[1]
+    assert isinstance(leaf.work, PythonWork)
+    texts = ResourceTexts(resource_cpu_limit="{{$.inputs.parameters['cpu']}}", resource_memory_request="1Gi")
+    variables = {
+        "RUN": "{{$.pipeline_job_uuid}}",
+        "CPU": "{{$.inputs.parameters['cpu']}} cores",
+        "MODE": "fast",
+    }
+    work = replace(leaf.work, resources=texts, environment=variables)
+    started = launched(replace(leaf, work=work), Values(parameters={"cpu": "2"}), path="configured")
+    assert started.environment == {"RUN": "r-1", "CPU": "2 cores", "MODE": "fast"}
+    assert started.executor_input["inputs"]["parameterValues"]["config"] == {  # type: ignore[index,call-overload]
+        "env": [{"name": name, "value": value} for name, value in started.environment.items()],
+        "resources": {"limits": {"cpu": "2"}, "requests": {"memory": "1Gi"}},
+    }
 
 
 def test_packages_beyond_what_nodes_have() -> None:
