@@ -61,7 +61,7 @@ FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uuid[])) ORDER BY run_id, ordinal
 _UPDATE_UPSTREAM = text("""
 UPDATE tasks AS t SET upstream = v.upstream, spec = jsonb_set(t.spec, '{upstream}', to_jsonb(v.upstream))
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, upstream text[])
-WHERE t.run_id = v.run_id AND t.path = v.path AND t.state IN ('WAITING')
+WHERE t.run_id = v.run_id AND t.path = v.path AND t.state = 'WAITING'
 """)
 
 _SAVE_OUTPUTS = text("UPDATE runs SET outputs = CAST(:outputs AS jsonb) WHERE id = :run_id")

@@ -21,7 +21,7 @@ from nodewise.core.ir.tree import CachePolicy, Leaf, Step
 from nodewise.core.model.artifact import ArtifactRef
 from nodewise.core.model.component import PythonWork
 from tests.support.dynamic_runs import compiled_documents
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.every import CASES
 
 DATA = ArtifactRef(name="data", uri="store://file/1", schema_title="system.Dataset", metadata={"rows": 2})
 DIGESTS = {"store://file/1": "d1", "store://file/2": "d2", "s3://same": "d1"}

@@ -10,10 +10,10 @@ from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Program, read_program
 from nodewise.core.lifecycle import TaskState
 from tests.support.dynamic_runs import FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.case import Case
-from tests.unit.core_ir_whole.corpus.components import functions
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.refused import REFUSED, Refusal
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.components import functions
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.refused import REFUSED, Refusal
 
 IDS = [f"{index}-{case.name}" for index, case in enumerate(CASES)]
 

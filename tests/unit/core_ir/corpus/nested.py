@@ -6,8 +6,8 @@ from typing import NamedTuple, Optional
 
 from kfp import dsl
 
-from tests.unit.core_ir_whole.corpus.case import ALWAYS, Case
-from tests.unit.core_ir_whole.corpus.components import (
+from tests.unit.core_ir.corpus.case import ALWAYS, Case
+from tests.unit.core_ir.corpus.components import (
     add,
     compare,
     count,

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodewise.core.ir import Advance, Program, Row, advance, applied, bind, inputs_of, read_program
+from nodewise.core.ir import Advance, Program, Row, advance, applied, bind, read_program
 from nodewise.core.lifecycle import FINAL_RUN_STATES, TaskState
 from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.ids import TaskPath
-from tests.support.dynamic_runs import FACTS, FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.case import Case
-from tests.unit.core_ir_whole.corpus.components import functions
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.handwritten import chained, dag, document, leaf, task
+from tests.support.dynamic_runs import FakeRun, compiled_documents
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.components import functions
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, task
 
 INDEXES = st.integers(0, len(CASES) - 1)
 
@@ -198,14 +198,6 @@ def test_the_final_status_of_what_failed() -> None:
         "pipelineTaskName": "exit-handler-1",
         "error": {"code": 2, "message": "fail: no luck"},
     }
-
-
-def test_inputs_are_resolved_again_for_another_attempt() -> None:
-    program, case = named("loop-over-objects-of-an-output")
-    run = FakeRun(program=program, functions=functions(), parameters=case.parameters)
-    run.run()
-    again = inputs_of(program, run.parameters, run.rows, paths=[*run.rows, TaskPath("none")], facts=FACTS)
-    assert again == run.seen
 
 
 def test_groups_say_how_they_stand() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from tests.unit.core_ir_whole.corpus.components import add, echo, grade, halve, noop
+from tests.unit.core_ir.corpus.components import add, echo, grade, halve, noop
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,30 @@
 """What an attempt is started with: every placeholder of KFP filled in, and the executor input that its library reads."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 from kfp import dsl
 
-from nodewise.core.errors import UnresolvedInput
+from nodewise.core.codec import decode, encode
+from nodewise.core.errors import InvalidPipeline, UnresolvedInput
 from nodewise.core.ir import Program, RunFacts, Values, read_program
-from nodewise.core.ir.launch import Launch, Locations, launch, needs
+from nodewise.core.ir.launch import Launch, Locations, launch
+from nodewise.core.ir.needs import needs
 from nodewise.core.ir.specs import task_spec
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.artifact import ArtifactRef
-from nodewise.core.model.component import ContainerWork, ImportWork, PythonWork
+from nodewise.core.model.component import ContainerWork, ImportWork, PythonWork, ResourceTexts
+from nodewise.core.model.job import Job
 from nodewise.core.model.resources import Resources
+from tests.support import programs
 from tests.support.dynamic_runs import FakeRun, compiled_documents
-from tests.unit.core_ir_whole.corpus.components import functions
-from tests.unit.core_ir_whole.corpus.every import CASES
-from tests.unit.core_ir_whole.corpus.handwritten import document, leaf, task
+from tests.support.programs import job_of
+from tests.unit.core_ir.corpus.components import functions
+from tests.unit.core_ir.corpus.every import CASES
+from tests.unit.core_ir.corpus.handwritten import document, leaf, task
 
 FACTS = RunFacts(name="job", run_id="r-1", resource_name="res", root="store://", created="c", scheduled="s")
 PLACES = Locations(
@@ -35,9 +41,12 @@ def program(name: str) -> Program:
 
 
 def step_of(name: str, step: str) -> tuple[Step, Leaf]:
-    found = next(each for each in program(name).root.steps if each.name == step)
-    assert isinstance(found.component, Leaf)
-    return found, found.component
+    return programs.step_of(program(name), step), programs.leaf_of(program(name), step)
+
+
+def launched(leaf: Leaf, inputs: Values, *, path: str) -> Launch:
+    """What a job of it is started with, after the way from the placer to the agent."""
+    return launch(decode(Job, encode(job_of(leaf, inputs, path=path, facts=FACTS))), PLACES)
 
 
 def seen(name: str, path: str, **parameters: Any) -> Values:
@@ -47,9 +56,7 @@ def seen(name: str, path: str, **parameters: Any) -> Values:
 
 
 def test_the_words_of_a_container() -> None:
-    started = launch(
-        step_of("containers", "shell")[1], seen("containers", "shell"), PLACES, path="shell", facts=FACTS
-    )
+    started = launched(step_of("containers", "shell")[1], seen("containers", "shell"), path="shell")
     assert started.command == ("sh", "-c", "train")
     assert started.args == (
         "--number", "1", "--data", "/in/data", "--from", "/in/data", "--model", "/out/model", "--score", "/out/score",
@@ -59,13 +66,8 @@ def test_the_words_of_a_container() -> None:
 
 
 def test_an_optional_input_that_is_there_is_among_the_words() -> None:
-    started = launch(
-        step_of("containers", "shell-2")[1],
-        seen("containers", "shell-2", extra="more"),
-        PLACES,
-        path="shell-2",
-        facts=FACTS,
-    )
+    given = seen("containers", "shell-2", extra="more")
+    started = launched(step_of("containers", "shell-2")[1], given, path="shell-2")
     assert started.args[-2:] == ("--extra", "more")
 
 
@@ -75,7 +77,7 @@ def test_the_executor_input_is_what_kfp_reads() -> None:
     def run(number: int, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]) -> None: ...
 
     given = seen("containers", "shell")
-    started = launch(step_of("containers", "shell")[1], given, PLACES, path="shell", facts=FACTS)
+    started = launched(step_of("containers", "shell")[1], given, path="shell")
     executor = Executor(
         executor_input=json.loads(json.dumps(started.executor_input)), function_to_execute=run
     )
@@ -92,7 +94,7 @@ def test_resources_and_variables_from_parameters() -> None:
     wanted = needs(leaf_of, inputs, path="add")
     assert wanted.resources == Resources(millicores=1500, memory_mib=2048, gpus=1)
     assert (wanted.accelerator, wanted.memory_limit_mib) == ("gpu", 2048)
-    started = launch(leaf_of, inputs, PLACES, path="add", facts=FACTS)
+    started = launched(leaf_of, inputs, path="add")
     assert started.environment == {"MODE": "x"}
     assert started.args == ()
     assert set(started.executor_input["inputs"]["parameterValues"]) == {"a", "b"}  # type: ignore[index,call-overload]
@@ -106,11 +108,27 @@ def test_an_amount_that_is_none_fails_its_task() -> None:
 
 
 def test_the_settings_that_a_task_asks_for() -> None:
-    started = launch(
-        step_of("task-config", "configured")[1], Values(), PLACES, path="configured", facts=FACTS
-    )
+    started = launched(step_of("task-config", "configured")[1], Values(), path="configured")
     config = started.executor_input["inputs"]["parameterValues"]["config"]  # type: ignore[index,call-overload]
     assert config == {"env": [], "resources": {"limits": {}, "requests": {}}}
+
+
+def test_the_settings_are_those_that_the_task_runs_with() -> None:
+    leaf = step_of("task-config", "configured")[1]
+    assert isinstance(leaf.work, PythonWork)
+    texts = ResourceTexts(resource_cpu_limit="{{$.inputs.parameters['cpu']}}", resource_memory_request="1Gi")
+    variables = {
+        "RUN": "{{$.pipeline_job_uuid}}",
+        "CPU": "{{$.inputs.parameters['cpu']}} cores",
+        "MODE": "fast",
+    }
+    work = replace(leaf.work, resources=texts, environment=variables)
+    started = launched(replace(leaf, work=work), Values(parameters={"cpu": "2"}), path="configured")
+    assert started.environment == {"RUN": "r-1", "CPU": "2 cores", "MODE": "fast"}
+    assert started.executor_input["inputs"]["parameterValues"]["config"] == {  # type: ignore[index,call-overload]
+        "env": [{"name": name, "value": value} for name, value in started.environment.items()],
+        "resources": {"limits": {"cpu": "2"}, "requests": {"memory": "1Gi"}},
+    }
 
 
 def test_packages_beyond_what_nodes_have() -> None:
@@ -134,8 +152,8 @@ def test_what_an_importer_leaves() -> None:
     work = step_of("imported-constant", "importer")[1].work
     assert isinstance(work, ImportWork)
     assert work.reimport
-    with pytest.raises(TypeError):
-        launch(step_of("imported-constant", "importer")[1], Values(), PLACES, path="importer", facts=FACTS)
+    with pytest.raises(InvalidPipeline):
+        launched(step_of("imported-constant", "importer")[1], Values(), path="importer")
     assert (
         needs(step_of("imported-constant", "importer")[1], Values(), path="importer").resources == Resources()
     )
@@ -154,7 +172,7 @@ def started(*words: str, inputs: Values | None = None) -> Launch:
     component = read_program(ir).root.steps[0].component
     assert isinstance(component, Leaf)
     assert isinstance(component.work, ContainerWork)
-    return launch(component, inputs or Values(), PLACES, path="loop[0].x", facts=FACTS)
+    return launched(component, inputs or Values(), path="loop[0].x")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +235,4 @@ def test_retries_of_a_task() -> None:
     step, component = step_of("retried", "add")
     spec = task_spec(step, component, path="add")  # type: ignore[arg-type]
     assert spec.retry.max_retries == 3
-    assert [spec.retry.delay(n).total_seconds() for n in (1, 2, 9)] == [5.0, 10.0, 60.0] or [
-        spec.retry.delay(n).total_seconds() for n in (1, 2, 9)
-    ] == [5.0, 7.5, 60.0]
+    assert [spec.retry.delay(n).total_seconds() for n in (1, 2, 9)] == [5.0, 7.5, 60.0]
