@@ -120,8 +120,15 @@ class Scheduling:
         max_concurrency: int = 1,
         enabled: bool = True,
         parameters: Mapping[str, Any] | None = None,
+        policy: str | None = None,
+        strategy: str | None = None,
+        priority: int | None = None,
+        team: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        cache: bool | None = None,
+        engine: str | None = None,
         idempotency_key: str | None = None,
-        **options: Any,
+        **params: Any,
     ) -> Schedule:
         """Submit a pipeline again and again: give `cron` or `every`.
 
@@ -136,9 +143,16 @@ class Scheduling:
             catchup: Whether each time that was missed or held back gets its run later, or only the latest.
             max_concurrency: So many of its runs may be under way at once.
             enabled: False: it waits until it is enabled.
-            parameters: Values for the pipeline's parameters.
+            parameters: Values for the pipeline's parameters; may also be given as keyword arguments.
+            policy: As `submit` takes it, like the following.
+            strategy: How nodes are chosen, or a preset.
+            priority: Higher goes first under the policy `priority`.
+            team: On whose account.
+            labels: Free text to find its runs by.
+            cache: False: every task runs, whatever earlier results there are.
+            engine: What runs its tasks; by default the stack's.
             idempotency_key: Asking twice with the same key makes one schedule; by default a fresh one.
-            options: What `submit` takes besides: `policy`, `strategy`, `priority`, `team`, `labels`, `engine`, ...
+            params: More parameters, by name; one whose name is taken above goes into `parameters`.
 
         Raises:
             ApiError: The API refused it; says the field and the rule.
@@ -146,7 +160,10 @@ class Scheduling:
             InvalidPipeline: The file or function is not a pipeline.
             ValueError: A time or the interval is none.
         """
-        submission = body_of(target, parameters or {}, deadline=None, **options)
+        submission = body_of(
+            target, {**(parameters or {}), **params}, deadline=None, policy=policy, strategy=strategy, priority=priority,
+            team=team, labels=dict(labels or {}), cache=cache, engine=engine,
+        )  # fmt: skip
         body = {
             "run": {key: value for key, value in submission.items() if value is not None},
             "name": name,
