@@ -25,6 +25,8 @@ class RunInfo(TypedDict):
     strategy: str
     parameters: Json
     labels: dict[str, str]
+    schedule_id: str | None
+    scheduled_for: str | None
     submitted_at: str
     scheduled_at: str | None
     started_at: str | None

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
 from nodewise.sdk.client.run import Run
+from nodewise.sdk.client.schedules import Scheduling
 from nodewise.sdk.client.submission import body_of
 from nodewise.sdk.client.transport import Request, Transport
 from nodewise.sdk.client.upload import as_upload
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PAGE = 200
 
 
-class Client:
+class Client(Scheduling):
     """Submits pipelines and follows them. Close it, or use it as a context manager; safe to share between threads.
 
     Calls that can be repeated without harm (all of them: a submission carries an idempotency key) are tried again on
@@ -165,10 +166,11 @@ class Client:
         state: str | None = None,
         team: str | None = None,
         label: str | None = None,
+        schedule: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Run]:
-        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`."""
-        params = {"state": state, "team": team, "label": label}
+        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`, `schedule` an id."""
+        params = {"state": state, "team": team, "label": label, "schedule": schedule}
         left, cursor = limit, None
         while left is None or left > 0:
             size = _PAGE if left is None else min(left, _PAGE)

@@ -68,6 +68,8 @@ class Run(BaseModel):
         caching=True,
         parameters={"samples": 1000},
         labels={"wave": "1"},
+        schedule_id=None,
+        scheduled_for=None,
         submitted_at="2030-01-31T12:00:00Z",
         scheduled_at="2030-01-31T12:00:01Z",
         started_at="2030-01-31T12:00:02Z",
@@ -91,6 +93,10 @@ class Run(BaseModel):
     caching: bool = Field(description="Whether results of earlier, equal tasks may be reused.")
     parameters: dict[str, Any]
     labels: dict[str, str]
+    schedule_id: str | None = Field(description="The schedule that made it, even if that was deleted since.")
+    scheduled_for: datetime | None = Field(
+        description="The time of its schedule that it is the run of; null where it was run at once."
+    )
     submitted_at: datetime
     scheduled_at: datetime | None
     started_at: datetime | None

@@ -20,7 +20,7 @@ from nodewise.core.ir.moves import ReadyTask
 from nodewise.core.ir.needs import needs_before
 from nodewise.core.ir.outline import leaves_of, outline
 from nodewise.core.model.birth import NewTask
-from nodewise.core.model.ids import RunId
+from nodewise.core.model.ids import RunId, ScheduleId
 from nodewise.core.model.task import DatasetFacts
 
 _HINTS = "body.platform_spec.platforms.nodewise"
@@ -28,13 +28,25 @@ _DEFAULT_TEAM = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The recurring run that a submission is one of, and for which of its times; None: it was asked for at once."""
+
+    schedule_id: ScheduleId
+    scheduled_for: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A request that was read. `digest` is equal for equal bodies, whatever their spelling."""
+    """A request that was read. `digest` is equal for equal bodies, whatever their spelling.
+
+    `origin` is None where somebody submitted it by hand.
+    """
 
     request: SubmitRequest
     program: Program
     digest: str
     idempotency_key: str | None = None
+    origin: Origin | None = None
 
     @property
     def team(self) -> str:
@@ -72,14 +84,14 @@ def new_run(
     _check_figures(program, datasets)
     run_id, name, caching = RunId(str(uuid.uuid4())), request.name or program.name, request.cache is not False
     parameters = bind(program, request.parameters)
-    created = now.isoformat()
-    facts = RunFacts(name=name, run_id=run_id, created=created, scheduled=created)
+    schedule_id, scheduled_for = _origin(submission)
+    facts = RunFacts.of_run(run_id, name, submitted_at=now, scheduled_for=scheduled_for)
     tasks = _FirstTasks(program, advance(program, parameters, {}, facts=facts), datasets, caching=caching)
     return NewRun(
         id=run_id,
         name=name,
         pipeline_name=program.name,
-        spec_digest=digest_of({"ir": request.pipeline_spec, "platforms": request.platforms}),
+        spec_digest=spec_digest(request),
         ir=request.pipeline_spec,
         platforms=request.platforms,
         parameters=parameters,
@@ -95,7 +107,14 @@ def new_run(
         submitted_at=now,
         labels=request.labels,
         idempotency_key=submission.idempotency_key,
+        schedule_id=schedule_id,
+        scheduled_for=scheduled_for,
     )
+
+
+def spec_digest(request: SubmitRequest) -> str:
+    """The name of its pipeline among the stored ones."""
+    return digest_of({"ir": request.pipeline_spec, "platforms": request.platforms})
 
 
 def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts]) -> list[NewTask]:
@@ -197,6 +216,11 @@ def _dataset_field(platforms: Mapping[str, object], name: str) -> str:
         if isinstance(hints, dict) and (hints.get("dataset") or {}).get("name") == name:
             return f"{_HINTS}.deploymentSpec.executors.{label}.dataset.name"
     return f"{_HINTS}.deploymentSpec.executors"
+
+
+def _origin(submission: Submission) -> tuple[ScheduleId | None, datetime | None]:
+    origin = submission.origin
+    return (origin.schedule_id, origin.scheduled_for) if origin else (None, None)
 
 
 def _priority(request: SubmitRequest, program: Program) -> int:
