@@ -105,3 +105,15 @@ def test_a_stack_without_agents_has_no_empty_stage() -> None:
 def test_options_that_make_no_sense_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(StackError, match=f"--{next(iter(wrong))} is"):
         Options(**wrong)
+
+
+def test_agents_do_not_learn_how_to_speak_to_other_engines() -> None:
+    secrets = {
+        "NODEWISE_KFP_TOKEN": "t",
+        "NODEWISE_KUBERNETES_TOKEN": "u",
+        "NODEWISE_DATABASE_URL": "postgresql://x",
+    }
+    _, services, agents = stages(Options(), **secrets)
+    assert secrets.items() <= services["placer-1"].program.env.items()
+    for agent in agents.values():
+        assert not secrets.keys() & agent.program.env.keys()

@@ -23,6 +23,7 @@ class RunInfo(TypedDict):
     deadline: str | None
     policy: str
     strategy: str
+    engine: str
     parameters: Json
     labels: dict[str, str]
     schedule_id: str | None

@@ -85,6 +85,7 @@ class Client(Scheduling):
         team: str | None = None,
         labels: Mapping[str, str] | None = None,
         cache: bool | None = None,
+        engine: str | None = None,
         idempotency_key: str | None = None,
         **params: Any,
     ) -> Run:
@@ -102,6 +103,7 @@ class Client(Scheduling):
             team: On whose account.
             labels: Free text to find it by.
             cache: False: run every task anew, whatever its author said of caching.
+            engine: Where it runs: `agents`, or `kubeflow` for Kubeflow Pipelines; by default the stack's.
             idempotency_key: Submitting twice with the same key makes one run; by default a fresh one.
             params: More parameters, by name; one whose name is taken above goes into `parameters`.
 
@@ -112,7 +114,7 @@ class Client(Scheduling):
         """
         body = body_of(
             target, {**(parameters or {}), **params}, deadline=deadline, name=name, policy=policy, strategy=strategy,
-            priority=priority, team=team, labels=dict(labels or {}), cache=cache,
+            priority=priority, team=team, labels=dict(labels or {}), cache=cache, engine=engine,
         )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))

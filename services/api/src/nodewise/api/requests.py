@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -64,6 +64,10 @@ class SubmitRequest(BaseModel):
     policy: _Name | None = Field(default=None, description="See /v1/policies. Default: the server's.")
     strategy: _Name | None = Field(
         default=None, description="A strategy or a preset, see /v1/strategies. A preset sets the policy, too."
+    )
+    engine: Literal["agents", "kubeflow"] | None = Field(
+        default=None,
+        description="Where its tasks run: on the agents, or on Kubeflow Pipelines. Default: the server's.",
     )
     priority: int | None = Field(
         default=None, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, description="Higher goes first."

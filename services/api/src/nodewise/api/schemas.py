@@ -89,7 +89,7 @@ class Run(BaseModel):
     deadline: datetime | None
     policy: str
     strategy: str
-    engine: str
+    engine: str = Field(description="Where its tasks run: on agents or on kubeflow.")
     caching: bool = Field(description="Whether results of earlier, equal tasks may be reused.")
     parameters: dict[str, Any]
     labels: dict[str, str]

@@ -71,7 +71,7 @@ def create(
     """Submit a pipeline again and again. What `run` holds is checked now as `POST /v1/runs` would, and each time anew."""
     body = parse_object(raw)
     request = schedule_request(body)
-    submission = submission_in(request, body, max_tasks=services.settings.max_tasks_per_run)
+    submission = submission_in(request, body, settings=services.settings)
     with transaction(services.engine) as connection:
         known = _created_before(connection, submission.team, idempotency_key)
         if known is None:
@@ -152,7 +152,7 @@ def run_now(
             recurring_body(schedule, ir, platforms),
             Origin(schedule_id=schedule_id),
             key=idempotency_key,
-            max_tasks=services.settings.max_tasks_per_run,
+            settings=services.settings,
         )
         run_id, new = accept(connection, submission, services.settings, now=services.clock())
         run = run_of(connection, run_id)

@@ -54,8 +54,12 @@ def submit(
 ) -> Any:
     """Take a compiled pipeline and run it as soon as its turn comes and a node has room."""
     body = parse_object(raw)
+    request = submit_request(body)
     submission = read_submission(
-        submit_request(body), body, key=idempotency_key, max_tasks=services.settings.max_tasks_per_run
+        request,
+        body,
+        key=idempotency_key,
+        settings=services.settings,
     )
     run, created = take(services, submission)
     response.status_code = 202 if created else 200

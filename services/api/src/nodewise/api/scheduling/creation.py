@@ -13,12 +13,13 @@ from nodewise.api.submission import Origin, Submission, read_submission, spec_di
 from nodewise.core.db.queries.schedules import Schedule
 from nodewise.core.model.schedule import Rules, Timetable
 from nodewise.core.model.trigger import Cron, Interval
+from nodewise.core.settings import Settings
 
 _STORED_APART = ("pipeline_spec", "platform_spec")
 _RUN = "run"
 
 
-def submission_in(request: ScheduleRequest, body: Mapping[str, Any], *, max_tasks: int) -> Submission:
+def submission_in(request: ScheduleRequest, body: Mapping[str, Any], *, settings: Settings) -> Submission:
     """The submission that is to recur.
 
     Raises:
@@ -28,7 +29,7 @@ def submission_in(request: ScheduleRequest, body: Mapping[str, Any], *, max_task
         rule = "many runs cannot share one moment; let the pipeline say after how many seconds each is due"
         raise invalid("body.run.deadline", rule)
     try:
-        return read_submission(request.run, body[_RUN], key=None, max_tasks=max_tasks)
+        return read_submission(request.run, body[_RUN], key=None, settings=settings)
     except REFUSALS as error:
         raise in_run(error) from error
 
@@ -69,7 +70,7 @@ def recurring_body(
 
 
 def recurring_submission(
-    schedule: Schedule, body: Mapping[str, object], origin: Origin, *, key: str | None, max_tasks: int
+    schedule: Schedule, body: Mapping[str, object], origin: Origin, *, key: str | None, settings: Settings
 ) -> Submission:
     """The submission of one run of a schedule. It is named for its time, unless the request names all of them.
 
@@ -81,7 +82,7 @@ def recurring_submission(
         name = f"{schedule.name} {_said(origin.scheduled_for)}" if origin.scheduled_for else schedule.name
         request = request.model_copy(update={"name": name})
     request = request.model_copy(update={"team": schedule.team})
-    return replace(read_submission(request, body, key=key, max_tasks=max_tasks), origin=origin)
+    return replace(read_submission(request, body, key=key, settings=settings), origin=origin)
 
 
 def _timetable(request: ScheduleRequest, *, now: datetime) -> Timetable:

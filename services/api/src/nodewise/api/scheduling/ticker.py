@@ -141,9 +141,7 @@ class _Look:
         body = recurring_body(schedule, ir, platforms)
         origin = Origin(schedule_id=self._due.id, scheduled_for=tick)
         try:
-            submission = recurring_submission(
-                schedule, body, origin, key=None, max_tasks=settings.max_tasks_per_run
-            )
+            submission = recurring_submission(schedule, body, origin, key=None, settings=settings)
             _, run = accept(self._connection, submission, settings, now=self._now)
         except REFUSALS as error:
             self.refuse(problem_of(error).detail, tick)

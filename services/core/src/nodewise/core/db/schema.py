@@ -185,6 +185,13 @@ nodes = Table(
     Column("labels", JSONB, nullable=False),
     Column("engine", Text, nullable=False, server_default="agents", comment="What starts tasks there."),
     Column("container_runtime", Text, comment="What runs tasks that bring their own image; null: nothing."),
+    Column(
+        "taints",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'"),
+        comment="nodewise.core.model.selection.Taint, several.",
+    ),
     Column("state", Text, nullable=False),
     Column("boot_id", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
@@ -192,7 +199,7 @@ nodes = Table(
     Column("first_seen_at", _TIME, nullable=False),
     Column("last_seen_at", _TIME, nullable=False),
     CheckConstraint("state IN ('READY', 'GONE')", name="state_is_known"),
-    comment="Nodes as their agents describe them. Writer: recorder.",
+    comment="Nodes as their agents, or the Kubernetes API, describe them. Writer: recorder.",
 )
 
 node_loads = Table(
@@ -274,7 +281,7 @@ attempts = Table(
     Index("attempts_live_by_node_idx", "node", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
     Index("attempts_lease_idx", "lease_until", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
     Index("attempts_placed_at_idx", text("placed_at DESC")),
-    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest.",
+    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest, and inserts those that KFP makes by itself.",
 )
 
 bookings = Table(
@@ -298,7 +305,7 @@ bookings = Table(
     CheckConstraint("millicores >= 0 AND memory_mib >= 0 AND gpus >= 0", name="amounts_not_negative"),
     CheckConstraint("released_at IS NULL OR released_at >= booked_at", name="released_after_booked"),
     Index("bookings_open_idx", "node", postgresql_where=text("released_at IS NULL")),
-    comment="The history of booked capacity. Writer: queries.bookings only (placer books, recorder releases).",
+    comment="The history of booked capacity. Writer: queries.bookings only (placer books, and recorder what it sees running; recorder releases).",
 )
 
 events = Table(
@@ -318,6 +325,28 @@ events = Table(
     Column("reason", Text),
     Index("events_run_idx", "run_id", "id"),
     comment="Every change of state, append-only. Writer: whoever fires the transition, through queries.moves.",
+)
+
+kfp_submissions = Table(
+    "kfp_submissions",
+    metadata,
+    Column("run_id", _RUN_ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("nodes", JSONB, nullable=False, comment="Chosen nodes by path of the leaf task in the IR."),
+    Column("placed_at", _TIME, nullable=False),
+    Column("posted_at", _TIME, comment="From when on a post may be on its way; null: none is."),
+    Column("confirmed_at", _TIME, comment="When KFP was known to have the run."),
+    Column("refused_at", _TIME, comment="When it was certain that KFP never will have it."),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("try_at", _TIME, nullable=False, comment="Not tried before, by any placer."),
+    Column("problem_code", Text),
+    Column("problem", Text, comment="What went wrong last, for a person."),
+    CheckConstraint("confirmed_at IS NULL OR refused_at IS NULL", name="one_end"),
+    Index(
+        "kfp_submissions_due_idx",
+        "try_at",
+        postgresql_where=text("confirmed_at IS NULL AND refused_at IS NULL"),
+    ),
+    comment="Runs on their way into Kubeflow Pipelines (nodewise.core.engine.kubeflow.submission). Writer: placer.",
 )
 
 cached_results = Table(

@@ -88,7 +88,7 @@ ORDER BY id
 
 _TO_CANCEL = text("""
 SELECT id FROM runs
-WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL
+WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL AND engine = 'agents'
 ORDER BY id
 """)
 
@@ -181,7 +181,7 @@ def mark_scheduled(connection: Connection, run_ids: Sequence[RunId]) -> None:
 
 
 def runs_to_cancel(connection: Connection) -> Sequence[RunId]:
-    """Runs that have not ended although somebody asked for their end."""
+    """Runs on agents that have not ended although somebody asked for their end."""
     return [RunId(str(run_id)) for (run_id,) in connection.execute(_TO_CANCEL)]
 
 
