@@ -26,6 +26,8 @@ class RunInfo(TypedDict):
     engine: str
     parameters: Json
     labels: dict[str, str]
+    schedule_id: str | None
+    scheduled_for: str | None
     submitted_at: str
     scheduled_at: str | None
     started_at: str | None

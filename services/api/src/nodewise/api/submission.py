@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from nodewise.api.choice import Choice
+from nodewise.api.choice import Choice, choose_engine
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
 from nodewise.core.db.queries.runs import NewRun
@@ -23,21 +23,34 @@ from nodewise.core.ir.moves import ReadyTask
 from nodewise.core.ir.needs import needs_before
 from nodewise.core.ir.outline import leaves_of, outline
 from nodewise.core.model.birth import NewTask
-from nodewise.core.model.ids import RunId
+from nodewise.core.model.ids import RunId, ScheduleId
 from nodewise.core.model.task import DatasetFacts
+from nodewise.core.settings import Settings
 
 _HINTS = "body.platform_spec.platforms.nodewise"
 _DEFAULT_TEAM = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The recurring run that a submission is one of, and for which of its times; None: it was asked for at once."""
+
+    schedule_id: ScheduleId
+    scheduled_for: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A request that was read. `digest` is equal for equal bodies, whatever their spelling."""
+    """A request that was read. `digest` is equal for equal bodies, whatever their spelling.
+
+    `origin` is None where somebody submitted it by hand.
+    """
 
     request: SubmitRequest
     program: Program
     digest: str
     idempotency_key: str | None = None
+    origin: Origin | None = None
     engine: str = "agents"
 
     @property
@@ -55,16 +68,17 @@ def read_submission(
     body: Mapping[str, object],
     *,
     key: str | None,
-    max_tasks: int,
-    engine: str = "agents",
+    settings: Settings,
 ) -> Submission:
     """Read the pipeline of a request, for the engine that it is to run on.
 
     Raises:
         InvalidPipeline: The IR breaks a rule.
+        Problem: 422, that engine is not there.
     """
+    engine = choose_engine(request.engine, settings)
     platforms = readable(request.platforms) if engine == KUBEFLOW else request.platforms
-    program = read_program(request.pipeline_spec, platforms, max_instances=max_tasks)
+    program = read_program(request.pipeline_spec, platforms, max_instances=settings.max_tasks_per_run)
     return Submission(
         request=request, program=program, digest=digest_of(body), idempotency_key=key, engine=engine
     )
@@ -84,8 +98,8 @@ def new_run(
     _check_figures(program, datasets)
     run_id, name, caching = RunId(str(uuid.uuid4())), request.name or program.name, request.cache is not False
     parameters = bind(program, request.parameters)
-    created = now.isoformat()
-    facts = RunFacts(name=name, run_id=run_id, created=created, scheduled=created)
+    schedule_id, scheduled_for = _origin(submission)
+    facts = RunFacts.of_run(run_id, name, submitted_at=now, scheduled_for=scheduled_for)
     tasks: _Births = (
         _AllTasks(submission, datasets)
         if submission.engine == KUBEFLOW
@@ -95,7 +109,7 @@ def new_run(
         id=run_id,
         name=name,
         pipeline_name=program.name,
-        spec_digest=digest_of({"ir": request.pipeline_spec, "platforms": request.platforms}),
+        spec_digest=spec_digest(request),
         ir=request.pipeline_spec,
         platforms=request.platforms,
         parameters=parameters,
@@ -112,7 +126,14 @@ def new_run(
         submitted_at=now,
         labels=request.labels,
         idempotency_key=submission.idempotency_key,
+        schedule_id=schedule_id,
+        scheduled_for=scheduled_for,
     )
+
+
+def spec_digest(request: SubmitRequest) -> str:
+    """The name of its pipeline among the stored ones."""
+    return digest_of({"ir": request.pipeline_spec, "platforms": request.platforms})
 
 
 def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts]) -> list[NewTask]:
@@ -243,6 +264,11 @@ def _dataset_field(platforms: Mapping[str, object], name: str) -> str:
         if isinstance(hints, dict) and (hints.get("dataset") or {}).get("name") == name:
             return f"{_HINTS}.deploymentSpec.executors.{label}.dataset.name"
     return f"{_HINTS}.deploymentSpec.executors"
+
+
+def _origin(submission: Submission) -> tuple[ScheduleId | None, datetime | None]:
+    origin = submission.origin
+    return (origin.schedule_id, origin.scheduled_for) if origin else (None, None)
 
 
 def _priority(request: SubmitRequest, program: Program) -> int:
