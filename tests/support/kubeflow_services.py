@@ -119,7 +119,8 @@ class Services:
         """Submit a compiled pipeline as the gateway does."""
         ir, platforms = document
         given = {"pipeline_spec": ir, "platform_spec": {"platforms": platforms}, **body}
-        submission = read_submission(submit_request(given), given, key=None, max_tasks=2000, engine=engine)
+        request = submit_request({**given, "engine": engine})
+        submission = read_submission(request, given, key=None, settings=self.settings)
         run = new_run(submission, Choice(policy=policy, strategy=strategy), {}, now=self.now())
         with transaction(self.engine) as connection:
             insert_run(connection, run)
