@@ -139,13 +139,13 @@ _LOCK_RUN = text("SELECT id FROM runs WHERE id = :run_id FOR NO KEY UPDATE")
 
 _SAY = text("""
 UPDATE tasks SET reason_code = :code, reason = :reason
-WHERE run_id = :run_id AND state = 'PLACED' AND (reason_code, reason) IS DISTINCT FROM (:code, :reason)
+WHERE run_id = :run_id AND state IN ('PLACED') AND (reason_code, reason) IS DISTINCT FROM (:code, :reason)
 """)
 
 _SAY_WHERE = text("""
 UPDATE tasks AS t SET reason_code = a.reason_code, reason = 'on ' || a.node || ': ' || a.reason
 FROM attempts AS a
-WHERE t.run_id = :run_id AND t.state = 'PLACED' AND t.reason_code IN ('kfp_unavailable', 'kfp_unauthorized')
+WHERE t.run_id = :run_id AND t.state IN ('PLACED') AND t.reason_code IN ('kfp_unavailable', 'kfp_unauthorized')
   AND (a.run_id, a.path, a.attempt) = (t.run_id, t.path, t.attempt)
 """)
 

@@ -91,7 +91,7 @@ _COUNT = text("SELECT count(*) FROM tasks WHERE run_id = :run_id")
 _SAY = text("""
 UPDATE tasks AS t SET reason_code = v.code, reason = v.reason
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, code text, reason text)
-WHERE t.run_id = v.run_id AND t.path = v.path AND t.state = 'PLACED'
+WHERE t.run_id = v.run_id AND t.path = v.path AND t.state IN ('PLACED')
 """)
 
 # Where Kubernetes put it is what counts from then on; a node that nobody has told us of stays unnamed here.

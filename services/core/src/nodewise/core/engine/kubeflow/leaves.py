@@ -48,12 +48,12 @@ class _Around:
     open_loop: bool = False
 
     def inside(self, key: str, task: Mapping[str, Any]) -> "_Around":
-        loop = task.get("parameterIterator") or task.get("artifactIterator")
-        items = (loop.get("items") or {}) if isinstance(loop, dict) else {}
+        loops = [task[name] for name in ("parameterIterator", "artifactIterator") if name in task]
+        known = [isinstance(loop, dict) and "raw" in (loop.get("items") or {}) for loop in loops]
         return _Around(
             prefix=f"{self.prefix}{key}.",
-            in_loop=self.in_loop or loop is not None,
-            open_loop=self.open_loop or (loop is not None and "raw" not in items),
+            in_loop=self.in_loop or bool(loops),
+            open_loop=self.open_loop or not all(known),
         )
 
 
