@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from nodewise.core.errors import NodewiseError
 ANSWER_SECONDS: Final = 30.0
 """How long the runtime may take for a question. Pulling an image is none."""
 _CHECK_SECONDS: Final = 20.0
+_HELP: Final = re.compile(r"(See|Run) '[^']* --help'")
 
 
 class RuntimeFailed(NodewiseError):
@@ -154,8 +156,8 @@ class ContainerRuntime:
 
 
 def last_line(text: str) -> str:
-    """What a program said last."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """What a program said last, but for where its help is."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _HELP.match(line)]
     return lines[-1] if lines else "it says nothing"
 
 
