@@ -77,8 +77,8 @@ def _show_node(root: Path) -> None:
     user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     folders = [folder for folder in (*site.getsitepackages(), *user) if Path(folder).is_dir()]
     # A line that starts with `import` is executed. `addsitedir` honours the .pth files there, a plain path would not.
-    line = f"import site; [site.addsitedir(folder) for folder in {json.dumps(folders)}]\n"
-    Path(own, _OF_THE_NODE).write_text(line, encoding="utf-8")
+    lines = "".join(f"import site; site.addsitedir({json.dumps(folder)})\n" for folder in folders)
+    Path(own, _OF_THE_NODE).write_text(lines, encoding="utf-8")
 
 
 def _check(end: ProcessEnd, output: str) -> None:

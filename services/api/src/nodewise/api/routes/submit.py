@@ -11,10 +11,11 @@ from nodewise.api.requests import SubmitRequest, submit_request
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
 from nodewise.api.schemas import Run
-from nodewise.api.submission import Submission, new_run, read_submission
+from nodewise.api.submission import Submission, first_container, new_run, read_submission, without_runtime
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.datasets import datasets_named
+from nodewise.core.db.queries.nodes_read import any_container_runtime
 from nodewise.core.db.queries.runs import (
     KnownSubmission,
     NewRun,
@@ -96,6 +97,9 @@ def _stored(services: Services, submission: Submission) -> tuple[dict[str, objec
             known = known_submission(connection, submission.team, submission.idempotency_key)
             if known is not None:
                 return run_of(connection, _same(submission, known)), None
+        container = first_container(submission)
+        if container is not None and not any_container_runtime(connection):
+            raise without_runtime(container)
         request = submission.request
         choice = choose(request.policy, request.strategy, services.settings)
         registered = datasets_named(connection, submission.dataset_names())
