@@ -1,6 +1,6 @@
 """All that a component may declare of itself, as KFP compiles it, honoured by a real agent."""
 
-# ruff: noqa: PLC0415, PTH, UP035, UP006, UP045 - KFP reads these annotations, and what a component imports, it imports itself
+# ruff: noqa: PLC0415, PTH103, PTH118, PTH123, UP035, UP006, UP045 - KFP reads these annotations, and what a component imports, it imports itself
 
 import os
 from collections.abc import Iterator
