@@ -176,7 +176,7 @@ def test_a_task_above_the_memory_limit_that_it_declared_is_ended(agent: AgentPro
 def test_an_exit_task_hears_how_the_rest_ended(agent: AgentProcess) -> None:
     @dsl.pipeline(name="exits")
     def pipeline() -> None:
-        with dsl.ExitHandler(last(), name="body"):
+        with dsl.ExitHandler(last()):
             fail()
 
     run = AgentRun(agent, pipeline)
@@ -185,7 +185,7 @@ def test_an_exit_task_hears_how_the_rest_ended(agent: AgentProcess) -> None:
     assert failed.message == "ValueError: on purpose"
     told = run.outputs("last")["Output"]
     assert isinstance(told, dict)
-    assert (told["state"], told["name"]) == ("FAILED", "body")
+    assert (told["state"], told["name"]) == ("FAILED", "exit-handler-1")
     assert "fail" in told["error"]
 
 

@@ -30,8 +30,8 @@ def runs(engine: Engine) -> int:
         return len(connection.execute(select(schema.runs.c.id)).all())
 
 
-def with_node(engine: Engine, name: str, **columns: object) -> None:
-    with engine.begin() as connection:
+def with_node(database: Engine, name: str, **columns: object) -> None:
+    with database.begin() as connection:
         insert_node(connection, name, ROOMY, **columns)
 
 
