@@ -54,6 +54,9 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
         list[str] | None,
         typer.Option("--label", metavar="KEY=VALUE", help="Free text to find it by. Repeatable."),
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every task anew, whatever its author said of caching.")
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow it to the end; exit code 0 only if it succeeded.")
     ] = False,
@@ -70,7 +73,7 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
     with connect(url) as client:
         run = client.submit(
             compiled, parameters=parameters, name=name, policy=policy, strategy=strategy,
-            priority=priority, deadline=until, team=team, labels=labels,
+            priority=priority, deadline=until, team=team, labels=labels, cache=False if no_cache else None,
         )  # fmt: skip
         if not watch:
             _warn_of_what_cannot_run(run)

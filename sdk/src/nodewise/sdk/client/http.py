@@ -83,13 +83,15 @@ class Client:
         deadline: datetime | timedelta | str | None = None,
         team: str | None = None,
         labels: Mapping[str, str] | None = None,
+        cache: bool | None = None,
         idempotency_key: str | None = None,
         **params: Any,
     ) -> Run:
         """Submit a pipeline and return at once.
 
         Args:
-            target: A pipeline, a `CompiledPipeline`, a `kfp` pipeline, the path of a compiled file, or `file.py:name`.
+            target: A pipeline, a `CompiledPipeline`, a `kfp` pipeline or component, the path of a compiled file, `file.py`
+                with one pipeline, or `file.py:name`.
             parameters: Values for the pipeline's parameters; may also be given as keyword arguments.
             name: Name of the run; by default the pipeline's.
             policy: In which order its tasks are considered; by default the stack's.
@@ -98,6 +100,7 @@ class Client:
             deadline: When it should be done: a time, a duration from now, or text such as `2h` or RFC 3339.
             team: On whose account.
             labels: Free text to find it by.
+            cache: False: run every task anew, whatever its author said of caching.
             idempotency_key: Submitting twice with the same key makes one run; by default a fresh one.
             params: More parameters, by name; one whose name is taken above goes into `parameters`.
 
@@ -108,7 +111,7 @@ class Client:
         """
         body = body_of(
             target, {**(parameters or {}), **params}, deadline=deadline, name=name, policy=policy, strategy=strategy,
-            priority=priority, team=team, labels=dict(labels or {}),
+            priority=priority, team=team, labels=dict(labels or {}), cache=cache,
         )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))

@@ -16,6 +16,7 @@ from nodewise.api.routes import (
     cluster,
     datasets,
     explain,
+    mlopx,
     operations,
     plans,
     reports,
@@ -30,6 +31,7 @@ from nodewise.core.settings import Settings
 _VERSION = "0.1.0"
 _ROUTERS = (
     submit.router,
+    mlopx.router,
     plans.router,
     runs.router,
     explain.router,

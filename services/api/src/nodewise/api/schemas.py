@@ -46,6 +46,13 @@ class TaskCounts(BaseModel):
     by_state: dict[TaskState, int]
 
 
+class RunOutputs(BaseModel):
+    """The pipeline's own outputs, by name; an artifact is always a list, of one where it is a single one."""
+
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, list[dict[str, Any]]] = {}
+
+
 class Run(BaseModel):
     model_config = example(
         id=RUN_ID,
@@ -57,6 +64,8 @@ class Run(BaseModel):
         deadline=None,
         policy="fifo",
         strategy="greedy",
+        engine="agents",
+        caching=True,
         parameters={"samples": 1000},
         labels={"wave": "1"},
         submitted_at="2030-01-31T12:00:00Z",
@@ -65,6 +74,7 @@ class Run(BaseModel):
         finished_at=None,
         cancel_requested_at=None,
         error=None,
+        outputs=None,
         tasks={"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
     )
 
@@ -77,6 +87,8 @@ class Run(BaseModel):
     deadline: datetime | None
     policy: str
     strategy: str
+    engine: str
+    caching: bool = Field(description="Whether results of earlier, equal tasks may be reused.")
     parameters: dict[str, Any]
     labels: dict[str, str]
     submitted_at: datetime
@@ -85,6 +97,9 @@ class Run(BaseModel):
     finished_at: datetime | None
     cancel_requested_at: datetime | None
     error: str | None
+    outputs: RunOutputs | None = Field(
+        description="What the pipeline as a whole gives; null: nothing, or not yet."
+    )
     tasks: TaskCounts
 
 
@@ -226,9 +241,36 @@ class QueueItem(BaseModel):
     resources: Amounts
 
 
+class AwaitedTask(BaseModel):
+    path: str
+    state: TaskState
+
+
+class InputsMissing(BaseModel):
+    path: str
+    waits_for: list[AwaitedTask] = Field(
+        description="Those of its upstream tasks that have not succeeded; empty: it is about to be let on."
+    )
+
+
+class WaitingRun(BaseModel):
+    """Tasks of one run that are not in the queue yet, because their inputs are not there."""
+
+    run_id: str
+    run_name: str
+    priority: int
+    policy: str
+    strategy: str
+    tasks: int = Field(
+        description="How many of the run's tasks are WAITING, those included that are not listed."
+    )
+    items: list[InputsMissing] = Field(description="The first 5 of them.")
+
+
 class Queue(BaseModel):
     counts: dict[TaskState, int]
     items: list[QueueItem]
+    waiting: list[WaitingRun] = Field(description="By run, the oldest first; at most 50 runs.")
 
 
 class FigureBody(BaseModel):

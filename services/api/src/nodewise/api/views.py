@@ -57,6 +57,17 @@ def queue_view(row: Row, *, now: datetime) -> dict[str, object]:
     return {**row, "run_id": str(row["run_id"]), "waited_seconds": _seconds(row["ready_at"], now)}
 
 
+def waiting_view(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """What waits for inputs, by run; `rows` are in the order of runs."""
+    runs: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        run_id = str(row["run_id"])
+        named = {name: row[name] for name in ("run_name", "priority", "policy", "strategy", "tasks")}
+        run = runs.setdefault(run_id, {"run_id": run_id, **named, "items": []})
+        run["items"].append({"path": row["path"], "waits_for": row["waits_for"]})
+    return list(runs.values())
+
+
 def node_view(row: NodeRow, observation: Observation, cluster: Cluster) -> dict[str, object]:
     """A node with its room and its figures. `cluster` says what time it is and from what age a figure is stale."""
     node = row.view.node

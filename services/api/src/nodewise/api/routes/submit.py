@@ -66,11 +66,8 @@ def submit(
     submission = read_submission(
         submit_request(body), body, key=idempotency_key, max_tasks=services.settings.max_tasks_per_run
     )
-    run, new = _stored(services, submission)
-    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
-    if new:
-        services.waker.wake(WAKE_SCHEDULER if new.settled else WAKE_RECORDER)
-    response.status_code = 202 if new else 200
+    run, created = take(services, submission)
+    response.status_code = 202 if created else 200
     response.headers["Location"] = f"/v1/runs/{run['id']}"
     return run
 
@@ -87,6 +84,19 @@ def cancel(run_id: RunIdPath, services: Wired) -> Any:
         raise Conflict(f"the run has already ended: {run['state']}")
     services.waker.wake(WAKE_RECORDER)
     return run
+
+
+def take(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:
+    """Store a submission, whatever endpoint it came by, and wake who has to look at it next.
+
+    Returns:
+        The run, and whether it is new.
+    """
+    run, new = _stored(services, submission)
+    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
+    if new:
+        services.waker.wake(WAKE_SCHEDULER if new.settled else WAKE_RECORDER)
+    return run, new is not None
 
 
 def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], NewRun | None]:
