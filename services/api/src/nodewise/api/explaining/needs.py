@@ -38,7 +38,10 @@ def allowed_on(spec: TaskSpec, view: NodeView, cluster: Cluster) -> Relaxed | No
         excluded = exclusion(found.spec, view, cluster)
         if excluded is None or not excluded.permanent:
             return replace(found, now=excluded is None)
-        relax = _RELAX[excluded.code]
+        relax = _RELAX.get(excluded.code)
+        if relax is None:
+            # Its engine, or its own image: giving that up would be another task.
+            return None
         spec, words = relax(found.spec, view)
         if spec == found.spec or 0 in _amounts_asked(spec, found.spec):
             return None
@@ -147,4 +150,4 @@ _RELAX: Final[Mapping[ReasonCode, Callable[[TaskSpec, NodeView], _Milder]]] = Ma
         ReasonCode.GPU_TOO_FEW: _shrunk,
     }
 )
-"""For each exclusion that waiting does not cure: the task without the wish behind it, and that in words."""
+"""For each exclusion that waiting does not cure, but for what makes the task what it is: the task without the wish, and that in words."""
