@@ -64,6 +64,8 @@ class ReasonCode(StrEnum):
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
+    ENVIRONMENT_NOT_BUILT = "environment_not_built"
+    IMAGE_UNAVAILABLE = "image_unavailable"
     AGENT_ERROR = "agent_error"
     LEASE_ENDED = "lease_ended"
     AGENT_FORGOT = "agent_forgot"
