@@ -16,8 +16,8 @@ from nodewise.core.store.addresses import safe_segment
 from tests.support.dynamic_runs import compiled_documents
 from tests.support.stack import RunningStack
 from tests.support.waiting import wait_until
-from tests.unit.core_ir_whole.corpus.case import Case
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.every import CASES
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 

@@ -8,9 +8,9 @@ from nodewise.core.codec import decode
 from nodewise.core.engine.agents import KEYS_PER_MESSAGE, AgentsEngine
 from nodewise.core.messages import FORGET_JOBS, START_JOBS, CancelJobs, ForgetJobs, StartJobs
 from nodewise.core.messaging.app import create_app
+from nodewise.core.model.component import PythonWork
 from nodewise.core.model.ids import AttemptKey, NodeName, TaskPath
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import PythonComponent
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from tests.support.builders import run_id
@@ -24,8 +24,8 @@ def key(path: str) -> AttemptKey:
 
 
 def job(path: str) -> Job:
-    code = PythonComponent(source="def f(): pass", function="f")
-    return Job(key=key(path), run_name="run", component=path, code=code)
+    work = PythonWork(source="def f(): pass", function="f")
+    return Job(key=key(path), run_name="run", component=path, work=work)
 
 
 def messages(settings: Settings, node: str) -> list[tuple[str, dict[str, object]]]:

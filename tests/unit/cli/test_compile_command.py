@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from nodewise.core.ir import read_program
 from nodewise.sdk import load_submission
 from nodewise.sdk.cli.app import app
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.every import CASES
 
 QUICKSTART = str(Path(__file__).resolve().parents[3] / "examples" / "quickstart.py")
 FLOWS = str(Path(__file__).resolve().parents[2] / "support" / "sdk_flows.py")

@@ -38,6 +38,7 @@ Policy = Annotated[str | None, typer.Option(help="In which order tasks are consi
 Priority = Annotated[int | None, typer.Option(help="Higher goes first (policy `priority`).")]
 Deadline = Annotated[str | None, typer.Option(help="From now (2h, 1d12h) or a time (RFC 3339).")]
 Team = Annotated[str | None, typer.Option(help="On whose account.")]
+Engine = Annotated[str | None, typer.Option(help="Where it runs: agents or kubeflow.")]
 
 
 def submit(  # noqa: PLR0913 (one argument per option of the command)
@@ -49,6 +50,7 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
     priority: Priority = None,
     deadline: Deadline = None,
     team: Team = None,
+    engine: Engine = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     label: Annotated[
         list[str] | None,
@@ -73,7 +75,8 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
     with connect(url) as client:
         run = client.submit(
             compiled, parameters=parameters, name=name, policy=policy, strategy=strategy,
-            priority=priority, deadline=until, team=team, labels=labels, cache=False if no_cache else None,
+            priority=priority, deadline=until, team=team, labels=labels, engine=engine,
+            cache=False if no_cache else None,
         )  # fmt: skip
         if not watch:
             _warn_of_what_cannot_run(run)

@@ -9,7 +9,7 @@ from nodewise.sdk.compiled import CompiledPipeline, compile  # noqa: A004 (the w
 from nodewise.sdk.dsl.options import seconds_of
 from nodewise.sdk.loading import load_submission
 
-_ONLY_WHERE_SAID: Final = frozenset({"cache"})
+_ONLY_WHERE_SAID: Final = frozenset({"cache", "engine"})
 
 
 def read_target(target: object) -> CompiledPipeline:

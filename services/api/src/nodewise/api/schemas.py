@@ -68,6 +68,8 @@ class Run(BaseModel):
         caching=True,
         parameters={"samples": 1000},
         labels={"wave": "1"},
+        schedule_id=None,
+        scheduled_for=None,
         submitted_at="2030-01-31T12:00:00Z",
         scheduled_at="2030-01-31T12:00:01Z",
         started_at="2030-01-31T12:00:02Z",
@@ -87,10 +89,14 @@ class Run(BaseModel):
     deadline: datetime | None
     policy: str
     strategy: str
-    engine: str
+    engine: str = Field(description="Where its tasks run: on agents or on kubeflow.")
     caching: bool = Field(description="Whether results of earlier, equal tasks may be reused.")
     parameters: dict[str, Any]
     labels: dict[str, str]
+    schedule_id: str | None = Field(description="The schedule that made it, even if that was deleted since.")
+    scheduled_for: datetime | None = Field(
+        description="The time of its schedule that it is the run of; null where it was run at once."
+    )
     submitted_at: datetime
     scheduled_at: datetime | None
     started_at: datetime | None
@@ -367,42 +373,6 @@ class Dataset(BaseModel):
 
 class DatasetList(BaseModel):
     items: list[Dataset]
-
-
-class Spans(BaseModel):
-    """Seconds; null where there are no runs."""
-
-    mean_waiting_seconds: float | None
-    max_waiting_seconds: float | None
-    mean_execution_seconds: float | None
-    max_execution_seconds: float | None
-
-
-class PipelineSummary(Spans):
-    pipeline: str
-    runs: int
-    succeeded: int
-    failed: int
-
-
-class NodeSummary(BaseModel):
-    node: str
-    node_class: str
-    tasks: int
-    busy_seconds: float
-    utilisation: float | None = Field(
-        description="Booked core-seconds in which tasks ran, of those the node had meanwhile."
-    )
-
-
-class Summary(Spans):
-    runs: dict[RunState, int]
-    tasks: dict[TaskState, int]
-    first_start: datetime | None
-    last_end: datetime | None
-    total_execution_seconds: float | None = Field(description="From the first start to the last end.")
-    pipelines: list[PipelineSummary]
-    nodes: list[NodeSummary]
 
 
 class Health(BaseModel):

@@ -17,6 +17,8 @@ WORKERS = ("recorder", "scheduler")
 _HIGHEST_PORT = 65535
 _OF_ONE_PROCESS = ("NODEWISE_PORT", "NODEWISE_METRICS_PORT")
 """Settings that two processes must not share, should the user have set them."""
+_NOT_FOR_AGENTS = ("DATABASE_URL", "NODEWISE_DATABASE_URL", "NODEWISE_KFP_", "NODEWISE_KUBE")
+"""What begins so says where the record and other engines are, and as whom to speak to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def _agent(site: Site, agent: AgentProfile, *, container_runtime: str | None) ->
     venvs = {} if "NODEWISE_VENVS_DIR" in site.env else {"NODEWISE_VENVS_DIR": str(site.home / "venvs")}
     worker = _worker(site, name, arguments, venvs)
     # An agent needs the broker and the store; what it does not know, no task of it can read.
-    env = {name: value for name, value in worker.program.env.items() if name != "DATABASE_URL"}
+    env = {name: value for name, value in worker.program.env.items() if not name.startswith(_NOT_FOR_AGENTS)}
     return Planned(
         program=replace(worker.program, env=env),
         probes=(*worker.probes, NodeProbe(site.url("api"), agent.name)),

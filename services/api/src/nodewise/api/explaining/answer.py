@@ -115,7 +115,7 @@ def _needs(spec: TaskSpec) -> object:
     wanted = spec.requirements
     return (
         effective_resources(spec), wanted.nodes, wanted.architectures, wanted.worker_types, wanted.accelerator,
-        tuple(sorted(wanted.labels.items())),
+        tuple(sorted(wanted.labels.items())), wanted.engine, wanted.containers, wanted.affinity, wanted.tolerations,
     )  # fmt: skip
 
 

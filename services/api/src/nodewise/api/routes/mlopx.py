@@ -70,7 +70,7 @@ def submit(upload: Annotated[_Upload, Depends(_upload)], services: Wired) -> Any
         "name": converted.name,
     }
     request = submit_request(body)
-    submission = read_submission(request, body, key=None, max_tasks=services.settings.max_tasks_per_run)
+    submission = read_submission(request, body, key=None, settings=services.settings)
     run, _ = take(services, submission)
     return {
         "status": "success",

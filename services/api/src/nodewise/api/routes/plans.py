@@ -57,8 +57,12 @@ async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired) -> A
 
 def _answer(services: Services, raw: bytes) -> dict[str, object]:
     body = parse_object(raw)
+    request = submit_request(body)
     submission = read_submission(
-        submit_request(body), body, key=None, max_tasks=services.settings.max_tasks_per_run
+        request,
+        body,
+        key=None,
+        settings=services.settings,
     )
     asked = _question(services, submission)
     return plan_view(forecast(asked), asked)

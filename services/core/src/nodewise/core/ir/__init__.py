@@ -1,6 +1,6 @@
 """The whole of KFP's IR, interpreted: sub-pipelines, loops, conditions, exit handlers. Pure; no user code is executed here."""
 
-from nodewise.core.ir.advance import advance, inputs_of
+from nodewise.core.ir.advance import advance
 from nodewise.core.ir.moves import Advance, applied
 from nodewise.core.ir.reader import MAX_INSTANCES, read_program
 from nodewise.core.ir.rows import Row, Rows, RunFacts
@@ -19,6 +19,5 @@ __all__ = [
     "advance",
     "applied",
     "bind",
-    "inputs_of",
     "read_program",
 ]

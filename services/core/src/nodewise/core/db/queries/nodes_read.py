@@ -9,9 +9,10 @@ from sqlalchemy import Connection, RowMapping, text
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node, NodeView
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import Taint
 
 _SELECT = """
-SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.state, n.last_seen_at,
+SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.taints, n.state, n.last_seen_at,
        l.capacity_millicores, l.capacity_memory_mib, l.capacity_gpus,
        l.booked_millicores, l.booked_memory_mib, l.booked_gpus, l.running_tasks
 FROM nodes AS n JOIN node_loads AS l ON l.node = n.name
@@ -68,6 +69,7 @@ def _view(row: RowMapping) -> NodeView:
         labels=row["labels"],
         engine=row["engine"],
         container_runtime=row["container_runtime"],
+        taints=tuple(Taint(**taint) for taint in row["taints"]),
     )
     return NodeView(node=node, booked=_resources(row, "booked"), running_tasks=row["running_tasks"])
 

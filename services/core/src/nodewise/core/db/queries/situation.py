@@ -26,6 +26,7 @@ _NOT_WELL = frozenset({TaskState.FAILED, TaskState.CANCELED})
 _RUNS = text("""
 SELECT id, submitted_at, policy, strategy, priority, deadline, team FROM runs
 WHERE state IN ('PENDING', 'RUNNING') AND cancel_requested_at IS NULL AND strategy = ANY(:strategies)
+  AND NOT EXISTS (SELECT FROM kfp_submissions AS k WHERE k.run_id = runs.id)
 ORDER BY submitted_at, id
 """)
 
@@ -71,7 +72,8 @@ def load_open_runs(
 ) -> tuple[OpenRun, ...]:
     """The runs of these strategies that have not ended and are not being cancelled, oldest first. Three round trips.
 
-    What can never run any more, because something before it failed, is left out: the recorder will say so.
+    What can never run any more, because something before it failed, is left out: the recorder will say so. A run that
+    was bound early as a whole is left out, too: nothing of it is left to plan.
 
     Args:
         connection: Of a transaction that sees one moment.
