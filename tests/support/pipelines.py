@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nodewise.core.model.task import RetryPolicy
+
 _LAUNCHER = (
     'python3 -m kfp.dsl.executor_main --component_module_path "$program_path/ephemeral_component.py" "$@"'
 )
@@ -14,9 +16,15 @@ def compiled(
     *,
     tasks: Mapping[str, Sequence[str]] = CHAIN,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    retry: RetryPolicy | None = None,
 ) -> dict[str, Any]:
-    """A pipeline whose `tasks` map each name to those that it comes after. `parameters` are the root's, as in the IR."""
-    root: dict[str, Any] = {"dag": {"tasks": {task: _task(task, after) for task, after in tasks.items()}}}
+    """A pipeline whose `tasks` map each name to those that it comes after, and all are tried again alike.
+
+    `parameters` are the root's, as in the IR.
+    """
+    rules = {} if retry is None else {"retryPolicy": _retry(retry)}
+    steps = {task: _task(task, after) | rules for task, after in tasks.items()}
+    root: dict[str, Any] = {"dag": {"tasks": steps}}
     if parameters:
         root["inputDefinitions"] = {"parameters": dict(parameters)}
     return {
@@ -44,6 +52,15 @@ def hints(pipeline: Mapping[str, Any] | None = None, **executors: Mapping[str, A
 def _task(name: str, after: Sequence[str]) -> dict[str, Any]:
     task: dict[str, Any] = {"componentRef": {"name": f"comp-{name}"}, "taskInfo": {"name": name}}
     return {**task, "dependentTasks": list(after)} if after else task
+
+
+def _retry(retry: RetryPolicy) -> dict[str, Any]:
+    return {
+        "maxRetryCount": retry.max_retries,
+        "backoffDuration": f"{retry.backoff.total_seconds()}s",
+        "backoffFactor": retry.factor,
+        "backoffMaxDuration": f"{retry.max_backoff.total_seconds()}s",
+    }
 
 
 def _executor(name: str) -> dict[str, Any]:

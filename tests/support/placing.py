@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import redis
-from sqlalchemy import Connection, Engine, text, update
+from sqlalchemy import Connection, Engine, text
 
 from nodewise.core import plugins
-from nodewise.core.db import schema
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.bookings import release
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
@@ -152,13 +151,7 @@ def submit(
     **run: object,
 ) -> RunId:
     """A run of a compiled pipeline of independent tasks, all in that state; `task` are further columns of each."""
-    run_id = insert_run(connection, **run)
-    ir = compiled(tasks=dict.fromkeys(paths, ()))
-    connection.execute(
-        update(schema.pipeline_specs)
-        .where(schema.pipeline_specs.c.digest == f"digest-{run_id}")
-        .values(ir=ir)
-    )
+    run_id = insert_run(connection, ir=compiled(tasks=dict.fromkeys(paths, ())), **run)
     for number, path in enumerate(paths, start=1):
         columns = {"position": number} if state is TaskState.ADMITTED else {}
         insert_task(

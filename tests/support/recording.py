@@ -6,24 +6,30 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, insert, text, update
 
-from nodewise.core.codec import encode
+from nodewise.api.choice import Choice
+from nodewise.api.requests import submit_request
+from nodewise.api.submission import new_run, read_submission
 from nodewise.core.db import schema
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.bookings import BookingRequest, book
+from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
+from nodewise.core.db.queries.runs import insert_run
 from nodewise.core.lifecycle import AttemptState, RunState, TaskEvent, TaskState
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath, TaskRef
 from nodewise.core.model.node import Node
 from nodewise.core.model.resources import Resources
-from nodewise.core.model.task import RetryPolicy, TaskSpec
+from nodewise.core.model.task import RetryPolicy
 from nodewise.core.settings import Settings
 from nodewise.recorder.service import Recorder
-from tests.support.rows import NOW, insert_run
+from tests.support.pipelines import compiled
+from tests.support.rows import NOW
 
 TASK_SIZE = Resources(millicores=100, memory_mib=10)
 NODE_SIZE = Resources(millicores=4000, memory_mib=4000)
+MAX_TASKS = 2000
 
 
 @dataclass
@@ -84,50 +90,33 @@ class World:
         self.wakes += 1
 
     def submit(
-        self, upstream: Mapping[str, Sequence[str]], *, retry: RetryPolicy | None = None, **columns: object
-    ) -> RunId:
-        """A run of these tasks (path -> upstream paths, in topological order), as the api writes it."""
-        with transaction(self.engine) as connection:
-            run_id = insert_run(connection, submitted_at=self.clock.now, **columns)
-            _event(connection, run_id, None, "PENDING", at=self.clock.now)
-            for ordinal, (path, needs) in enumerate(upstream.items()):
-                self._insert_task(connection, run_id, path, ordinal=ordinal, needs=needs, retry=retry)
-        return run_id
-
-    def _insert_task(
         self,
-        connection: Connection,
-        run_id: RunId,
-        path: str,
+        upstream: Mapping[str, Sequence[str]],
         *,
-        ordinal: int,
-        needs: Sequence[str],
-        retry: RetryPolicy | None,
-    ) -> None:
-        upstream = tuple(TaskPath(name) for name in needs)
-        spec = TaskSpec(
-            path=TaskPath(path),
-            component=path,
-            resources=TASK_SIZE,
-            retry=retry or RetryPolicy(),
-            upstream=upstream,
-        )
-        state = TaskState.WAITING if needs else TaskState.READY
-        connection.execute(
-            insert(schema.tasks).values(
-                run_id=run_id,
-                path=path,
-                ordinal=ordinal,
-                component=path,
-                kind=spec.kind.value,
-                task_class=spec.task_class,
-                spec=encode(spec),
-                upstream=list(needs),
-                state=state.value,
-                ready_at=None if needs else self.clock.now,
-            )
-        )
-        _event(connection, run_id, path, state.value, at=self.clock.now)
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> RunId:
+        """A run of these tasks (path -> upstream paths, in topological order)."""
+        return self.submit_pipeline(compiled(tasks=upstream, retry=retry), name=name)
+
+    def submit_pipeline(
+        self,
+        ir: Mapping[str, object],
+        *,
+        platforms: Mapping[str, object] | None = None,
+        **options: object,
+    ) -> RunId:
+        """A run of a compiled pipeline, as the api writes it; `options` are those of its requests. Nobody is woken."""
+        body: dict[str, object] = {"pipeline_spec": ir, **options}
+        if platforms:
+            body["platform_spec"] = platforms
+        submission = read_submission(submit_request(body), body, key=None, max_tasks=MAX_TASKS)
+        with transaction(self.engine) as connection:
+            found = datasets_named(connection, submission.dataset_names())
+            facts = {name: row.facts for name, row in found.items()}
+            run = new_run(submission, Choice(policy="fifo", strategy="greedy"), facts, now=self.clock.now)
+            insert_run(connection, run)
+        return run.id
 
     def place(self, run_id: RunId, path: str, node: str = "n1") -> AttemptKey:
         """Admit and place a READY task, as scheduler and placer do."""
@@ -279,11 +268,3 @@ def report(
 
 def _why() -> Reason:
     return Reason(code=ReasonCode.PLACED, text="only node")
-
-
-def _event(connection: Connection, run_id: RunId, path: str | None, state: str, *, at: datetime) -> None:
-    connection.execute(
-        insert(schema.events).values(
-            run_id=run_id, path=path, event="submit", to_state=state, service="api", at=at
-        )
-    )

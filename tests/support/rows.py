@@ -1,6 +1,8 @@
 """Rows for tests of the record: each builder names only what matters and fills in the rest."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import uuid4
 
 from sqlalchemy import Connection, insert
@@ -8,18 +10,26 @@ from sqlalchemy import Connection, insert
 from nodewise.core.codec import encode
 from nodewise.core.db import schema
 from nodewise.core.lifecycle import RunState, TaskState
+from nodewise.core.model.artifact import Values
 from nodewise.core.model.ids import RunId, TaskPath
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.task import TaskSpec
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NO_INPUTS = Values()
 
 
-def insert_run(connection: Connection, *, state: RunState = RunState.PENDING, **columns: object) -> RunId:
-    """A run of an empty pipeline spec; returns its id."""
+def insert_run(
+    connection: Connection,
+    *,
+    state: RunState = RunState.PENDING,
+    ir: Mapping[str, object] = MappingProxyType({}),
+    **columns: object,
+) -> RunId:
+    """A run of that pipeline (an empty one, which nobody can read); returns its id."""
     run_id = RunId(str(uuid4()))
     digest = f"digest-{run_id}"
-    connection.execute(insert(schema.pipeline_specs).values(digest=digest, ir={}, platforms={}))
+    connection.execute(insert(schema.pipeline_specs).values(digest=digest, ir=dict(ir), platforms={}))
     row = {
         "id": run_id,
         "name": "run",
@@ -45,9 +55,10 @@ def insert_task(
     *,
     state: TaskState = TaskState.READY,
     resources: Resources | None = None,
+    inputs: Values | None = NO_INPUTS,
     **columns: object,
 ) -> TaskPath:
-    """A task of that run; returns its path."""
+    """A task of that run; returns its path. Its inputs are on record, but for one that waits (None: no word of them)."""
     spec = TaskSpec(
         path=TaskPath(path), component=path, resources=resources or Resources(millicores=100, memory_mib=10)
     )
@@ -63,6 +74,8 @@ def insert_task(
         "state": state.value,
         "ready_at": NOW,
     }
+    if inputs is not None and state is not TaskState.WAITING:
+        row["inputs"] = encode(inputs)
     connection.execute(insert(schema.tasks).values(row | columns))
     return TaskPath(path)
 

@@ -53,7 +53,8 @@ def _run(
     **columns: object,
 ) -> None:
     run_id = insert_run(connection)
-    insert_task(connection, run_id, "a", state=TaskState(state), attempt=1, effort_flops=effort_flops)
+    figures = {"attempt": 1, "effort_flops": effort_flops}
+    insert_task(connection, run_id, "a", state=TaskState(state), inputs=None, **figures)
     insert_attempt(
         connection,
         run_id,

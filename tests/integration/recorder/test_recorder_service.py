@@ -114,7 +114,8 @@ def test_a_failure_is_tried_again_after_its_back_off_and_then_fails_the_run(worl
     world.hear(report(second, "FAILED", exit_code=1, reason=ReasonCode.OUT_OF_MEMORY, message="too big"))
     assert world.task_states(run_id) == {"prepare": "FAILED", "train": "SKIPPED"}
     assert world.one("SELECT state, error FROM runs") == ("FAILED", "task 'prepare' failed: too big")
-    assert world.one("SELECT reason FROM tasks WHERE path = 'train'") == ("needs 'prepare', which is FAILED",)
+    query = "SELECT reason_code, reason FROM tasks WHERE path = 'train'"
+    assert world.one(query) == ("upstream_failed", "prepare is FAILED")
 
 
 def test_other_branches_go_on_after_a_failure(world: World) -> None:

@@ -20,7 +20,7 @@ from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import DatasetFacts, Requirements
 from tests.support.builders import NOON, a_cluster, a_node, a_spec, run_id, seconds
 
-WAITING_CODES = tuple(takewhile(lambda code: code is not ReasonCode.NODE_NOT_ALLOWED, ReasonCode))
+WAITING_CODES = tuple(takewhile(lambda code: code is not ReasonCode.OTHER_ENGINE, ReasonCode))
 """Those that the vocabulary lists as reasons to wait: its first part."""
 ALSO = (
     ReasonCode.KEPT_FREE, ReasonCode.STRATEGY_RULE, ReasonCode.ADMITTED, ReasonCode.LOST_RACE,

@@ -60,10 +60,10 @@ def test_a_hostile_platform_is_refused(value: Any) -> None:
 
 def test_an_enormous_document_is_refused_quickly() -> None:
     ir = compiled() | {"deploymentSpec": {"x": [[0] * 1000] * 1000}}
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidPipeline, match=str(MAX_VALUES)):
         read_program(ir)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_the_place_of_a_refusal_stays_short() -> None:

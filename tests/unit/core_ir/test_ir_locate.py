@@ -177,9 +177,9 @@ def test_finding_what_many_tasks_wait_for_takes_linear_time() -> None:
     tasks = {f"t{number:04}": ([f"t{number - 1:04}"] if number else []) for number in range(size)}
     program = read_program(compiled(tasks=tasks))
     made = Made(map(TaskPath, tasks))
-    started = time.perf_counter()
+    started = time.process_time()
     assert all(list(upstream_of(program, TaskPath(path), made)) == before for path, before in tasks.items())
-    assert (time.perf_counter() - started) / size < 0.0005
+    assert (time.process_time() - started) / size < 0.0005
 
 
 def test_steps_are_found_by_name() -> None:

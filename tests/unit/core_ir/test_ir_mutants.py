@@ -152,10 +152,10 @@ def test_pipelines_that_double_at_every_level_are_refused() -> None:
     components = {"comp-0": dag({"a": task("leaf"), "b": task("leaf")})}
     for level in range(1, 39):
         components[f"comp-{level}"] = dag({"a": task(f"comp-{level - 1}"), "b": task(f"comp-{level - 1}")})
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidPipeline, match="comes to more than"):
         read_program(document({"x": task("comp-38")}, {**components, "leaf": leaf()}))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_pipelines_nested_without_end_are_refused() -> None:

@@ -228,6 +228,6 @@ def test_a_look_at_a_large_run_takes_linear_time(items: int) -> None:
     run.end_one()
     run.step()
     assert len(run.rows) == items + 1
-    started = time.perf_counter()
+    started = time.process_time()
     assert advance(program, {}, run.rows).moves == 0
-    assert (time.perf_counter() - started) / items < 0.0005
+    assert (time.process_time() - started) / items < 0.0005

@@ -98,6 +98,8 @@ ENDINGS = {
     ReasonCode.JOB_NOT_BUILT,
     ReasonCode.PLACED,
     ReasonCode.FINISHED,
+    ReasonCode.IMPORTED,
+    ReasonCode.CACHED,
     ReasonCode.EXIT_CODE,
     ReasonCode.TIMEOUT,
     ReasonCode.OUT_OF_MEMORY,
@@ -105,6 +107,10 @@ ENDINGS = {
     ReasonCode.LEASE_ENDED,
     ReasonCode.AGENT_FORGOT,
     ReasonCode.UPSTREAM_FAILED,
+    ReasonCode.UPSTREAM_SKIPPED,
+    ReasonCode.CONDITION_NOT_MET,
+    ReasonCode.INPUT_UNRESOLVED,
+    ReasonCode.RUN_TOO_LARGE,
     ReasonCode.RUN_CANCELED,
 }
 

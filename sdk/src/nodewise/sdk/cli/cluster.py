@@ -18,7 +18,7 @@ def nodes(as_json: AsJson = False, url: Url = None) -> None:
         print_json(found)
         return
     headers = (
-        "node", "state", "class", "arch", "worker type", "accelerator", "cores free", "MiB free", "GPUs free",
+        "node", "state", "class", "arch", "worker type", "accelerator", "containers", "cores free", "MiB free", "GPUs free",
         "tasks", "load", "seen",
     )  # fmt: skip
     print_table(headers, [_node(node) for node in found], none="no nodes: has an agent joined?")
@@ -28,7 +28,7 @@ def _node(node: Mapping[str, Any]) -> tuple[str, ...]:
     free, capacity = node["free"], node["capacity"]
     return (
         node["name"], node["state"], node["node_class"], node["architecture"], node["worker_type"],
-        known(node["accelerator"]),
+        known(node["accelerator"]), known(node.get("container_runtime")),
         f"{cores(free['millicores'])}/{cores(capacity['millicores'])}",
         f"{free['memory_mib']}/{capacity['memory_mib']}",
         f"{free['gpus']}/{capacity['gpus']}",

@@ -5,8 +5,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nodewise.api.choice import choose
-from nodewise.api.submission import Submission, new_run
+from nodewise.api.submission import Submission, first_container, new_run, without_runtime
 from nodewise.core.db.queries.datasets import datasets_named
+from nodewise.core.db.queries.nodes_read import any_container_runtime
 from nodewise.core.db.queries.runs import KnownSubmission, NewRun, insert_run, known_submission
 from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
@@ -20,6 +21,9 @@ def prepared(connection: Connection, submission: Submission, settings: Settings,
     Raises:
         One of `refusals.REFUSALS`.
     """
+    container = first_container(submission)
+    if container is not None and not any_container_runtime(connection):
+        raise without_runtime(container)
     request = submission.request
     choice = choose(request.policy, request.strategy, settings)
     registered = datasets_named(connection, submission.dataset_names())

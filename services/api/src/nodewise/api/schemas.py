@@ -303,6 +303,7 @@ class Node(BaseModel):
     architecture: str
     worker_type: str
     accelerator: str | None
+    container_runtime: str | None
     labels: dict[str, str]
     capacity: Amounts
     booked: Amounts

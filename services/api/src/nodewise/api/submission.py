@@ -14,6 +14,7 @@ from nodewise.api.requests import SubmitRequest
 from nodewise.core.db.queries.runs import NewRun
 from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
 from nodewise.core.engine.kubeflow.reading import readable, requirements
+from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program
 from nodewise.core.ir.births import new_task
 from nodewise.core.ir.caching import may_be_cached
@@ -23,6 +24,7 @@ from nodewise.core.ir.moves import ReadyTask
 from nodewise.core.ir.needs import needs_before
 from nodewise.core.ir.outline import leaves_of, outline
 from nodewise.core.model.birth import NewTask
+from nodewise.core.model.component import ContainerWork
 from nodewise.core.model.ids import RunId, ScheduleId
 from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
@@ -82,6 +84,24 @@ def read_submission(
     return Submission(
         request=request, program=program, digest=digest_of(body), idempotency_key=key, engine=engine
     )
+
+
+def first_container(submission: Submission) -> str | None:
+    """Where in its IR a component brings its own image, which needs a container runtime; None: nowhere, or KFP runs it."""
+    if submission.engine == KUBEFLOW:
+        return None
+    labels = (leaf.label for leaf in leaves_of(submission.program) if isinstance(leaf.work, ContainerWork))
+    label = min(labels, default=None)
+    return None if label is None else f"deploymentSpec.executors.{label}.container"
+
+
+def without_runtime(path: str) -> InvalidPipeline:
+    """The refusal of what no node could run. `path` is where the component brings its own image."""
+    rule = (
+        "this component brings its own image, and no node that is READY has a container runtime; start an agent with "
+        "NODEWISE_CONTAINER_RUNTIME (or --container-runtime) set to docker, podman or a path, or write it as a Python component"
+    )
+    return InvalidPipeline(path, rule)
 
 
 def new_run(

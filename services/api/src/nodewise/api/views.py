@@ -80,6 +80,7 @@ def node_view(row: NodeRow, observation: Observation, cluster: Cluster) -> dict[
         "architecture": node.architecture,
         "worker_type": node.worker_type,
         "accelerator": node.accelerator,
+        "container_runtime": node.container_runtime,
         "labels": dict(node.labels),
         "capacity": resources_view(node.capacity),
         "booked": resources_view(row.view.booked),

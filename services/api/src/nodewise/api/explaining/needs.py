@@ -41,6 +41,7 @@ def allowed_on(spec: TaskSpec, view: NodeView, cluster: Cluster) -> Relaxed | No
             return replace(found, now=excluded is None)
         relax = _RELAX.get(excluded.code)
         if relax is None:
+            # Its engine, or its own image: giving that up would be another task.
             return None
         spec, words = relax(found.spec, view)
         if spec == found.spec or 0 in _amounts_asked(spec, found.spec):
@@ -164,4 +165,4 @@ _RELAX: Final[Mapping[ReasonCode, Callable[[TaskSpec, NodeView], _Milder]]] = Ma
         ReasonCode.GPU_TOO_FEW: _shrunk,
     }
 )
-"""For exclusions that waiting does not cure: the task without the wish behind it, and that in words."""
+"""For each exclusion that waiting does not cure, but for what makes the task what it is: the task without the wish, and that in words."""

@@ -20,6 +20,9 @@ FROM nodes AS n JOIN node_loads AS l ON l.node = n.name
 # COLLATE "C": the snapshot is sorted as Python sorts, whatever the locale of the database.
 _READY_NODES = text(_SELECT + """WHERE n.state = 'READY' ORDER BY n.name COLLATE "C" """)
 _ALL_NODES = text(_SELECT + """ORDER BY n.name COLLATE "C" """)
+_ANY_RUNTIME = text(
+    "SELECT EXISTS (SELECT FROM nodes WHERE state = 'READY' AND engine = 'agents' AND container_runtime IS NOT NULL)"
+)
 _METRICS_URLS = text("SELECT name, metrics_url FROM nodes WHERE state = 'READY' ORDER BY name")
 
 
@@ -43,6 +46,11 @@ def all_nodes(connection: Connection) -> Sequence[NodeRow]:
         NodeRow(view=_view(row), state=row["state"], last_seen_at=row["last_seen_at"])
         for row in connection.execute(_ALL_NODES).mappings()
     ]
+
+
+def any_container_runtime(connection: Connection) -> bool:
+    """Whether some agent that may be used now runs components that bring their own image."""
+    return bool(connection.execute(_ANY_RUNTIME).scalar_one())
 
 
 def metrics_urls(connection: Connection) -> Sequence[tuple[NodeName, str | None]]:
