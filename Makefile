@@ -4,6 +4,7 @@ VENV := .venv
 TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SEED_CLIENT := .venv-mlopx
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack services/simulator sdk
 
 .PHONY: setup demo test check bench bench-placement up down lock clean
@@ -21,8 +22,15 @@ $(READY): requirements/lock.txt $(addsuffix /pyproject.toml,$(PORTIONS))
 demo: setup
 	@$(BIN)/python -m examples.demo
 
-test: setup
+test: setup $(SEED_CLIENT)/.ready
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+# The seed's client as it is published lives in an environment of its own: the gateway is tested against it, and nothing imports it.
+$(SEED_CLIENT)/.ready: requirements/mlopx.txt
+	@test -x $(SEED_CLIENT)/bin/python || $(PYTHON) -m venv $(SEED_CLIENT)
+	@echo "Installing the seed's client into $(SEED_CLIENT) (about half a minute) ..."
+	@$(SEED_CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/mlopx.txt
+	@touch $@
 
 check: setup
 	@$(BIN)/ruff check .
@@ -58,6 +66,7 @@ lock:
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile requirements/dev.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/lock.txt
 	@$(BIN)/uv pip compile requirements/bench.in --override requirements/bench-left-out.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/bench.txt
+	@$(BIN)/uv pip compile requirements/mlopx.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/mlopx.txt
 
 clean:
-	rm -rf $(VENV) $(PEERS) out .nodewise
+	rm -rf $(VENV) $(PEERS) $(SEED_CLIENT) out .nodewise

@@ -3,9 +3,14 @@
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import placing, queue_rate
+from bench import engine, kubeflow, placing, queue_rate
 
-BENCHMARKS: Mapping[str, Callable[[], object]] = {"placing": placing.run, "queue_rate": queue_rate.run}
+BENCHMARKS: Mapping[str, Callable[[], object]] = {
+    "engine": engine.run,
+    "placing": placing.run,
+    "queue_rate": queue_rate.run,
+    "kubeflow": kubeflow.run,
+}
 
 
 def main(names: list[str]) -> int:

@@ -14,7 +14,7 @@ class Scale:
         dags: Random DAGs of part a.
         exact_seconds: For the proof of one optimum.
         shapes: (tasks, nodes) of part b.
-        peer_seconds: For one answer of one of the peers' schedulers.
+        peer_seconds: Of computing, for one answer of one of the peers' schedulers.
         search_placements: Tasks that the portfolio's search places for one plan; no clock, so it can be repeated.
         streams: Seconds of planning for the default, in all, by pipelines in the stream (parts c and d); None: no clock,
             searches are bounded by counts, as in the live stack, so they can be repeated.
@@ -47,7 +47,7 @@ def full(seed: int) -> Scale:
         dags=60,
         exact_seconds=30.0,
         shapes=((50, 6), (200, 12), (500, 25), (1000, 50)),
-        peer_seconds=3.0,
+        peer_seconds=10.0,
         search_placements=600_000,
         streams=MappingProxyType({10: None, 60: None, 300: 24.0}),
         reference_placements=4_000_000,

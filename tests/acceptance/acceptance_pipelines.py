@@ -129,3 +129,21 @@ def needs_much():
 @pipeline(name="elsewhere")
 def elsewhere(folder: str):
     once(folder=folder, name="there", seconds=0.0).on_node("extra")
+
+
+@task(resources=TINY)
+def tell(when: str) -> str:
+    return when
+
+
+@task(resources=TINY)
+def twice(word: str, when: str) -> str:
+    if word != when:
+        raise ValueError(f"{word} is not {when}")
+    return f"{when} {when}"
+
+
+@pipeline
+def kicked_off():
+    told = tell(when="{{$.pipeline_job_schedule_time_utc}}")
+    twice(word=told, when="{{$.pipeline_job_schedule_time_utc}}")

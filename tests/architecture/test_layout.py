@@ -89,9 +89,11 @@ def test_no_commit_outside_a_transaction() -> None:
 
 
 def test_states_change_through_one_module() -> None:
-    moves = re.compile(r"UPDATE\s+(tasks|runs)\b[^;\"]*\bSET\b[^;\"]*\bstate\s*=", re.IGNORECASE | re.DOTALL)
-    offenders = [s for s in SOURCES if moves.search(s.read_text(encoding="utf-8")) and s.name != "moves.py"]
-    assert not offenders
+    """But for an upgrade: releases before 0004 kept no inputs of ready tasks, so these wait once more."""
+    assigned = r"\bSET\b(?:(?!\bWHERE\b)[^;\"])*\bstate\s*="
+    moves = re.compile(r"UPDATE\s+(tasks|runs)\b[^;\"]*" + assigned, re.IGNORECASE | re.DOTALL)
+    found = {source.name for source in SOURCES if moves.search(source.read_text(encoding="utf-8"))}
+    assert found == {"moves.py", "0004_whole_ir.py"}
 
 
 def test_nothing_evaluates_or_unpickles() -> None:

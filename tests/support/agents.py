@@ -34,10 +34,10 @@ from nodewise.core.messages import (
     StartJobs,
 )
 from nodewise.core.messaging.app import agent_queue, create_app
-from nodewise.core.model.artifact import ArtifactRef
+from nodewise.core.model.artifact import ArtifactRef, Values
+from nodewise.core.model.component import Artifact, Parameter, PythonWork, Signature, ValueKind
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, ParameterType, PythonComponent
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore, mark_cluster
@@ -58,22 +58,27 @@ def job(
     source: str,
     *,
     key: AttemptKey = FIRST,
-    outputs: Mapping[str, ParameterType] | None = None,
+    outputs: Mapping[str, ValueKind] | None = None,
     artifacts: Mapping[str, str] | None = None,
     inputs: Mapping[str, ArtifactRef] | None = None,
     parameters: Mapping[str, object] | None = None,
     **rest: object,
 ) -> Job:
-    """A job of a function called `step`; `outputs` and `artifacts` are what it declares."""
+    """A job of a function called `step`; `outputs` and `artifacts` are what it declares, beside all that it is given."""
+    given, found = parameters or {}, inputs or {}
+    signature = Signature(
+        input_parameters={name: Parameter(kind=ValueKind.STRUCT, optional=True) for name in given},
+        input_artifacts={name: Artifact(schema_title=ref.schema_title) for name, ref in found.items()},
+        output_parameters={name: Parameter(kind=kind) for name, kind in (outputs or {}).items()},
+        output_artifacts={name: Artifact(schema_title=title) for name, title in (artifacts or {}).items()},
+    )
     return Job(
         key=key,
         run_name="run",
         component="step",
-        code=PythonComponent(source=HEADER + source, function="step", environment={"GREETING": "hello"}),
-        parameters=parameters or {},
-        artifacts=inputs or {},
-        output_parameters={name: ParameterSpec(type=kind) for name, kind in (outputs or {}).items()},
-        output_artifacts={name: ArtifactSpec(schema_title=t) for name, t in (artifacts or {}).items()},
+        work=PythonWork(source=HEADER + source, function="step", environment={"GREETING": "hello"}),
+        signature=signature,
+        inputs=Values(parameters=given, artifacts={name: (ref,) for name, ref in found.items()}),
         resources=Resources(millicores=1000, memory_mib=256),
         **rest,  # type: ignore[arg-type]
     )

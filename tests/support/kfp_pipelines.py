@@ -367,23 +367,11 @@ def volume() -> Any:
 
 SUPPORTED: tuple[Callable[[], Any], ...] = (
     single, chain, fan, f_strings, dependencies, retries, resources, environment, defaults, named_outputs, without_pip,
-    optional_artifact, with_output, component_alone, with_hints,
+    optional_artifact, with_output, component_alone, with_hints, condition, loop, exit_handler, final_status, ignored_failure,
+    nested, container, containerised_python, packages, importer, cpu_parameter, job_name, artifact_list,
 )  # fmt: skip
 REFUSED: dict[Callable[[], Any], str] = {
-    condition: "root.dag.tasks.condition-1.triggerPolicy.condition",
-    loop: "root.dag.tasks.for-loop-2.parameterIterator",
-    exit_handler: "components.comp-exit-handler-1.dag",
-    final_status: "root.dag.tasks.after-all.triggerPolicy.strategy",
-    ignored_failure: "root.dag.tasks.noop-2.triggerPolicy.strategy",
-    nested: "components.comp-inner.dag",
-    container: "deploymentSpec.executors.exec-shell.container.command",
-    containerised_python: "deploymentSpec.executors.exec-containerised.container.command",
-    packages: "deploymentSpec.executors.exec-needs-pandas.container.command",
-    importer: "deploymentSpec.executors.exec-importer.importer",
     input_artifact: "root.inputDefinitions.artifacts.data",
-    cpu_parameter: "deploymentSpec.executors.exec-noop.container.resources.resourceCpuLimit",
-    job_name: "root.dag.tasks.bare.inputs.parameters.text.runtimeValue.constant",
-    artifact_list: "root.dag.tasks.for-loop-2.parameterIterator",
     volume: "platforms.kubernetes.deploymentSpec.executors.exec-noop.pvcMount",
 }
 """What is refused, and where."""

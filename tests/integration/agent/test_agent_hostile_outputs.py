@@ -8,8 +8,8 @@ import pytest
 
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport
+from nodewise.core.model.component import ValueKind
 from nodewise.core.model.decision import ReasonCode
-from nodewise.core.model.pipeline import ParameterType
 from tests.support.agents import AgentProcess, job, key
 from tests.support.waiting import wait_until
 
@@ -38,14 +38,14 @@ def assert_goes_on(agent: AgentProcess) -> None:
 @pytest.mark.parametrize("depth", [64, 300, 900])
 def test_a_list_nested_too_deeply_fails_its_task(agent: AgentProcess, depth: int) -> None:
     source = f"{DEEP}def step() -> list:\n    return nested({depth})\n"
-    agent.submit(job(source, outputs={"Output": ParameterType.LIST}))
+    agent.submit(job(source, outputs={"Output": ValueKind.LIST}))
     assert_tasks_fault(agent.end_of(key()), "the output parameter 'Output' is nested deeper than 64 levels")
     assert_goes_on(agent)
 
 
 def test_a_list_nested_to_the_limit_arrives(agent: AgentProcess) -> None:
     source = f"{DEEP}def step() -> list:\n    return nested(63)\n"
-    agent.submit(job(source, outputs={"Output": ParameterType.LIST}))
+    agent.submit(job(source, outputs={"Output": ValueKind.LIST}))
     report = agent.end_of(key())
     assert report.outputs is not None, report.message
     assert str(report.outputs.parameters["Output"]) == "[" * 64 + "]" * 64
@@ -57,7 +57,7 @@ def step(out: OutputPath(list)):
     with open(out, "w") as file:
         file.write("[" * 200_000 + "]" * 200_000)
 """
-    agent.submit(job(source, outputs={"out": ParameterType.LIST}))
+    agent.submit(job(source, outputs={"out": ValueKind.LIST}))
     assert_tasks_fault(agent.end_of(key()), "nested too deeply")
 
 
@@ -127,7 +127,7 @@ def step() -> int:
     os.mkfifo(os.path.join("..", {name!r}))
     os._exit(0)
 """
-    agent.submit(job(source, outputs={"Output": ParameterType.NUMBER_INTEGER}))
+    agent.submit(job(source, outputs={"Output": ValueKind.NUMBER_INTEGER}))
     assert_tasks_fault(agent.end_of(key(), 10), "only files")
 
 
@@ -164,14 +164,12 @@ def step(marker: str):
 @pytest.mark.parametrize(
     ("source", "kind"),
     [
-        ("def step() -> float:\n    return 10**400\n", ParameterType.NUMBER_DOUBLE),
-        ("def step() -> float:\n    return -(10**400)\n", ParameterType.NUMBER_DOUBLE),
-        ("def step() -> int:\n    return 10**4299 * 10**4000 // 10**4000\n", ParameterType.STRING),
+        ("def step() -> float:\n    return 10**400\n", ValueKind.NUMBER_DOUBLE),
+        ("def step() -> float:\n    return -(10**400)\n", ValueKind.NUMBER_DOUBLE),
+        ("def step() -> int:\n    return 10**4299 * 10**4000 // 10**4000\n", ValueKind.STRING),
     ],
 )
-def test_a_number_beyond_its_type_fails_its_task(
-    agent: AgentProcess, source: str, kind: ParameterType
-) -> None:
+def test_a_number_beyond_its_type_fails_its_task(agent: AgentProcess, source: str, kind: ValueKind) -> None:
     agent.submit(job(source, outputs={"Output": kind}))
     assert_tasks_fault(agent.end_of(key()), "the output parameter 'Output' is")
 
@@ -229,7 +227,7 @@ def step() -> int:
     os.mkfifo(os.path.join("..", "log.txt"))
     return 3
 """
-    agent.submit(job(source, outputs={"Output": ParameterType.NUMBER_INTEGER}))
+    agent.submit(job(source, outputs={"Output": ValueKind.NUMBER_INTEGER}))
     report = agent.end_of(key(), 10)
     assert report.outputs is not None, report.message
     assert report.outputs.parameters == {"Output": 3}

@@ -9,8 +9,8 @@ import pytest
 
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.model.artifact import ArtifactRef
+from nodewise.core.model.component import ValueKind
 from nodewise.core.model.decision import ReasonCode
-from nodewise.core.model.pipeline import ParameterType
 from tests.support.agents import AgentProcess, alive, job, key
 from tests.support.waiting import wait_until
 
@@ -29,7 +29,7 @@ def pid_in(marker: Path) -> int:
 
 
 def test_a_job_runs_and_its_end_is_reported(agent: AgentProcess) -> None:
-    agent.submit(job(ADD, parameters={"a": 3.0, "b": None}, outputs={"Output": ParameterType.NUMBER_DOUBLE}))
+    agent.submit(job(ADD, parameters={"a": 3.0, "b": None}, outputs={"Output": ValueKind.NUMBER_DOUBLE}))
 
     report = agent.end_of(key())
 
@@ -76,7 +76,7 @@ def step(data: Input[Dataset], model: Input[Model]) -> str:
     return text + str(os.listdir(model.path)) + model.metadata["framework"] + data.name
 """
     inputs = {name: made.artifacts[name] for name in ("data", "model")}
-    agent.submit(job(use, key=key("use"), inputs=inputs, outputs={"Output": ParameterType.STRING}))
+    agent.submit(job(use, key=key("use"), inputs=inputs, outputs={"Output": ValueKind.STRING}))
     report = agent.end_of(key("use"))
     assert report.outputs is not None, report.message
     assert report.outputs.parameters == {"Output": "a,b['layers']nonedata"}
@@ -93,9 +93,7 @@ def step(data: Input[Dataset]) -> str:
 """
     ref = ArtifactRef(name="data", uri=uri, schema_title="system.Dataset")
     for path in ("one", "two"):
-        agent.submit(
-            job(spoil, key=key(path), inputs={"data": ref}, outputs={"Output": ParameterType.STRING})
-        )
+        agent.submit(job(spoil, key=key(path), inputs={"data": ref}, outputs={"Output": ValueKind.STRING}))
         outputs = agent.end_of(key(path)).outputs
         assert outputs is not None
         assert outputs.parameters == {"Output": "original"}
@@ -111,7 +109,7 @@ def step() -> dict:
     return {**{name: os.environ.get(name) for name in names}, "data": data, "cores": list(os.sched_getaffinity(0))}
 """
     dataset = agent.store.put_bytes(b"rows")
-    agent.submit(job(source, outputs={"Output": ParameterType.STRUCT}, dataset_uri=dataset))
+    agent.submit(job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset))
     report = agent.end_of(key())
     assert report.outputs is not None, report.message
     assert report.outputs.parameters["Output"] == {
@@ -124,7 +122,7 @@ def test_tasks_stay_on_the_agents_cores(stopped_agent: AgentProcess) -> None:
     core = max(os.sched_getaffinity(0))
     stopped_agent.start("--cores", str(core))
     source = "def step() -> list:\n    import os\n    return list(os.sched_getaffinity(0))\n"
-    stopped_agent.submit(job(source, outputs={"Output": ParameterType.LIST}))
+    stopped_agent.submit(job(source, outputs={"Output": ValueKind.LIST}))
     outputs = stopped_agent.end_of(key()).outputs
     assert outputs is not None
     assert outputs.parameters == {"Output": [core]}
@@ -166,9 +164,7 @@ def test_every_kind_of_failure_has_a_message(
 
 
 def test_a_missing_output_is_a_failure(agent: AgentProcess) -> None:
-    agent.submit(
-        job("def step() -> int:\n    return None\n", outputs={"Output": ParameterType.NUMBER_INTEGER})
-    )
+    agent.submit(job("def step() -> int:\n    return None\n", outputs={"Output": ValueKind.NUMBER_INTEGER}))
     report = agent.end_of(key())
     assert report.state is AttemptState.FAILED
     assert report.message == "the output parameter 'Output' was not written"
@@ -253,7 +249,7 @@ def step() -> list:
         return list(manager.list([1, 2]))
 """
     deep = key("a" * 150)
-    agent.submit(job(source, key=deep, outputs={"Output": ParameterType.LIST}))
+    agent.submit(job(source, key=deep, outputs={"Output": ValueKind.LIST}))
     report = agent.end_of(deep)
     assert report.outputs is not None, report.message
     assert report.outputs.parameters == {"Output": [1, 2]}
@@ -261,7 +257,7 @@ def step() -> list:
 
 def test_many_jobs_run_at_once(agent: AgentProcess) -> None:
     jobs = [
-        job(ADD, key=key(f"t[{n}]/x"), parameters={"a": n}, outputs={"Output": ParameterType.NUMBER_DOUBLE})
+        job(ADD, key=key(f"t[{n}]/x"), parameters={"a": n}, outputs={"Output": ValueKind.NUMBER_DOUBLE})
         for n in range(12)
     ]
     agent.submit(*jobs)

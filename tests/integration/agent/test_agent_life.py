@@ -12,8 +12,8 @@ import redis
 
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import START_JOBS, Heartbeat, StartJobs
+from nodewise.core.model.component import ValueKind
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import ParameterType
 from tests.support.agents import NODE, AgentProcess, alive, job, key
 from tests.support.waiting import wait_until
 
@@ -33,9 +33,7 @@ def step(marker: str):
 
 
 def marking(marker: Path, **rest: object) -> Job:
-    return job(
-        MARK, parameters={"marker": str(marker)}, outputs={"Output": ParameterType.NUMBER_INTEGER}, **rest
-    )  # type: ignore[arg-type]
+    return job(MARK, parameters={"marker": str(marker)}, outputs={"Output": ValueKind.NUMBER_INTEGER}, **rest)  # type: ignore[arg-type]
 
 
 def pids_in(marker: Path) -> list[int]:

@@ -75,6 +75,37 @@ def test_the_queue_is_cut_at_200_but_counts_all(api: Api, engine: Engine) -> Non
     assert (len(queue["items"]), queue["counts"]["READY"]) == (200, 210)
 
 
+def test_what_waits_for_inputs_is_listed_by_run_with_what_it_waits_for(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        newer = insert_run(connection, name="newer", submitted_at=NOW + timedelta(seconds=1))
+        insert_task(connection, newer, "load", state=TaskState.READY)
+        for number in range(7):
+            task = f"fit{number}"
+            insert_task(connection, newer, task, state=TaskState.WAITING, ordinal=number, upstream=["load"])
+        older = insert_run(connection, name="older", submitted_at=NOW)
+        insert_task(connection, older, "done", state=TaskState.SUCCEEDED)
+        insert_task(connection, older, "live", state=TaskState.RUNNING, ordinal=1)
+        both = ["done", "live"]
+        insert_task(connection, older, "join", state=TaskState.WAITING, ordinal=2, upstream=both)
+    queue = api.http.get("/v1/queue").json()
+    assert [item["path"] for item in queue["items"]] == ["load"]
+    first, second = queue["waiting"]
+    assert (first["run_id"], first["run_name"], first["tasks"]) == (older, "older", 1)
+    assert first["items"] == [{"path": "join", "waits_for": [{"path": "live", "state": "RUNNING"}]}]
+    assert (second["run_name"], second["tasks"], queue["counts"]["WAITING"]) == ("newer", 7, 8)
+    assert [item["path"] for item in second["items"]] == [f"fit{number}" for number in range(5)]
+
+
+def test_of_many_runs_that_wait_for_inputs_the_oldest_are_listed(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        for number in range(52):
+            run_id = insert_run(connection, name=f"r{number}", submitted_at=NOW + timedelta(seconds=number))
+            insert_task(connection, run_id, "t", state=TaskState.WAITING)
+    queue = api.http.get("/v1/queue").json()
+    assert [run["run_name"] for run in queue["waiting"]] == [f"r{number}" for number in range(50)]
+    assert queue["counts"]["WAITING"] == 52
+
+
 def test_policies_strategies_and_presets_are_listed_with_the_default(api: Api) -> None:
     policies = {item["name"]: item for item in api.http.get("/v1/policies").json()["items"]}
     assert {"fifo", "priority", "random", "shortest"} <= set(policies)

@@ -65,6 +65,31 @@ def test_a_waiting_task_says_what_the_nodes_lack_and_what_would_change_it(api: A
     assert [change["kind"] for change in test["pending"]["changes"]] == ["time", "time"]
 
 
+def test_reason_and_nodes_are_of_one_moment(api: Api, engine: Engine, run: RunId) -> None:
+    """What was stored is older: `fit` is told again from the nodes, and once they have room, that it is overtaken."""
+    path = f"/v1/runs/{run}/explain"
+    _, fit, test = api.http.get(path).json()["tasks"]
+    assert fit["reason"] == "no room"
+    why, n1 = fit["pending"]["why"], fit["pending"]["nodes"][0]
+    assert why["text"].startswith(f"no node has room now. n1: {n1['text']}")
+    assert why["as_of"] == fit["pending"]["as_of"]
+    assert test["pending"]["why"]["text"] == "waits for load, fit"
+    with engine.begin() as connection:
+        connection.execute(update(schema.node_loads).values(booked_millicores=0, running_tasks=0))
+    (fit,) = api.http.get(path, params={"task": "fit"}).json()["tasks"]
+    why, n1 = fit["pending"]["why"], fit["pending"]["nodes"][0]
+    assert (n1["node"], n1["code"], why["as_of"]) == ("n1", None, None)
+    assert why["overtaken"].startswith("n1 has room for it now")
+
+
+def test_in_a_run_that_is_being_canceled_nothing_waits_for_room(api: Api, engine: Engine, run: RunId) -> None:
+    with engine.begin() as connection:
+        stop = {"state": "CANCELING", "cancel_requested_at": datetime.now(UTC)}
+        connection.execute(update(schema.runs).where(schema.runs.c.id == run).values(**stop))
+    _, fit, _ = api.http.get(f"/v1/runs/{run}/explain").json()["tasks"]
+    assert fit["pending"]["why"]["code"] == "run_canceled"
+
+
 def test_one_task_is_explained_alone(api: Api, run: RunId) -> None:
     (told,) = api.http.get(f"/v1/runs/{run}/explain", params={"task": "fit"}).json()["tasks"]
     assert told["path"] == "fit"

@@ -1,10 +1,13 @@
 """The schema refuses what must not be, and the migrations make the schema that the code believes in."""
 
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, insert, inspect, update
+from sqlalchemy import CheckConstraint, Connection, Engine, insert, inspect, update
 from sqlalchemy.exc import IntegrityError
 
 from nodewise.core.db import schema
@@ -14,11 +17,24 @@ from nodewise.core.lifecycle import RunState
 from nodewise.core.model.resources import Resources
 from tests.support.rows import NOW, insert_attempt, insert_node, insert_run, insert_task
 
+HOUR = timedelta(hours=1)
+
 
 def test_the_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
     assert not differences
+
+
+def test_the_migrations_make_the_checks_of_the_code(engine: Engine) -> None:
+    found = inspect(engine)
+    for table in schema.metadata.sorted_tables:
+        made = {check["name"] for check in found.get_check_constraints(table.name)}
+        assert made == {
+            str(engine.dialect.identifier_preparer.format_constraint(one)).strip('"')
+            for one in table.constraints
+            if isinstance(one, CheckConstraint)
+        }, table.name
 
 
 def test_all_migrations_go_down_and_up_again(engine: Engine, database_url: str) -> None:
@@ -144,3 +160,62 @@ def test_a_task_of_impossible_size_or_time_is_refused(
 ) -> None:
     with pytest.raises(IntegrityError, match=rule), transaction(engine) as connection:
         insert_task(connection, insert_run(connection), "a", **columns)
+
+
+def insert_schedule(connection: Connection, **columns: object) -> None:
+    """A schedule of every hour from now on, of an empty pipeline."""
+    digest = f"digest-{uuid4()}"
+    connection.execute(insert(schema.pipeline_specs).values(digest=digest, ir={}, platforms={}))
+    row = {
+        "id": str(uuid4()),
+        "name": "hourly",
+        "team": "default",
+        "spec_digest": digest,
+        "pipeline_name": "pipeline",
+        "request": {},
+        "interval_seconds": 3600,
+        "start_at": NOW,
+        "catchup": True,
+        "max_concurrency": 1,
+        "enabled": True,
+        "next_at": NOW,
+        "look_at": NOW,
+        "request_digest": "0",
+        "created_at": NOW,
+    }
+    connection.execute(insert(schema.schedules).values(row | columns))
+
+
+@pytest.mark.parametrize(
+    ("columns", "rule"),
+    [
+        ({"cron": "@daily", "time_zone": "UTC"}, "one_trigger"),
+        ({"interval_seconds": None}, "one_trigger"),
+        ({"time_zone": "UTC"}, "zone_of_cron"),
+        ({"interval_seconds": 0}, "interval_is_positive"),
+        ({"max_concurrency": 0}, "concurrency_is_positive"),
+        ({"end_at": NOW - HOUR}, "end_after_start|next_within"),
+        ({"next_at": NOW - HOUR}, "next_within"),
+        ({"end_at": NOW, "next_at": NOW + HOUR, "look_at": NOW + HOUR}, "next_within"),
+        ({"last_at": NOW}, "next_after_last"),
+        ({"look_at": None}, "looks_in_time"),
+        ({"look_at": NOW - HOUR}, "looks_in_time"),
+        ({"last_error": "no"}, "error_has_time"),
+        ({"reason_code": "mood"}, "reason_code_is_known"),
+    ],
+)
+def test_a_schedule_that_contradicts_itself_is_refused(
+    engine: Engine, columns: dict[str, object], rule: str
+) -> None:
+    with transaction(engine) as connection:
+        insert_schedule(connection, name="sound")
+    with pytest.raises(IntegrityError, match=rule), transaction(engine) as connection:
+        insert_schedule(connection, **columns)
+
+
+def test_the_name_of_a_deleted_schedule_is_free_again(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        insert_schedule(connection, deleted_at=NOW)
+        insert_schedule(connection)
+    with pytest.raises(IntegrityError, match="schedules_name_key"), transaction(engine) as connection:
+        insert_schedule(connection)

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 from kfp import dsl
+from sqlalchemy import Engine
 
 from nodewise.core.engine.kubeflow.client import KfpClient
 from nodewise.core.engine.kubeflow.connection import KfpConnection
+from nodewise.core.settings import Settings
 from tests.support.kfp_server.server import KfpServer
 from tests.support.kubeflow import MemoryJournal, compiled
+from tests.support.kubeflow_services import Services
+from tests.support.placing import DRIFT, MOST_BOOKED, all_rows
 
 
 @pytest.fixture
@@ -83,3 +87,13 @@ def chain_ir(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
 def rich_ir(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
     """A retry, a loop with a gathering, two branches, an exit handler."""
     return compiled(rich, Path(tmp_path_factory.mktemp("rich")))
+
+
+@pytest.fixture
+def services(server: KfpServer, engine: Engine, settings: Settings) -> Iterator[Services]:
+    """Scheduler, placer and recorder around the test server; what holds always is checked at the end."""
+    services = Services(server, engine, settings.model_copy(update={"kfp_url": server.url}))
+    yield services
+    services.close()
+    assert all_rows(engine, DRIFT) == []
+    assert all(most <= capacity for _, most, capacity in all_rows(engine, MOST_BOOKED))

@@ -24,9 +24,9 @@ from tests.support.kfp_server.behaviour import Execution, Outcome
 from tests.support.kfp_server.cluster import FakeNode
 from tests.support.kfp_server.server import KfpServer
 from tests.support.kubeflow import MemoryJournal, a_submission
-from tests.unit.core_ir_whole.corpus.case import Case
-from tests.unit.core_ir_whole.corpus.components import functions
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.components import functions
+from tests.unit.core_ir.corpus.every import CASES
 
 NODES = tuple(
     FakeNode(name=f"n{number}", gpus=4, millicores=64_000, memory_mib=65_536) for number in (1, 2, 3)

@@ -75,7 +75,7 @@ FUTURE = (datetime.now(UTC) + timedelta(days=40)).date().isoformat()
         (("--from", "2026-01-02", "--to", "2026-01-01"), "is not before --to 2026-01-01"),
         (("--from", "last week"), "is not a time such as"),
         (("--from", "2026-01-01", "--policy", "nope"), "no policy named 'nope'; known: balanced"),
-        (("--from", "2026-01-01", "--strategy", "nope"), "no strategy named 'nope'; known: "),
+        (("--from", "2026-01-01", "--strategy", "nope"), "no strategy or preset named 'nope'; known: "),
         (("--from", "2026-01-01", "--objective", "nope"), "no objective named 'nope'; known: makespan"),
     ],
 )

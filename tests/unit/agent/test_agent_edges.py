@@ -16,23 +16,25 @@ from nodewise.agent.logs import AttemptLog, capped
 from nodewise.agent.outputs import LIMIT_BYTES, OutputError, clean, collect, convert
 from nodewise.agent.staging import environment
 from nodewise.core.errors import StoreError
+from nodewise.core.model.component import Artifact, Parameter, PythonWork, Signature, ValueKind
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.model.job import Job
-from nodewise.core.model.pipeline import ArtifactSpec, ParameterSpec, ParameterType, PythonComponent
 from nodewise.core.model.resources import Resources
 from nodewise.core.store import ArtifactStore
 
 KEY = AttemptKey(run_id=RunId("run"), path=TaskPath("train"), attempt=1)
 
 
-def a_job(outputs: Mapping[str, ParameterType] | None = None, artifacts: tuple[str, ...] = ()) -> Job:
+def a_job(outputs: Mapping[str, ValueKind] | None = None, artifacts: tuple[str, ...] = ()) -> Job:
     return Job(
         key=KEY,
         run_name="run",
         component="step",
-        code=PythonComponent(source="", function="step", environment={"LANG": "C", "NODEWISE_ATTEMPT": "x"}),
-        output_parameters={name: ParameterSpec(type=kind) for name, kind in (outputs or {}).items()},
-        output_artifacts={name: ArtifactSpec(schema_title="system.Model") for name in artifacts},
+        work=PythonWork(source="", function="step"),
+        signature=Signature(
+            output_parameters={name: Parameter(kind=kind) for name, kind in (outputs or {}).items()},
+            output_artifacts={name: Artifact(schema_title="system.Model") for name in artifacts},
+        ),
         resources=Resources(millicores=2500),
     )
 
@@ -55,16 +57,16 @@ def store(tmp_path: Path) -> ArtifactStore:
 @pytest.mark.parametrize(
     ("value", "kind", "expected"),
     [
-        (3.0, ParameterType.NUMBER_INTEGER, 3),
-        (2**70, ParameterType.NUMBER_INTEGER, 2**70),
-        (3, ParameterType.NUMBER_DOUBLE, 3.0),
-        (True, ParameterType.BOOLEAN, True),
-        ("", ParameterType.STRING, ""),
-        ([], ParameterType.LIST, []),
-        ({"a": [1]}, ParameterType.STRUCT, {"a": [1]}),
+        (3.0, ValueKind.NUMBER_INTEGER, 3),
+        (2**70, ValueKind.NUMBER_INTEGER, 2**70),
+        (3, ValueKind.NUMBER_DOUBLE, 3.0),
+        (True, ValueKind.BOOLEAN, True),
+        ("", ValueKind.STRING, ""),
+        ([], ValueKind.LIST, []),
+        ({"a": [1]}, ValueKind.STRUCT, {"a": [1]}),
     ],
 )
-def test_outputs_become_their_declared_type(value: object, kind: ParameterType, expected: object) -> None:
+def test_outputs_become_their_declared_type(value: object, kind: ValueKind, expected: object) -> None:
     assert convert("x", value, kind) == expected
     assert type(convert("x", value, kind)) is type(expected)
 
@@ -72,19 +74,19 @@ def test_outputs_become_their_declared_type(value: object, kind: ParameterType, 
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        (3.5, ParameterType.NUMBER_INTEGER),
-        (True, ParameterType.NUMBER_INTEGER),
-        ("3", ParameterType.NUMBER_DOUBLE),
-        (1, ParameterType.STRING),
-        (None, ParameterType.STRING),
-        (float("nan"), ParameterType.NUMBER_DOUBLE),
-        (float("inf"), ParameterType.NUMBER_INTEGER),
-        ("a\0b", ParameterType.STRING),
-        ([float("inf")], ParameterType.LIST),
-        ({"a": "\ud800"}, ParameterType.STRUCT),
+        (3.5, ValueKind.NUMBER_INTEGER),
+        (True, ValueKind.NUMBER_INTEGER),
+        ("3", ValueKind.NUMBER_DOUBLE),
+        (1, ValueKind.STRING),
+        (None, ValueKind.STRING),
+        (float("nan"), ValueKind.NUMBER_DOUBLE),
+        (float("inf"), ValueKind.NUMBER_INTEGER),
+        ("a\0b", ValueKind.STRING),
+        ([float("inf")], ValueKind.LIST),
+        ({"a": "\ud800"}, ValueKind.STRUCT),
     ],
 )
-def test_outputs_of_another_type_are_refused_by_name(value: object, kind: ParameterType) -> None:
+def test_outputs_of_another_type_are_refused_by_name(value: object, kind: ValueKind) -> None:
     with pytest.raises(OutputError, match="'loss'"):
         convert("loss", value, kind)
 
@@ -103,14 +105,14 @@ def test_clean_values_are_strict_json(value: object) -> None:
 def test_parameters_may_be_written_to_their_paths(folder: AttemptFolder, store: ArtifactStore) -> None:
     folder.parameter("text").write_text("3")
     folder.parameter("number").write_text("3")
-    kinds = {"text": ParameterType.STRING, "number": ParameterType.NUMBER_INTEGER}
+    kinds = {"text": ValueKind.STRING, "number": ValueKind.NUMBER_INTEGER}
     assert collect(a_job(kinds), folder, store).parameters == {"text": "3", "number": 3}
 
 
 def test_a_parameter_file_that_is_no_json_is_refused(folder: AttemptFolder, store: ArtifactStore) -> None:
     folder.parameter("n").write_text("three")
     with pytest.raises(OutputError, match="is not JSON"):
-        collect(a_job({"n": ParameterType.NUMBER_INTEGER}), folder, store)
+        collect(a_job({"n": ValueKind.NUMBER_INTEGER}), folder, store)
 
 
 def executor_left(folder: AttemptFolder, **artifact: object) -> None:
@@ -140,12 +142,12 @@ def test_an_artifact_on_another_storage_keeps_its_address(
 def test_too_large_parameters_are_refused(folder: AttemptFolder, store: ArtifactStore) -> None:
     folder.executor_output.write_text(json.dumps({"parameterValues": {"x": "a" * LIMIT_BYTES}}))
     with pytest.raises(OutputError, match="use an artifact"):
-        collect(a_job({"x": ParameterType.STRING}), folder, store)
+        collect(a_job({"x": ValueKind.STRING}), folder, store)
 
 
 def test_the_environment_is_clean_and_the_mark_stays_ours(folder: AttemptFolder) -> None:
     base = {"PATH": "/bin", "REDIS_URL": "secret", "PYTHONPATH": "/x", "LANG": "de", "DATABASE_URL": "secret"}
-    env = environment(a_job(), folder, base)
+    env = environment(a_job(), folder, {"LANG": "C", "NODEWISE_ATTEMPT": "x"}, base)
     assert "secret" not in env.values()
     assert env["PATH"] == "/bin"
     assert env["PYTHONPATH"] == "/x"

@@ -22,7 +22,10 @@ from tests.support.builders import NOON, a_cluster, a_node, a_spec, run_id, seco
 
 WAITING_CODES = tuple(takewhile(lambda code: code is not ReasonCode.OTHER_ENGINE, ReasonCode))
 """Those that the vocabulary lists as reasons to wait: its first part."""
-ALSO = (ReasonCode.KEPT_FREE, ReasonCode.STRATEGY_RULE, ReasonCode.ADMITTED, ReasonCode.LOST_RACE)
+ALSO = (
+    ReasonCode.KEPT_FREE, ReasonCode.STRATEGY_RULE, ReasonCode.ADMITTED, ReasonCode.LOST_RACE,
+    ReasonCode.LEASE_ENDED, ReasonCode.AGENT_FORGOT, ReasonCode.AGENT_ERROR,
+)  # fmt: skip
 """Reasons of other parts that a waiting task may show, too."""
 
 
@@ -68,7 +71,7 @@ def test_the_reasons_to_wait_are_those_of_the_vocabulary() -> None:
     assert set(ANSWERS) == {*WAITING_CODES, *ALSO}
 
 
-@pytest.mark.parametrize("code", [*WAITING_CODES, *ALSO, ReasonCode.LEASE_ENDED, None])
+@pytest.mark.parametrize("code", [*WAITING_CODES, *ALSO, ReasonCode.FINISHED, None])
 @pytest.mark.parametrize("nodes", [(), (a_node("n1"),), (full("n1"), a_node("n2", cores=0.5))])
 def test_every_reason_has_an_answer_whatever_the_cluster(
     code: ReasonCode | None, nodes: tuple[NodeView, ...]
@@ -94,6 +97,25 @@ def test_upstream_tasks_are_named_with_their_state_and_expected_end() -> None:
         "when clean, which waits itself, has ended",
     ]
     assert (found[0].node, found[0].at) == ("n3", NOON + seconds(250))
+
+
+@pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELED])
+def test_an_upstream_task_that_will_never_succeed_is_not_waited_for(state: TaskState) -> None:
+    upstream = (
+        Awaited(path=TaskPath("load"), state=state),
+        Awaited(path=TaskPath("clean"), state=TaskState.RUNNING),
+    )
+    found = changes(waiting(ReasonCode.UPSTREAM_NOT_FINISHED, upstream=upstream))
+    assert texts(found) == [f"nothing: load is {state}; the recorder is about to decide on it"]
+
+
+@pytest.mark.parametrize("code", [ReasonCode.LEASE_ENDED, ReasonCode.AGENT_FORGOT, ReasonCode.AGENT_ERROR])
+def test_a_task_that_was_lost_is_told_when_it_is_considered_again_and_where_there_is_room(
+    code: ReasonCode,
+) -> None:
+    first, second = changes(waiting(code, a_node("n1"), not_before=NOON + seconds(10)))
+    assert first.text == "when it is considered again, at 12:00:10 UTC"
+    assert second.text == "nothing has to: n1 has room for it now"
 
 
 def test_room_comes_with_the_first_end_that_is_enough() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nodewise.api.forecasting.forecast import Forecast, Proof, forecast
+from nodewise.api.forecasting.forecast import Forecast, Proof, TaskForecast, forecast
 from nodewise.api.forecasting.question import Question, Rules
 from nodewise.api.forecasting.views import plan_view
 from nodewise.core.estimates.learning import Basis, Prediction
@@ -130,13 +130,42 @@ def test_on_an_idle_cluster_a_chain_starts_at_once_and_one_task_follows_the_othe
     assert (found.tasks_before, found.unplannable) == (0, {})
 
 
-def test_intervals_hold_what_is_expected_and_grow_along_a_chain() -> None:
+def test_intervals_hold_what_is_planned_and_grow_along_a_chain() -> None:
     load, fit = forecast(ask(a_run(), a_node("n1"))).tasks
-    for look in (load.outlook, fit.outlook):
-        assert look.start_low <= look.start <= look.start_high
-        assert look.end_low <= look.end <= look.end_high
-    assert fit.outlook.end_high - fit.outlook.end_low > load.outlook.end_high - load.outlook.end_low
-    assert load.outlook.end_low < load.planned.end < load.outlook.end_high
+    for task in (load, fit):
+        assert task.outlook.start.low <= task.planned.start <= task.outlook.start.high
+        assert task.outlook.end.low < task.planned.end < task.outlook.end.high
+    assert width(fit) > width(load)
+
+
+def width(task: TaskForecast) -> timedelta:
+    return task.outlook.end.high - task.outlook.end.low
+
+
+DIAMOND: Tasks = {"load": (), "fit": ("load",), "check": ("load",), "show": ("fit", "check")}
+
+
+@pytest.mark.parametrize("strategy", ["portfolio", "heft", "greedy"])
+def test_all_times_of_an_answer_are_of_one_plan_and_add_up(strategy: str) -> None:
+    others = [a_run(2 + n, DIAMOND, ago=60 - n, strategy=strategy) for n in range(4)]
+    asked = ask(a_run(tasks=DIAMOND, strategy=strategy), a_node("n1"), a_node("n2"), runs=others)
+    view: Any = plan_view(forecast(asked), asked)
+    tasks = {task["path"]: task for task in view["tasks"]}
+    for path, task in tasks.items():
+        assert task["finish"] - task["start"] == timedelta(seconds=task["run_seconds"])
+        assert all(tasks[parent]["finish"] <= task["start"] for parent in DIAMOND[path])
+        assert task["finish_low"] <= task["finish"] <= task["finish_high"]
+        assert task["start_low"] <= task["start"] <= task["start_high"]
+    assert view["start"] == min(task["start"] for task in tasks.values())
+    assert view["finish"] == max(task["finish"] for task in tasks.values())
+    assert view["finish_low"] <= view["finish"] <= view["finish_high"]
+    assert view["finish"] <= view["planned_at"] + timedelta(seconds=view["makespan_seconds"])
+
+
+def test_alone_on_the_cluster_the_run_ends_when_all_ends() -> None:
+    asked = ask(a_run(tasks=DIAMOND), a_node("n1"), a_node("n2"))
+    view: Any = plan_view(forecast(asked), asked)
+    assert view["finish"] - view["planned_at"] == timedelta(seconds=view["makespan_seconds"])
 
 
 def test_what_runs_and_what_waits_comes_before_under_fifo() -> None:
@@ -184,7 +213,7 @@ def test_what_fits_nowhere_is_told_and_so_is_what_needs_it() -> None:
     assert set(found.unplannable) == {"fit", "test"}
     assert "zone=eu" in found.unplannable[TaskPath("fit")]
     view = plan_view(found, asked)
-    assert (view["start"], view["finish"]) == (found.tasks[0].outlook.start, None)
+    assert (view["start"], view["finish"]) == (found.tasks[0].planned.start, None)
 
 
 @pytest.mark.parametrize("policy", ["broken", "absent"])

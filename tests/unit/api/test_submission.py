@@ -7,6 +7,7 @@ from nodewise.api.choice import Choice
 from nodewise.api.requests import submit_request
 from nodewise.api.submission import Submission, digest_of, new_run, read_submission
 from nodewise.core.model.task import DatasetFacts
+from nodewise.core.settings import Settings
 from tests.support.pipelines import compiled, hints
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -15,7 +16,7 @@ CHOICE = Choice(policy="fifo", strategy="greedy")
 
 def submission(**body: Any) -> Submission:
     body = {"pipeline_spec": compiled(tasks={"train": ()}), **body}
-    return read_submission(submit_request(body), body, key=None, max_tasks=10)
+    return read_submission(submit_request(body), body, key=None, settings=Settings(max_tasks_per_run=10))
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:

@@ -50,6 +50,16 @@ def test_submit_prints_the_run(cli: Cli, api: FakeApi) -> None:
     assert sent["pipeline_spec"]["pipelineInfo"]["name"] == "quickstart"
 
 
+def test_submit_switches_caching_off_where_it_is_told_to(cli: Cli, api: FakeApi) -> None:
+    cli("submit", QUICKSTART, "--no-cache")
+    assert submitted(api)["cache"] is False
+
+
+def test_submit_says_nothing_of_caching_by_itself(cli: Cli, api: FakeApi) -> None:
+    cli("submit", QUICKSTART)
+    assert "cache" not in submitted(api)
+
+
 def test_submit_refuses_an_unknown_parameter_with_the_known_ones(cli: Cli, api: FakeApi) -> None:
     result = cli("submit", QUICKSTART, "-p", "dept=4")
 
@@ -301,12 +311,36 @@ def test_queue_strategies_and_policies_are_listed(cli: Cli, api: FakeApi) -> Non
             "items": [choice],
             "presets": [{"name": "fifo_greedy", "policy": "fifo", "strategy": "greedy", "summary": "Both."}],
         },
-        "queue": {"counts": {"READY": 1}, "items": [item]},
+        "queue": {"counts": {"READY": 1}, "items": [item], "waiting": []},
     }
 
     assert "First come, first served." in cli("policies").stdout
     assert "fifo_greedy" in cli("strategies").stdout
     assert "no node has 1 core free" in cli("queue").stdout
+
+
+def test_queue_lists_what_waits_for_inputs_after_what_is_queued(cli: Cli, api: FakeApi) -> None:
+    run = {"run_id": "deadbeef-1", "run_name": "wave", "priority": 0, "policy": "fifo", "strategy": "greedy"}
+    awaited = [{"path": "load", "state": "RUNNING"}, {"path": "clean", "state": "WAITING"}]
+    waiting = [
+        {
+            **run,
+            "tasks": 9,
+            "items": [{"path": "fit", "waits_for": awaited}, {"path": "test", "waits_for": []}],
+        }
+    ]
+    api.answers["queue"] = {"counts": {"WAITING": 12, "READY": 0}, "items": [], "waiting": waiting}
+    assert [" ".join(line.split()) for line in cli("queue").stdout.splitlines()] == [
+        "12 WAITING, 0 READY",
+        "nothing is queued",
+        "",
+        "not queued yet, since their inputs are not there:",
+        "run name task waits for",
+        "deadbeef wave fit load (RUNNING), clean (WAITING)",
+        "deadbeef wave test its turn: its inputs are there",
+        "deadbeef wave and 7 more",
+        "and 3 tasks of other runs",
+    ]
 
 
 def test_data_put_and_ls(cli: Cli, tmp_path: Path) -> None:

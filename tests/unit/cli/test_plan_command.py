@@ -40,17 +40,18 @@ def test_plan_shows_when_and_where_and_why(cli: Cli) -> None:
     result = cli("plan", QUICKSTART)
 
     assert result.exit_code == 0, result.output
-    header, load, fit, _, done, quality = result.stdout.splitlines()
+    header, load, fit, _, meaning, done, quality = result.stdout.splitlines()
     assert columns(header) == ["task", "node", "start", "finish", "finish (80 %)", "run", "why"]
     assert columns(load) == [
         "load", "n1", "now", "in 3.0 s", "in 2.0 s to 6.0 s", "3.0 s (2.0 to 6.0, learned)", "n1 has room for it at once",
     ]  # fmt: skip
-    assert columns(fit)[2:5] == ["in 3.0 s", "12:01:30", "in 2.0 s to 12:02:00"]
+    assert columns(fit)[2:5] == ["in 3.0 s", "12:01:30", "12:00:02 to 12:02:00"]
+    assert "if every task takes its median run time" in meaning
     assert done == (
         "done in about 90.0 s, at 12:01:30 (80 %: 12:01:15 to 12:02:00) UTC; 12 tasks of other runs before it"
     )
     assert quality == (
-        "eft: in the order of fifo. If run times are their medians, all that is queued ends 95.0 s from now; "
+        "eft: in the order of fifo. By the plan all that is queued ends 95.0 s from now; "
         "no plan can end before 90.0 s, so at most 5.6 % are lost"
     )
 
@@ -114,7 +115,10 @@ def lines_of(**changes: Any) -> list[str]:
 
 
 def test_explain_tells_what_a_task_waits_for_and_what_would_change_it() -> None:
+    why = {"code": "no_room", "text": "no node has room", "as_of": "2026-11-20T12:03:00Z", "overtaken": None}
     pending = {
+        "as_of": "2026-11-20T12:03:00Z",
+        "why": why,
         "waits_for": [
             {"path": "load", "state": "RUNNING", "node": "n1", "expected_end_at": "2026-11-20T12:04:10Z"},
             {"path": "clean", "state": "READY", "node": None, "expected_end_at": None},
@@ -133,18 +137,30 @@ def test_explain_tells_what_a_task_waits_for_and_what_would_change_it() -> None:
     }
     assert lines_of(pending=pending, effort_flops=None, **expected) == [
         "fit: READY",
-        "why: no node has room now.",
-        "expected: on n3 from about 12:04:10 to 12:04:31 UTC",
+        "why: no node has room",
+        "expected, by the latest plan: on n3 from about 12:04:10 to 12:04:31 UTC",
         "waits for: load (RUNNING on n1, until about 12:04:10 UTC)",
         "waits for: clean (READY)",
-        "the nodes:",
-        "node  could take it  why",
-        "n1    not now        0.5 of 2 cores free, needs 1.5",
-        "n2    never          label zone=us, needs eu",
-        "n3    now            has room for it now",
+        "the nodes, at 12:03:00 UTC:",
+        "node  room for it  why",
+        "n1    not now      0.5 of 2 cores free, needs 1.5",
+        "n2    never        label zone=us, needs eu",
+        "n3    now          has room for it now",
         "what would change it:",
         "- when load has ended",
     ]
+
+
+def test_explain_says_of_a_reason_that_it_is_older_and_what_has_happened_since() -> None:
+    why = {"code": "no_room", "text": "n1 is full", "as_of": None, "overtaken": "n1 has room for it now"}
+    pending = {"as_of": "2026-11-20T12:03:00Z", "why": why, "waits_for": [], "nodes": [], "changes": []}
+    assert lines_of(pending=pending)[:3] == [
+        "fit: READY",
+        "why, at the latest look of who decides: n1 is full",
+        "since then: n1 has room for it now",
+    ]
+    pending["why"] = {**why, "overtaken": None}
+    assert lines_of(pending=pending, effort_flops=None)[2] == "what would change it:"
 
 
 def test_explain_shows_what_each_candidate_would_have_cost() -> None:

@@ -40,6 +40,8 @@ def test_a_node_with_room_takes_the_task() -> None:
 @pytest.mark.parametrize(
     ("task", "code"),
     [
+        (spec(requirements=Requirements(engine="kubeflow")), ReasonCode.OTHER_ENGINE),
+        (spec(requirements=Requirements(containers=True)), ReasonCode.NO_CONTAINER_RUNTIME),
         (spec(requirements=Requirements(nodes=(NodeName("n2"),))), ReasonCode.NODE_NOT_ALLOWED),
         (spec(requirements=Requirements(architectures=("arm64",))), ReasonCode.ARCHITECTURE),
         (spec(requirements=Requirements(worker_types=("low-cpu",))), ReasonCode.WORKER_TYPE),
@@ -142,3 +144,42 @@ def test_lasting_rules_do_not_look_at_what_is_booked() -> None:
     assert found == exclusion(large, node, cluster(node))
     assert found is not None
     assert found.permanent
+
+
+def a_runtime(**changes: object) -> Node:
+    return Node(**{"name": NodeName("n1"), "capacity": SIZE, "container_runtime": "podman", **changes})  # type: ignore[arg-type]
+
+
+def test_who_brings_an_image_goes_where_a_container_runtime_is() -> None:
+    assert lasting_exclusion(spec(requirements=Requirements(containers=True)), a_runtime()) is None
+    found = lasting_exclusion(spec(requirements=Requirements(containers=True)), view().node)
+    assert found is not None
+    assert found.text == "has no container runtime, and the task brings its own image"
+
+
+def test_a_container_runtime_keeps_nobody_away() -> None:
+    assert lasting_exclusion(spec(), a_runtime()) is None
+
+
+def test_a_node_serves_the_runs_of_its_own_engine_only() -> None:
+    of_kubeflow = Requirements(engine="kubeflow")
+    assert lasting_exclusion(spec(requirements=of_kubeflow), a_runtime(engine="kubeflow")) is None
+    for wanted, node in ((of_kubeflow, a_runtime()), (Requirements(), a_runtime(engine="kubeflow"))):
+        found = lasting_exclusion(spec(requirements=wanted), node)
+        assert found is not None
+        assert (found.code, found.text) == (
+            ReasonCode.OTHER_ENGINE,
+            f"belongs to engine {node.engine}, the run to {wanted.engine}",
+        )
+
+
+def test_the_engine_is_said_before_what_else_is_wrong() -> None:
+    wanted = Requirements(
+        engine="kubeflow", containers=True, nodes=(NodeName("n2"),), architectures=("arm64",)
+    )
+    codes = []
+    for node in (view().node, a_runtime(engine="kubeflow", container_runtime=None)):
+        found = lasting_exclusion(spec(requirements=wanted), node)
+        assert found is not None
+        codes.append(found.code)
+    assert codes == [ReasonCode.OTHER_ENGINE, ReasonCode.NO_CONTAINER_RUNTIME]

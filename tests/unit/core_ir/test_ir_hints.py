@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
-from nodewise.core.ir import read_pipeline
-from nodewise.core.model.ids import TaskPath
+from nodewise.core.ir import read_program
 from nodewise.core.model.task import (
     DataKind,
     DatasetFacts,
@@ -18,6 +17,7 @@ from nodewise.core.model.task import (
     TaskSpec,
 )
 from tests.support.pipelines import compiled, hints
+from tests.support.programs import spec_of
 
 ONE = {"a": ()}
 
@@ -25,7 +25,7 @@ ONE = {"a": ()}
 def spec_with(hint: dict[str, Any], **platforms: Any) -> TaskSpec:
     document = hints(a=hint)
     document["platforms"].update(platforms)
-    return read_pipeline(compiled(tasks=ONE), document).tasks[TaskPath("a")].spec
+    return spec_of(read_program(compiled(tasks=ONE), document), "a")
 
 
 def test_every_hint_of_an_executor_reaches_the_task() -> None:
@@ -70,8 +70,8 @@ def test_the_class_is_kind_and_model_or_kind_and_function() -> None:
 def test_a_pipelines_own_hints_are_read(place: str) -> None:
     section = {place: {"priority": 5, "deadlineSeconds": 60, "team": "x"}}
     for document in ({"nodewise": section}, {"platforms": {"nodewise": section}}):
-        pipeline = read_pipeline(compiled(), document)
-        assert (pipeline.priority, pipeline.deadline_seconds, pipeline.team) == (5, 60.0, "x")
+        program = read_program(compiled(), document)
+        assert (program.priority, program.deadline_seconds, program.team) == (5, 60.0, "x")
 
 
 EXECUTOR = "platforms.nodewise.deploymentSpec.executors.exec-a"
@@ -123,7 +123,7 @@ def test_a_wrong_hint_is_refused_with_its_place(hint: dict[str, Any], path: str)
 )
 def test_a_wrong_section_is_refused_with_its_place(section: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidPipeline) as refusal:
-        read_pipeline(compiled(), {"platforms": {"nodewise": section}})
+        read_program(compiled(), {"platforms": {"nodewise": section}})
     assert refusal.value.path == f"platforms.nodewise.{path}"
 
 

@@ -1,20 +1,14 @@
-"""Whatever is sent, reading ends with a pipeline or an InvalidPipeline: no other error, no recursion, no long wait."""
+"""What is no plain, finite JSON of a bounded size is refused wherever it stands: no other error, no recursion, no long wait."""
 
-import copy
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nodewise.core.errors import InvalidPipeline
-from nodewise.core.ir import read_pipeline
+from nodewise.core.ir import read_program
 from nodewise.core.ir.guard import MAX_DEPTH, MAX_VALUES, check_json
-from nodewise.core.model.pipeline import Pipeline
-from tests.support.kfp_pipelines import compiled_by_kfp, f_strings, retries, with_hints
 from tests.support.pipelines import compiled
 
 
@@ -55,21 +49,21 @@ def test_a_hostile_value_is_refused_anywhere(field: str, value: Any) -> None:
     ir = compiled()
     ir[field] = {"x": value}
     with pytest.raises(InvalidPipeline):
-        read_pipeline(ir)
+        read_program(ir)
 
 
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_platform_is_refused(value: Any) -> None:
     with pytest.raises(InvalidPipeline):
-        read_pipeline(compiled(), {"nodewise": {"x": value}})
+        read_program(compiled(), {"nodewise": {"x": value}})
 
 
 def test_an_enormous_document_is_refused_quickly() -> None:
     ir = compiled() | {"deploymentSpec": {"x": [[0] * 1000] * 1000}}
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidPipeline, match=str(MAX_VALUES)):
-        read_pipeline(ir)
-    assert time.perf_counter() - started < 5
+        read_program(ir)
+    assert time.process_time() - started < 5
 
 
 def test_the_place_of_a_refusal_stays_short() -> None:
@@ -82,77 +76,6 @@ def test_the_place_is_a_path() -> None:
     with pytest.raises(InvalidPipeline) as refusal:
         check_json({"a": [1, {"b": float("nan")}]}, root="r")
     assert refusal.value.path == "r.a[1].b"
-
-
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every (container, key) of a document."""
-    pending = [value]
-    while pending:
-        container = pending.pop()
-        keys = list(container) if isinstance(container, dict) else list(range(len(container)))
-        for key in keys:
-            yield container, key
-            if isinstance(container[key], dict | list):
-                pending.append(container[key])
-
-
-SEEDS = [compiled_by_kfp(make) for make in (f_strings, retries, with_hints)]
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=12)
-    | st.sampled_from(["{{$.inputs.parameters['x']}}", "{{$", "2.1.0", "system.Model", "NUMBER_INTEGER", "5s", "prepare"]),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
-
-
-@settings(max_examples=400, deadline=None)
-@given(data=st.data())
-def test_a_mutated_pipeline_is_read_or_refused(data: st.DataObject) -> None:
-    ir, platforms = copy.deepcopy(SEEDS[data.draw(st.integers(0, len(SEEDS) - 1))])
-    for _ in range(data.draw(st.integers(1, 4))):
-        mutate(platforms if data.draw(st.integers(0, 3)) == 3 else ir, data)
-    result = outcome(ir, platforms)
-    if isinstance(result, Pipeline):
-        assert_consistent(result)
-    else:
-        assert result.path
-        assert len(str(result)) < 3000
-
-
-def outcome(ir: dict[str, Any], platforms: dict[str, Any]) -> Pipeline | InvalidPipeline:
-    try:
-        return read_pipeline(ir, platforms)
-    except InvalidPipeline as refusal:
-        return refusal
-
-
-def mutate(document: dict[str, Any], data: st.DataObject) -> None:
-    found = list(places(document))
-    if not found:
-        return
-    container, key = found[data.draw(st.integers(0, len(found) - 1))]
-    action = data.draw(st.sampled_from(["drop", "retype", "copy", "add"]))
-    if action == "drop":
-        del container[key]
-    elif action == "retype":
-        container[key] = data.draw(JUNK)
-    elif action == "copy":
-        other, other_key = found[data.draw(st.integers(0, len(found) - 1))]
-        container[key] = copy.deepcopy(other[other_key])
-    elif isinstance(container, dict):
-        container[data.draw(st.text(max_size=8) | st.sampled_from(sorted(map(str, container))))] = data.draw(
-            JUNK
-        )
-    else:
-        container.append(copy.deepcopy(container[key]))
-
-
-def assert_consistent(pipeline: Pipeline) -> None:
-    seen: set[str] = set()
-    for path, task in pipeline.tasks.items():
-        assert task.spec.path == path
-        assert set(task.spec.upstream) <= seen
-        seen.add(path)
 
 
 @pytest.mark.parametrize("number", [1e20, -1e300, 1.7976931348623157e308, 2**63])

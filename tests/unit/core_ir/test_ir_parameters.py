@@ -5,19 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodewise.core.errors import InvalidParameters
-from nodewise.core.ir import bind_parameters
+from nodewise.core.ir import Program, bind
 from nodewise.core.ir.parameters import coerce, whole_numbers
-from nodewise.core.model.pipeline import ParameterSpec, ParameterType, Pipeline
+from nodewise.core.ir.tree import Dag
+from nodewise.core.model.component import Parameter, Signature, ValueKind
 
-T = ParameterType
-
-
-def pipeline(**parameters: ParameterSpec) -> Pipeline:
-    return Pipeline(name="p", tasks={}, parameters=parameters)
+T = ValueKind
 
 
-def required(kind: ParameterType) -> ParameterSpec:
-    return ParameterSpec(type=kind)
+def pipeline(**parameters: Parameter) -> Program:
+    root = Dag(name="root", signature=Signature(input_parameters=parameters))
+    return Program(name="p", root=root, max_instances=1)
+
+
+def required(kind: ValueKind) -> Parameter:
+    return Parameter(kind=kind)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +34,8 @@ def required(kind: ParameterType) -> ParameterSpec:
         (T.STRUCT, {"a": None}, {"a": None}),
     ],
 )
-def test_a_value_of_the_type_is_bound(kind: ParameterType, value: object, bound: object) -> None:
-    result = bind_parameters(pipeline(x=required(kind)), {"x": value})["x"]
+def test_a_value_of_the_type_is_bound(kind: ValueKind, value: object, bound: object) -> None:
+    result = bind(pipeline(x=required(kind)), {"x": value})["x"]
     assert result == bound
     assert type(result) is type(bound)
 
@@ -56,36 +58,37 @@ def test_a_value_of_the_type_is_bound(kind: ParameterType, value: object, bound:
         (T.NUMBER_INTEGER, 2**80),
     ],
 )
-def test_a_value_of_another_type_is_refused_by_name(kind: ParameterType, value: object) -> None:
+def test_a_value_of_another_type_is_refused_by_name(kind: ValueKind, value: object) -> None:
     with pytest.raises(InvalidParameters) as refusal:
-        bind_parameters(pipeline(x=required(kind)), {"x": value})
+        bind(pipeline(x=required(kind)), {"x": value})
     assert refusal.value.parameter == "x"
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidParameters, match=r"'lrs'.*parameters: lr, rows"):
-        bind_parameters(pipeline(rows=required(T.STRING), lr=required(T.STRING)), {"lrs": 1})
+        bind(pipeline(rows=required(T.STRING), lr=required(T.STRING)), {"lrs": 1})
 
 
 def test_a_missing_parameter_is_refused() -> None:
     with pytest.raises(InvalidParameters, match="required"):
-        bind_parameters(pipeline(rows=required(T.STRING)), {})
+        bind(pipeline(rows=required(T.STRING)), {})
 
 
 def test_defaults_fill_in_and_an_optional_one_may_stay_away() -> None:
     spec = pipeline(
-        a=ParameterSpec(type=T.NUMBER_INTEGER, optional=True, default=3, has_default=True),
-        b=ParameterSpec(type=T.STRING, optional=True),
+        a=Parameter(kind=T.NUMBER_INTEGER, optional=True, default=3, has_default=True),
+        b=Parameter(kind=T.STRING, optional=True),
     )
-    assert bind_parameters(spec, {}) == {"a": 3}
-    assert bind_parameters(spec, {"a": 4, "b": None}) == {"a": 4, "b": None}
+    # A pipeline in the pipeline may be given it, so it is there, without a value.
+    assert bind(spec, {}) == {"a": 3, "b": None}
+    assert bind(spec, {"a": 4, "b": None}) == {"a": 4, "b": None}
 
 
 @given(
     st.sampled_from(list(T)),
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()),
 )
-def test_coercion_gives_a_value_or_a_rule(kind: ParameterType, value: object) -> None:
+def test_coercion_gives_a_value_or_a_rule(kind: ValueKind, value: object) -> None:
     try:
         result = coerce(value, kind)
     except ValueError:

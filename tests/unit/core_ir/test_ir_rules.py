@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
-from nodewise.core.ir import read_pipeline
+from nodewise.core.ir import Values, read_program
+from nodewise.core.ir.launch import Locations, launch
+from nodewise.core.ir.tree import Constant
+from nodewise.core.model.component import ContainerWork, Text
 from nodewise.core.model.resources import Resources
+from tests.support.dynamic_runs import FakeRun
 from tests.support.kfp_pipelines import chain, compiled_by_kfp
 from tests.support.pipelines import compiled, hints
+from tests.support.programs import born, job_of, leaf_of, spec_of, step_of
 
 Edit = Callable[[dict[str, Any]], Any]
 
@@ -58,7 +63,6 @@ RULES: list[tuple[str, Edit, str]] = [
     ("unknown output", lambda ir: parameter(ir)["taskOutputParameter"].update(outputParameterKey="x"), f"{FIT}.inputs.parameters.rows.taskOutputParameter.outputParameterKey"),
     ("unknown output artifact", lambda ir: tasks(ir)["fit"]["inputs"]["artifacts"]["data"]["taskOutputArtifact"].update(outputArtifactKey="x"), f"{FIT}.inputs.artifacts.data.taskOutputArtifact.outputArtifactKey"),
     ("unknown run parameter", lambda ir: tasks(ir)["fit"]["inputs"]["parameters"].update(rows={"componentInputParameter": "x"}), f"{FIT}.inputs.parameters.rows.componentInputParameter"),
-    ("unknown input", lambda ir: tasks(ir)["fit"]["inputs"]["parameters"].update(x=CONSTANT), f"{FIT}.inputs.parameters.x"),
     ("unknown input artifact", lambda ir: tasks(ir)["fit"]["inputs"]["artifacts"].update(x={}), f"{FIT}.inputs.artifacts.x"),
     ("missing input", lambda ir: tasks(ir)["fit"]["inputs"].pop("parameters"), f"{FIT}.inputs.parameters.rows"),
     ("missing input artifact", lambda ir: tasks(ir)["fit"]["inputs"].pop("artifacts"), f"{FIT}.inputs.artifacts.data"),
@@ -68,8 +72,8 @@ RULES: list[tuple[str, Edit, str]] = [
     ("source of another type", lambda ir: tasks(ir)["fit"]["inputs"]["parameters"].update(rows={"componentInputParameter": "name"}), f"{FIT}.inputs.parameters.rows.componentInputParameter"),
     ("artifact of another type", lambda ir: ir["components"]["comp-fit"]["inputDefinitions"]["artifacts"]["data"]["artifactType"].update(schemaTitle="system.Model"), f"{FIT}.inputs.artifacts.data.taskOutputArtifact"),
     ("default of another type", lambda ir: ir["root"]["inputDefinitions"]["parameters"]["rows"].update(defaultValue="x"), "root.inputDefinitions.parameters.rows.defaultValue"),
-    ("reference to nothing", lambda ir: tasks(ir)["prepare"]["inputs"]["parameters"].update(name={"runtimeValue": {"constant": "{{$.inputs.parameters['x']}}"}}), "root.dag.tasks.prepare.inputs.parameters.name"),
-    ("reference to itself", lambda ir: tasks(ir)["prepare"]["inputs"]["parameters"].update(name={"runtimeValue": {"constant": "{{$.inputs.parameters['name']}}"}}), "root.dag.tasks.prepare.inputs.parameters.name"),
+    ("reference to nothing", lambda ir: tasks(ir)["prepare"]["inputs"]["parameters"].update(name={"runtimeValue": {"constant": "{{$.inputs.parameters['x']}}"}}), "root.dag.tasks.prepare.inputs.parameters.name.runtimeValue.constant"),
+    ("reference to itself", lambda ir: tasks(ir)["prepare"]["inputs"]["parameters"].update(name={"runtimeValue": {"constant": "{{$.inputs.parameters['name']}}"}}), "root.dag.tasks.prepare.inputs.parameters.name.runtimeValue.constant"),
     ("no function", lambda ir: container(ir).update(args=["--executor_input", "{{$}}"]), "deploymentSpec.executors.exec-fit.container.args"),
     ("a function that is none", lambda ir: container(ir).update(args=["--function_to_execute", "os.system"]), "deploymentSpec.executors.exec-fit.container.args"),
     ("a pip line with a loose quote", lambda ir: container(ir)["command"].insert(0, "pip install 'kfp"), "deploymentSpec.executors.exec-fit.container.command"),
@@ -84,6 +88,12 @@ RULES: list[tuple[str, Edit, str]] = [
     ("a back-off of a century", lambda ir: tasks(ir)["fit"].update(retryPolicy={"backoffDuration": "3153600000s"}), f"{FIT}.retryPolicy.backoffDuration"),
     ("a task's name with a slash", lambda ir: tasks(ir).update({"../x": tasks(ir)["prepare"]}), "root.dag.tasks.../x"),
     ("an output's name with a slash", lambda ir: ir["components"]["comp-fit"]["outputDefinitions"]["parameters"].update({"../x": {"parameterType": "STRING"}}), "components.comp-fit.outputDefinitions.parameters.../x"),
+    ("a final status for a number", lambda ir: tasks(ir)["fit"]["inputs"]["parameters"].update(rows={"taskFinalStatus": {"producerTask": "prepare"}}), f"{FIT}.inputs.parameters.rows.taskFinalStatus"),
+    ("a number for a final status", lambda ir: ir["components"]["comp-fit"]["inputDefinitions"]["parameters"]["rows"].update(parameterType="TASK_FINAL_STATUS"), f"{FIT}.inputs.parameters.rows.taskOutputParameter"),
+    ("a loop over no input", lambda ir: tasks(ir)["fit"].update(artifactIterator={"itemInput": "x"}), f"{FIT}.artifactIterator.items.inputArtifact"),
+    ("an accelerator from nothing", lambda ir: container(ir).update(resources={"accelerator": {"resourceType": "{{$.inputs.parameters['x']}}"}}), "deploymentSpec.executors.exec-fit.container.resources"),
+    ("one of nothing", lambda ir: ir["root"]["dag"].update(outputs={"parameters": {"x": {"valueFromOneof": {"parameterSelectors": []}}}}), "root.dag.outputs.parameters.x"),
+    ("one of unknown tasks", lambda ir: ir["root"]["dag"].update(outputs={"artifacts": {"x": {"artifactSelectors": [{}, {}]}}}), "root.dag.outputs.artifacts.x"),
 ]  # fmt: skip
 
 
@@ -91,60 +101,79 @@ RULES: list[tuple[str, Edit, str]] = [
 def test_a_broken_rule_is_refused_with_its_place(ir: dict[str, Any], edit: Edit, path: str) -> None:
     edit(ir)
     with pytest.raises(InvalidPipeline) as refusal:
-        read_pipeline(ir)
+        read_program(ir)
     assert refusal.value.path == path
     assert not isinstance(refusal.value, UnsupportedFeature)
 
 
-@pytest.mark.parametrize(
-    ("edit", "path"),
-    [
-        (lambda ir: tasks(ir)["fit"]["inputs"]["parameters"].update(rows={"taskFinalStatus": {"producerTask": "prepare"}}), f"{FIT}.inputs.parameters.rows.taskFinalStatus"),
-        (lambda ir: parameter(ir).update(parameterExpressionSelector="x"), f"{FIT}.inputs.parameters.rows.parameterExpressionSelector"),
-        (lambda ir: tasks(ir)["fit"].update(artifactIterator={"itemInput": "x"}), f"{FIT}.artifactIterator"),
-        (lambda ir: container(ir).update(env=[{"name": "A", "value": "{{$.pipeline_job_name}}"}]), "deploymentSpec.executors.exec-fit.container.env[0].value"),
-        (lambda ir: container(ir).update(resources={"accelerator": {"resourceType": "{{$.inputs.parameters['x']}}"}}), "deploymentSpec.executors.exec-fit.container.resources.accelerator.type"),
-        (lambda ir: ir["components"]["comp-fit"]["inputDefinitions"]["parameters"]["rows"].update(parameterType="TASK_FINAL_STATUS"), "components.comp-fit.inputDefinitions.parameters.rows.parameterType"),
-        (lambda ir: ir["components"]["comp-fit"]["inputDefinitions"]["artifacts"]["data"].update(isArtifactList=True), "components.comp-fit.inputDefinitions.artifacts.data.isArtifactList"),
-        (lambda ir: ir["root"]["dag"].update(outputs={"parameters": {"x": {"valueFromOneof": {"parameterSelectors": []}}}}), "root.dag.outputs.parameters.x.valueFromOneof"),
-        (lambda ir: ir["root"]["dag"].update(outputs={"artifacts": {"x": {"artifactSelectors": [{}, {}]}}}), "root.dag.outputs.artifacts.x.artifactSelectors"),
-        (lambda ir: container(ir).update(command=["python3", "-m", "kfp.dsl.executor_main"]), "deploymentSpec.executors.exec-fit.container.command"),
-    ],
-)  # fmt: skip
-def test_an_unsupported_feature_is_refused_with_its_place(ir: dict[str, Any], edit: Edit, path: str) -> None:
-    edit(ir)
+def test_a_selector_beyond_what_kfp_writes_is_refused(ir: dict[str, Any]) -> None:
+    parameter(ir).update(parameterExpressionSelector="x")
     with pytest.raises(UnsupportedFeature) as refusal:
-        read_pipeline(ir)
-    assert refusal.value.path == path
+        read_program(ir)
+    assert refusal.value.path == f"{FIT}.inputs.parameters.rows.parameterExpressionSelector"
+
+
+def test_an_input_that_only_placeholders_need_is_read_and_not_passed(ir: dict[str, Any]) -> None:
+    tasks(ir)["fit"]["inputs"]["parameters"].update(x=CONSTANT)
+    container(ir)["env"] = [{"name": "A", "value": "{{$.inputs.parameters['x']}}"}]
+    program = read_program(ir)
+    assert step_of(program, "fit").parameters["x"].source == Constant(value=3)
+    started = launch(job_of(leaf_of(program, "fit"), Values(parameters={"x": 3, "rows": 1})), Locations())
+    assert started.environment == {"A": "3"}
+    assert started.executor_input["inputs"]["parameterValues"] == {"rows": 1}  # type: ignore[index,call-overload]
+
+
+def test_a_variable_may_say_which_run_it_is(ir: dict[str, Any]) -> None:
+    container(ir)["env"] = [{"name": "A", "value": "{{$.pipeline_job_name}}"}]
+    job = job_of(leaf_of(read_program(ir), "fit"), Values(parameters={"rows": 1}))
+    assert launch(job, Locations()).environment == {"A": "job"}
+
+
+def test_a_list_of_artifacts_takes_a_single_one(ir: dict[str, Any]) -> None:
+    ir["components"]["comp-fit"]["inputDefinitions"]["artifacts"]["data"].update(isArtifactList=True)
+    run = FakeRun(program=read_program(ir))
+    assert run.run().outcome == "SUCCEEDED"
+    assert [artifact.name for artifact in run.seen["fit"].artifacts["data"]] == ["train"]
+
+
+def test_a_program_of_its_own_is_read_word_by_word(ir: dict[str, Any]) -> None:
+    words = ["python3", "-m", "kfp.dsl.executor_main"]
+    container(ir).update(command=words)
+    work = leaf_of(read_program(ir), "fit").work
+    assert isinstance(work, ContainerWork)
+    assert [argument.text for argument in work.command if isinstance(argument, Text)] == words
+    assert work.image == "python:3.11"
 
 
 def test_a_cycle_is_shown() -> None:
     ir = compiled(tasks={"a": ["c"], "b": ["a"], "c": ["b"], "d": ["a"], "e": []})
     with pytest.raises(InvalidPipeline, match="a needs c needs b needs a"):
-        read_pipeline(ir)
+        read_program(ir)
 
 
 def test_a_task_cannot_need_itself() -> None:
-    with pytest.raises(InvalidPipeline, match="a needs a"):
-        read_pipeline(compiled(tasks={"a": ["a"]}))
+    with pytest.raises(InvalidPipeline, match="a needs a") as refusal:
+        read_program(compiled(tasks={"a": ["a"]}))
+    assert refusal.value.path == "root.dag.tasks"
 
 
 def test_too_many_tasks_are_refused() -> None:
     ir = compiled(tasks={f"t{number}": [] for number in range(4)})
-    assert len(read_pipeline(ir, max_tasks=4).tasks) == 4
-    with pytest.raises(InvalidPipeline, match="at most 3"):
-        read_pipeline(ir, max_tasks=3)
+    assert len(read_program(ir, max_instances=4).root.steps) == 4
+    with pytest.raises(InvalidPipeline, match="more than 3 tasks") as refusal:
+        read_program(ir, max_instances=3)
+    assert refusal.value.path.startswith("root.dag.tasks")
 
 
 def test_a_long_chain_is_read_in_order() -> None:
     chain = {f"t{number:04}": ([f"t{number - 1:04}"] if number else []) for number in range(2000)}
-    assert list(read_pipeline(compiled(tasks=chain)).tasks) == sorted(chain)
+    assert [step.name for step in read_program(compiled(tasks=chain)).root.steps] == sorted(chain)
 
 
 def test_snake_case_is_read_too(ir: dict[str, Any]) -> None:
     ir["schema_version"] = ir.pop("schemaVersion")
     ir["deployment_spec"] = ir.pop("deploymentSpec")
-    assert len(read_pipeline(ir).tasks) == 3
+    assert len(read_program(ir).root.steps) == 3
 
 
 def test_deprecated_amounts_are_read_where_there_is_no_text(ir: dict[str, Any]) -> None:
@@ -153,20 +182,19 @@ def test_deprecated_amounts_are_read_where_there_is_no_text(ir: dict[str, Any]) 
         "memoryRequest": 1.0,
         "accelerator": {"type": "tpu", "count": "2"},
     }
-    read = read_pipeline(ir).tasks
-    spec = next(task.spec for path, task in read.items() if path == "fit")
+    spec = spec_of(read_program(ir), "fit")
     assert spec.resources == Resources(millicores=100, memory_mib=954, gpus=2)
     assert spec.requirements.accelerator == "tpu"
 
 
 def test_a_whole_double_is_an_integer(ir: dict[str, Any]) -> None:
     tasks(ir)["fit"]["inputs"]["parameters"]["rows"] = {"runtimeValue": {"constant": 3.0}}
-    fit = next(task for path, task in read_pipeline(ir).tasks.items() if path == "fit")
-    assert repr(fit.parameter_sources["rows"]) == "FromConstant(value=3)"
+    assert repr(step_of(read_program(ir), "fit").parameters["rows"].source) == "Constant(value=3)"
 
 
 def test_a_shared_executor_gives_its_hints_to_each_task() -> None:
     ir = compiled(tasks={"a": [], "b": []})
     ir["root"]["dag"]["tasks"]["b"]["componentRef"]["name"] = "comp-a"
-    read = read_pipeline(ir, hints(a={"kind": "training"}))
-    assert {task.spec.kind for task in read.tasks.values()} == {"training"}
+    read = read_program(ir, hints(a={"kind": "training"}))
+    assert {task.spec.kind for task in born(read).values()} == {"training"}
+    assert leaf_of(read, "a") is leaf_of(read, "b")

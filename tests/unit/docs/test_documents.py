@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from nodewise.core.ir import read_pipeline
+from nodewise.core.ir import read_program
 from nodewise.core.plugins import policies, presets, strategies
 from nodewise.core.ports import PlacementContext, Strategy
 from nodewise.core.settings import Settings
@@ -16,6 +16,7 @@ from nodewise.sdk import compile as compile_pipeline
 from nodewise.sdk import load_submission
 from nodewise.sdk.dsl.errors import PipelineError
 from tests.support.builders import a_cluster, a_node, a_task
+from tests.support.programs import born
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,9 +30,9 @@ def test_the_pipeline_of_the_guide_compiles_and_is_read(tmp_path: Path) -> None:
     file = tmp_path / "guide.py"
     file.write_text(blocks("docs/pipelines.md", "python")[0])
     compiled = compile_pipeline(load_submission(f"{file}:guide"))
-    pipeline = read_pipeline(compiled.pipeline_spec, compiled.platform_spec)
-    assert set(pipeline.tasks) == {"prepare", "fit"}
-    assert (pipeline.priority, pipeline.team) == (5, "vision")
+    program = read_program(compiled.pipeline_spec, compiled.platform_spec)
+    assert set(born(program)) == {"prepare", "fit"}
+    assert (program.priority, program.team) == (5, "vision")
 
 
 def test_the_task_of_the_guide_that_names_a_data_set_is_legal(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_the_task_of_the_guide_that_names_a_data_set_is_legal(tmp_path: Path) ->
     added = "\n\nfrom nodewise.sdk import pipeline\n\n@pipeline\ndef p():\n    rows()\n"
     file.write_text(blocks("docs/pipelines.md", "python")[1] + added)
     compiled = compile_pipeline(load_submission(f"{file}:p"))
-    (task,) = read_pipeline(compiled.pipeline_spec, compiled.platform_spec).tasks.values()
+    (task,) = born(read_program(compiled.pipeline_spec, compiled.platform_spec)).values()
     assert task.spec.dataset is not None
     assert task.spec.dataset.name == "wine"
 

@@ -3,16 +3,22 @@
 import json
 import re
 import shlex
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from nodewise.recorder.commands import export
 from nodewise.simulator.command import replay, simulate
 from nodewise.simulator.problem_file import parse_scenario
+from nodewise.simulator.replay import replay as replay_history
+from nodewise.simulator.replay_page import print_replay
+from nodewise.simulator.simulation import Choice
+from tests.unit.simulator.test_replay import a_history
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
@@ -62,3 +68,30 @@ def test_the_examples_of_problems_are_read() -> None:
     assert files
     for file in files:
         parse_scenario(json.loads(file.read_text(encoding="utf-8")))
+
+
+def test_the_sample_of_a_simulation_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = re.findall(r"^```text\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[0].splitlines()
+    monkeypatch.chdir(ROOT)
+    result = ask(["nodewise", "simulate", "examples/problems/two-teams.json", "--strategy", "fifo_greedy"])
+    printed = [line.rstrip() for line in result.stdout.splitlines()]
+    assert "examples/problems/two-teams.json --strategy fifo_greedy" in TEXT
+    assert printed[:-1] == sample[:-1]
+    assert re.fullmatch(r"decided in [\d.]+ s", sample[-1])
+
+
+def test_the_sample_of_a_replay_has_the_rows_and_columns_of_the_command() -> None:
+    sample = re.findall(r"^```text\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[1]
+    replayed = replay_history(a_history(), Choice(policy="fifo", strategy="round_robin"))
+    console = Console(width=120, file=StringIO())
+    print_replay(replayed, console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert words(sample) == words(printed)
+
+
+def words(page: str) -> list[str]:
+    """What a page names: headings and rows, not figures, nor which choices were compared."""
+    named = re.findall(
+        r"makespan|mean flow|mean wait|recorded|seconds|simulated|saved of|cannot|estimates", page
+    )
+    return sorted(set(named))

@@ -7,18 +7,20 @@ import pytest
 
 from examples.demo import WAVES
 from nodewise.core.estimates.effort import effort_flops
-from nodewise.core.ir import read_pipeline
-from nodewise.core.model.pipeline import Pipeline
+from nodewise.core.ir import read_program
+from nodewise.core.model.task import TaskSpec
 from nodewise.sdk import load_pipelines, load_submission
+from tests.support.programs import born
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "examples" / "waves"
 TARGETS = [target for wave in WAVES for target in wave]
 
 
-def read(target: str) -> Pipeline:
+def specs_of(target: str) -> list[TaskSpec]:
     compiled = load_submission(str(FOLDER / target))
-    return read_pipeline(compiled.pipeline_spec, (compiled.platform_spec or {}).get("platforms"))
+    program = read_program(compiled.pipeline_spec, (compiled.platform_spec or {}).get("platforms"))
+    return [task.spec for task in born(program).values()]
 
 
 def load(target: str) -> Any:
@@ -34,8 +36,7 @@ def test_there_are_three_waves_of_six_and_each_pipeline_runs_once() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_prepares_trains_and_evaluates_with_an_estimate(target: str) -> None:
-    pipeline = read(target)
-    specs = [task.spec for task in pipeline.tasks.values()]
+    specs = specs_of(target)
 
     assert [spec.kind for spec in specs] == ["preprocessing", "training", "evaluation"]
     assert all((effort_flops(spec) or 0) > 0 for spec in specs)
@@ -44,9 +45,7 @@ def test_each_prepares_trains_and_evaluates_with_an_estimate(target: str) -> Non
 
 
 def test_pipelines_differ_in_their_hints_though_they_share_functions() -> None:
-    models = {
-        task.spec.model.type for target in TARGETS for task in read(target).tasks.values() if task.spec.model
-    }
+    models = {spec.model.type for target in TARGETS for spec in specs_of(target) if spec.model}
 
     assert models == {
         "random_forest", "svm", "decision_tree", "logistic_regression", "linear_regression", "nn",
@@ -74,7 +73,7 @@ def test_a_pipeline_learns_more_than_chance(target: str, scale: float, least: fl
     [("unsw_nb15.py:unsw_nb15_nn", "prepare-table"), ("citrus_leaves.py:citrus_leaves_nn", "prepare-images")],
 )
 def test_the_hints_say_how_much_is_really_made(target: str, step: str) -> None:
-    specs = [task.spec for task in read(target).tasks.values()]
+    specs = specs_of(target)
     made = load(target)()[step]["Output"]
 
     assert {spec.dataset.samples for spec in specs if spec.dataset} == {made}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nodewise.core.engine.kubeflow.constraints import allowed, restricted, tolerating
 from nodewise.core.engine.kubeflow.errors import PlacementConflict
-from nodewise.core.engine.kubeflow.leaves import leaves, run_once, unshared
+from nodewise.core.engine.kubeflow.leaves import Leaf, leaves, run_once, unshared
 from nodewise.core.engine.kubeflow.nodes import HOSTNAME, KubernetesNode, Taint
 from nodewise.core.engine.kubeflow.placement import label_value, place
 from nodewise.core.errors import InvalidPipeline, UnknownName
@@ -206,6 +206,22 @@ def test_what_shares_nothing_stays_as_it_is() -> None:
 
 def test_leaves_in_loops_do_not_run_once() -> None:
     assert run_once(shared_ir()) == {"a.x", "a.y"}
+
+
+def test_loops_over_what_only_the_run_will_show_are_open() -> None:
+    def looping(items: dict[str, Any]) -> dict[str, Any]:
+        loop = {"componentRef": {"name": "one"}, "parameterIterator": {"items": items}}
+        return {
+            "root": {"dag": {"tasks": {"loop": loop}}},
+            "components": {
+                "one": {"dag": {"tasks": {"a": {"componentRef": {"name": "leaf"}}}}},
+                "leaf": {"executorLabel": "exec"},
+            },
+        }
+
+    assert leaves(looping({"raw": "[1, 2]"}))["loop.a"] == Leaf(label="exec", in_loop=True)
+    opened = leaves(looping({"inputParameter": "n"}))["loop.a"]
+    assert opened == Leaf(label="exec", in_loop=True, open_loop=True)
 
 
 def test_components_that_contain_themselves_or_multiply_are_refused() -> None:

@@ -81,14 +81,14 @@ def test_beliefs_survive_json(runs: list[Observation]) -> None:
 
 
 @given(_HISTORIES, _QUERIES, st.randoms(use_true_random=False))
-def test_the_order_of_few_outcomes_changes_nothing(
+def test_the_order_of_few_outcomes_changes_no_median(
     runs: list[Observation], asked: Query, rng: Random
 ) -> None:
+    """It may change the range: outcomes that rise one after another surprise more than those that do not."""
     runs = runs[:RECENT]
     mixed = rng.sample(runs, len(runs))
     first, second = (predict(observe_all(Beliefs(), order), asked) for order in (runs, mixed))
     assert second.median_seconds == pytest.approx(first.median_seconds, rel=1e-6)
-    assert second.high == pytest.approx(first.high, rel=1e-6)
 
 
 def test_the_order_of_many_outcomes_changes_nothing_material() -> None:

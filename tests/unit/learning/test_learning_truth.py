@@ -1,6 +1,8 @@
 """Learned estimates against a generated truth: error, calibration, unrelated nodes, sizes."""
 
+import math
 import statistics
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -148,3 +150,40 @@ def test_a_start_up_time_beside_the_work_is_no_obstacle() -> None:
         pairs += [(model.predict(run.query), run.seconds or 0.0) for run in runs[48:]]
     assert error(pairs) < 0.2
     assert 0.70 <= held(pairs) <= 0.92
+
+
+def restless(seed: int, *, waves: int, swing: float) -> list[tuple[Prediction, Observation]]:
+    """What is predicted of the next two waves, and what comes, where all on the GPU is faster or slower wave by wave."""
+    rng = Random(seed)
+    world = truth(rng, outliers=0.02)
+
+    def wave() -> list[Observation]:
+        moods = {name: math.exp(rng.gauss(0, swing if name == "gpu" else 0.0)) for name in NODES}
+        return [
+            replace(run, seconds=(run.seconds or 0) * moods[run.query.node_class]) for run in world.wave(rng)
+        ]
+
+    model = fit(observe_all(Beliefs(), [run for _ in range(waves) for run in wave()]))
+    return [(model.predict(run.query), run) for _ in range(2) for run in wave()]
+
+
+@pytest.mark.parametrize(("waves", "least"), [(4, 0.65), (8, 0.70), (12, 0.70)])
+def test_ranges_hold_on_a_node_whose_load_changes_and_stay_narrow_elsewhere(waves: int, least: float) -> None:
+    """By the spread around the mean of each pair alone, it was less than a half, however much was seen."""
+    pairs = [pair for seed in SEEDS for pair in restless(seed, waves=waves, swing=0.4)]
+    gpu = [(found, run.seconds or 0.0) for found, run in pairs if run.query.node_class == "gpu"]
+    others = [(found, run.seconds or 0.0) for found, run in pairs if run.query.node_class != "gpu"]
+    assert least <= held(gpu) <= 0.90
+    assert 0.70 <= held(others) <= 0.95
+    assert width(gpu) > 1.3 * width(others)
+
+
+def width(pairs: list[tuple[Prediction, float]]) -> float:
+    return statistics.median(math.log(found.high / found.low) for found, _ in pairs)
+
+
+def test_a_node_that_is_calm_is_not_said_to_be_restless() -> None:
+    rng = Random(8)
+    model = fit(truth(rng, outliers=0.0).after(rng, 12))
+    assert all(1.0 <= model.seconds.unrest.on(node) < 1.3 for node in range(len(NODES)))
+    assert model.seconds.unrest.on(None) < 1.2

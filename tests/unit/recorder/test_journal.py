@@ -111,6 +111,13 @@ def test_what_is_not_the_tasks_fault_costs_no_retry(end: AttemptReport) -> None:
     assert change.failures is None
 
 
+def test_what_an_agent_stopped_unasked_waits_as_lost_and_not_as_canceled() -> None:
+    stopped = report(AttemptState.CANCELED, reason=ReasonCode.RUN_CANCELED, message="canceled while it ran")
+    change = only_change(live(), stopped)
+    assert (change.event, change.reason.code) == (TaskEvent.LOSE, ReasonCode.AGENT_ERROR)
+    assert change.reason.text == "lost: canceled while it ran; tried again"
+
+
 def test_losses_are_bounded_but_failures_do_not_count_among_them() -> None:
     last = AttemptKey(run_id=RunId("r"), path=TaskPath("train"), attempt=MAX_LOSSES)
     ended = NOW + timedelta(seconds=10)

@@ -4,10 +4,12 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from kfp import compiler, dsl
 
 from nodewise.sdk import Client, CompiledPipeline
 from nodewise.sdk.client import ApiError, NotReachable, RunFailed
@@ -56,6 +58,34 @@ def test_submit_sends_everything_and_returns_the_run(api: FakeApi, client: Clien
         "name": "mine", "policy": "priority", "strategy": "custom", "priority": 7,
         "deadline": "2026-12-01T00:00:00Z", "team": "vision", "labels": {"wave": "1"},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"), [({}, {}), ({"cache": None}, {}), ({"cache": False}, {"cache": False})]
+)
+def test_submit_speaks_of_caching_only_where_the_caller_did(
+    api: FakeApi, client: Client, said: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    client.submit(COMPILED, **said)
+    body = body_of(api.requests[0])
+    assert {key: body[key] for key in body if key == "cache"} == sent
+
+
+def test_submit_takes_what_kfp_people_have(api: FakeApi, client: Client, tmp_path: Path) -> None:
+    @dsl.component(base_image="x")
+    def one() -> int:
+        return 1
+
+    @dsl.pipeline(name="theirs")
+    def theirs():
+        one()
+
+    file = tmp_path / "theirs.yaml"
+    compiler.Compiler().compile(theirs, str(file))
+    for target in (theirs, one, file, str(file)):
+        client.submit(target)
+    names = [body_of(request)["pipeline_spec"]["pipelineInfo"]["name"] for request in api.requests]
+    assert names == ["theirs", "one", "theirs", "theirs"]
 
 
 def test_plan_asks_with_what_submit_would_send_and_stores_nothing(api: FakeApi, client: Client) -> None:

@@ -9,13 +9,14 @@ import yaml
 from kfp import components
 
 from nodewise.core.errors import InvalidPipeline
-from nodewise.core.ir import bind_parameters, read_pipeline
-from nodewise.core.model.ids import TaskPath
-from nodewise.core.model.pipeline import FromTask, Pipeline
+from nodewise.core.ir import Program, Values, bind, read_program
+from nodewise.core.ir.needs import needs
+from nodewise.core.ir.tree import FromStep
 from nodewise.core.model.resources import Resources as Amount
-from nodewise.core.model.task import ModelFacts, TaskKind, TaskSpec
+from nodewise.core.model.task import ModelFacts, TaskKind
 from nodewise.sdk import CompiledPipeline, Resources, compile, load_submission, pipeline, task  # noqa: A004
 from tests.support import kfp_pipelines
+from tests.support.programs import born, leaf_of, python_of, shown, spec_of, step_of
 from tests.support.sdk_pipelines import best, demo, optional, prepare
 
 
@@ -25,45 +26,39 @@ def compiled() -> CompiledPipeline:
 
 
 @pytest.fixture(scope="module")
-def read(compiled: CompiledPipeline) -> Pipeline:
-    return read_pipeline(compiled.pipeline_spec, compiled.platform_spec)
+def read(compiled: CompiledPipeline) -> Program:
+    return read_program(compiled.pipeline_spec, compiled.platform_spec)
 
 
-def spec_of(read: Pipeline, name: str) -> TaskSpec:
-    return read.tasks[TaskPath(name)].spec
-
-
-def test_the_pipelines_own_options_arrive(compiled: CompiledPipeline, read: Pipeline) -> None:
+def test_the_pipelines_own_options_arrive(compiled: CompiledPipeline, read: Program) -> None:
     assert compiled.name == read.name == "demo"
     assert compiled.pipeline_spec["pipelineInfo"]["description"] == "a demo"
     assert (read.priority, read.deadline_seconds, read.team) == (5, 6 * 3600, "vision")
 
 
-def test_parameters_keep_their_types_and_defaults(read: Pipeline) -> None:
-    assert bind_parameters(read, {}) == {"rows": 10, "rates": [0.1, 0.2], "rate": 0.5}
+def test_parameters_keep_their_types_and_defaults(read: Program) -> None:
+    assert bind(read, {}) == {"rows": 10, "rates": [0.1, 0.2], "rate": 0.5}
 
 
-def test_the_tasks_are_wired(read: Pipeline) -> None:
-    assert list(read.tasks) == ["prepare", "fit", "fit-2", "best"]
-    assert read.tasks[TaskPath("fit")].artifact_sources == {
-        "data": FromTask(task=TaskPath("prepare"), output="train")
-    }
-    assert read.tasks[TaskPath("fit-2")].artifact_sources["data"].output == "test"
+def test_the_tasks_are_wired(read: Program) -> None:
+    assert list(born(read)) == ["prepare", "fit", "fit-2", "best"]
+    assert step_of(read, "fit").artifacts == {"data": FromStep(step="prepare", output="train")}
+    assert step_of(read, "fit-2").artifacts["data"] == FromStep(step="prepare", output="test")
     assert spec_of(read, "best").upstream == ("fit", "fit-2", "prepare")
 
 
-def test_a_tasks_options_arrive(read: Pipeline) -> None:
+def test_a_tasks_options_arrive(read: Program) -> None:
     spec = spec_of(read, "fit")
     assert (spec.component, spec.kind, spec.task_class) == ("fit", TaskKind.TRAINING, "mine")
     assert spec.model == ModelFacts(type="random_forest", parameters={"trees": 10})
     assert spec.timeout == timedelta(minutes=90)
     assert spec.retry.max_retries == 2
     assert spec.resources == Amount(millicores=2000, memory_mib=1024, gpus=1)
-    assert read.tasks[TaskPath("fit")].code.environment == {"MODE": "fast"}
+    assert python_of(read, "fit").environment == {"MODE": "fast"}
     assert spec_of(read, "prepare").dataset is not None
 
 
-def test_each_call_has_its_own_requirements_and_preferences(read: Pipeline) -> None:
+def test_each_call_has_its_own_requirements_and_preferences(read: Program) -> None:
     first, second = spec_of(read, "fit"), spec_of(read, "fit-2")
     assert (first.preferences.accelerator, first.preferences.labels) == ("gpu", {"disk": "ssd"})
     assert first.requirements.nodes == ()
@@ -74,9 +69,9 @@ def test_each_call_has_its_own_requirements_and_preferences(read: Pipeline) -> N
     assert second.preferences.accelerator is None
 
 
-def test_resources_of_a_call_change_only_what_they_name(read: Pipeline) -> None:
+def test_resources_of_a_call_change_only_what_they_name(read: Program) -> None:
     assert spec_of(read, "fit-2").resources == Amount(millicores=2000, memory_mib=2048, gpus=1)
-    assert read.tasks[TaskPath("fit-2")].memory_limit_mib == 2048
+    assert needs(leaf_of(read, "fit-2"), Values(), path="fit-2").memory_limit_mib == 2048
 
 
 def test_kfp_gets_the_timeout_too(compiled: CompiledPipeline) -> None:
@@ -85,8 +80,8 @@ def test_kfp_gets_the_timeout_too(compiled: CompiledPipeline) -> None:
     assert executors["exec-fit"]["activeDeadlineSeconds"] == 5400
 
 
-def test_the_body_travels_as_it_stands(read: Pipeline) -> None:
-    source = read.tasks[TaskPath("prepare")].code.source
+def test_the_body_travels_as_it_stands(read: Program) -> None:
+    source = python_of(read, "prepare").source
     assert "# The comment travels too" in source
     assert "train: Output[Dataset]" in source
     assert "seed: int = 7" in source
@@ -107,10 +102,10 @@ def test_kfp_loads_what_was_written(compiled: CompiledPipeline, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["demo.yaml", "demo.yml", "demo.json"])
 def test_what_was_written_is_read_back(
-    compiled: CompiledPipeline, read: Pipeline, tmp_path: Path, name: str
+    compiled: CompiledPipeline, read: Program, tmp_path: Path, name: str
 ) -> None:
     loaded = load_submission(str(compiled.write(tmp_path / name)))
-    assert read_pipeline(loaded.pipeline_spec, loaded.platform_spec) == read
+    assert shown(read_program(loaded.pipeline_spec, loaded.platform_spec)) == shown(read)
 
 
 @task
@@ -151,9 +146,9 @@ def test_optional_inputs_may_stay_away() -> None:
         optional(flag=True, model=None, text="x")
 
     compiled = compile(one)
-    read = read_pipeline(compiled.pipeline_spec, compiled.platform_spec)
-    assert read.tasks[TaskPath("optional")].artifact_sources == {}
-    assert set(read.tasks[TaskPath("optional-2")].parameter_sources) == {"flag", "text"}
+    read = read_program(compiled.pipeline_spec, compiled.platform_spec)
+    assert step_of(read, "optional").artifacts == {}
+    assert set(step_of(read, "optional-2").parameters) == {"flag", "text"}
 
 
 def test_a_handle_inside_a_list_is_its_output() -> None:
@@ -162,7 +157,7 @@ def test_a_handle_inside_a_list_is_its_output() -> None:
         best(scores=[best(scores=[1.0]), 2.0])
 
     compiled = compile(one)
-    assert read_pipeline(compiled.pipeline_spec).tasks[TaskPath("best-2")].spec.upstream == ("best",)
+    assert spec_of(read_program(compiled.pipeline_spec), "best-2").upstream == ("best",)
 
 
 def test_a_gpu_less_call_keeps_the_rest() -> None:
@@ -171,7 +166,7 @@ def test_a_gpu_less_call_keeps_the_rest() -> None:
         prepare(rows=1).with_resources(Resources(cpu="250m"))
 
     compiled = compile(one)
-    spec = read_pipeline(compiled.pipeline_spec, compiled.platform_spec).tasks[TaskPath("prepare")].spec
+    spec = spec_of(read_program(compiled.pipeline_spec, compiled.platform_spec), "prepare")
     assert (spec.resources.millicores, spec.resources.memory_mib) == (250, 512)
 
 
@@ -180,7 +175,7 @@ def test_a_gpu_less_call_keeps_the_rest() -> None:
 )
 def test_what_kfp_has_compiled_is_taken(make: Any) -> None:
     compiled = compile(make())
-    assert read_pipeline(compiled.pipeline_spec, compiled.platform_spec).tasks
+    assert born(read_program(compiled.pipeline_spec, compiled.platform_spec))
 
 
 def test_a_compiled_pipeline_is_taken_as_it_is(compiled: CompiledPipeline) -> None:

@@ -62,7 +62,19 @@ DEFINITIONS = [
     ("@task\nasync def f(): pass", 1, "@task goes on a plain function"),
     ("@pipeline(prio=3)\ndef p(): pass", 2, "pipeline 'p' has no option 'prio'; options: name"),
     ("@pipeline(deadline='x')\ndef p(): pass", 2, "a duration is written as"),
-    ("@pipeline\ndef p(data: In[Dataset]): pass", 2, "cannot take the artifact 'data'"),
+    ("@pipeline\ndef p(data: In[Dataset]): make(rows=1)", 2, "cannot take the artifact 'data' but as a step"),
+    ("@pipeline\ndef p(data: Out[Dataset]): pass", 2, "a pipeline returns what it gives"),
+    ("@task(packages='numpy')\ndef f(): pass", 2, "packages must be a list of pip requirements, is 'numpy'"),
+    ("@task(packages_to_install=['numpy'])\ndef f(): pass", 2, "here it is called 'packages'"),
+    ("@task(base_image='x')\ndef f(): pass", 2, "here it is called 'image'"),
+    ("@task(cache='yes')\ndef f(): pass", 2, "cache must be True or False, is 'yes'"),
+    ("@task(retries=-1)\ndef f(): pass", 2, "retries must be a whole number, is -1"),
+    ("@task\ndef f() -> Dataset: pass", 2, "write In[Dataset] or Out[Dataset]"),
+    ("@task\ndef f(x: list[Dataset]): pass", 2, "write In[list[...]]"),
+    ("@task\ndef f(x: Out[list[Dataset]]): pass", 2, "a task writes one artifact of a name"),
+    ("@container_task(image='')\ndef f(): return ['x']", 2, "image must be text, is ''"),
+    ("@container_task(image='a', packages=['x'])\ndef f(): return ['x']", 2, "has no option 'packages'"),
+    ("@container_task(image='a')\nclass F: pass", 1, "@container_task goes on a plain function"),
     ("@pipeline\ndef p(x): pass", 2, "pipeline 'p': 'x' has no type"),
 ]
 
@@ -103,12 +115,13 @@ def test_a_wrong_call(tmp_path: Path, call: str, rule: str) -> None:
 
 
 UNKNOWN = [
-    "if r.output > 5: pass", "if r.output: pass", "not r.output", "r.output == 1", "r.output != 1",
-    "1 <= r.output", "r.output + 1", "1 + r.output", "'a' + r.output", "r.output ** 2", "-r.output",
+    "if r.output > 5: pass", "if r.output: pass", "not r.output", "not r.output == 1", "r.output != 1 and 2",
+    "0 < r.output < 1", "1 in [r.output]", "(r.output > 1) | (r.output < 0)", "(r.output > 1) & (n > 0)", "~(n > 1)",
+    "max(r.output, 1)", "make(rows=r.output > 1)", "r.output + 1", "1 + r.output", "'a' + r.output", "r.output ** 2", "-r.output",
     "for x in r.output: pass", "len(r.output)", "int(r.output)", "float(r.output)", "round(r.output)",
     "r.output[0]", "1 in r.output", "f'{r.output:.2f}'", "r.output.real", "range(r.output)", "[1][r.output]",
     "total = r.output; total += 1", "r.data.path",
-    "if r: pass", "if r > 5: pass", "r == 1", "a, b = r", "r[0]",
+    "if r: pass", "if r > 5: pass", "a, b = r", "r[0]",
     "if n: pass", "if n > 2: pass", "range(n)", "n - 1", "make(rows=1).require(accelerator=n)",
 ]  # fmt: skip
 
@@ -117,7 +130,8 @@ UNKNOWN = [
 def test_what_is_not_known_yet_decides_nothing(tmp_path: Path, code: str) -> None:
     error = fails(tmp_path, f"@pipeline\ndef p(n: int = 3):\n    r = make(rows=n)\n    {code}\n")
     assert "is not known while the pipeline is written" in str(error)
-    assert "inside that task" in str(error)
+    assert "with when(...)" in str(error)
+    assert "inside" in str(error)
     assert error.place is not None
     assert error.place.line == FIRST + 3
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from nodewise.core.ir import read_pipeline
-from nodewise.core.model.ids import TaskPath
-from nodewise.core.model.pipeline import PipelineTask
+from nodewise.core.ir import read_program
+from nodewise.core.ir.tree import Leaf
+from nodewise.core.model.component import PythonWork
 from nodewise.sdk import compile, pipeline  # noqa: A004
+from tests.support.programs import leaf_of
 from tests.support.sdk_pipelines import best, demo, optional, reads_the_data_set
 
 
@@ -22,13 +23,13 @@ def others(flag: bool):
     reads_the_data_set()
 
 
-def compiled_task(target: Any, name: str) -> PipelineTask:
+def compiled_task(target: Any, name: str) -> Leaf:
     compiled = compile(target)
-    return read_pipeline(compiled.pipeline_spec, compiled.platform_spec).tasks[TaskPath(name)]
+    return leaf_of(read_program(compiled.pipeline_spec, compiled.platform_spec), name)
 
 
 def run(
-    task: PipelineTask,
+    task: Leaf,
     folder: Path,
     *,
     parameters: dict[str, Any],
@@ -36,23 +37,24 @@ def run(
     **env: str,
 ) -> dict[str, Any]:
     """Run it as a node would; the executor's output file."""
-    module = folder / "component.py"
-    module.write_text(task.code.source)
-    inputs = {name: [{"name": name, "uri": str(path), "type": {"schemaTitle": task.input_artifacts[name].schema_title}}]
+    module, signature = folder / "component.py", task.signature
+    assert isinstance(task.work, PythonWork)
+    module.write_text(task.work.source)
+    inputs = {name: [{"name": name, "uri": str(path), "type": {"schemaTitle": signature.input_artifacts[name].schema_title}}]
               for name, path in (artifacts or {}).items()}  # fmt: skip
     outputs = {name: [{"name": name, "uri": str(folder / name), "type": {"schemaTitle": spec.schema_title}}]
-               for name, spec in task.output_artifacts.items()}  # fmt: skip
+               for name, spec in signature.output_artifacts.items()}  # fmt: skip
     document = {
         "inputs": {"parameterValues": parameters, "artifacts": {name: {"artifacts": items} for name, items in inputs.items()}},
         "outputs": {
-            "parameters": {name: {"outputFile": str(folder / name)} for name in task.output_parameters},
+            "parameters": {name: {"outputFile": str(folder / name)} for name in signature.output_parameters},
             "artifacts": {name: {"artifacts": items} for name, items in outputs.items()},
             "outputFile": str(folder / "output.json"),
         },
     }  # fmt: skip
     command = [
         sys.executable, "-m", "kfp.dsl.executor_main", "--component_module_path", str(module),
-        "--function_to_execute", task.code.function, "--executor_input", json.dumps(document),
+        "--function_to_execute", task.work.function, "--executor_input", json.dumps(document),
     ]  # fmt: skip
     environment = {**os.environ, "_KFP_RUNTIME": "true", **env}
     result = subprocess.run(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from nodewise.core.errors import InvalidPipeline, NodewiseError, UnknownName
+from nodewise.core.ir import read_program
 from nodewise.sdk import PipelineError, load_pipelines, load_submission
 
 ONE = """\
@@ -142,6 +143,86 @@ def test_a_json_file_with_both_in_one_object(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_pipeline_is_refused(tmp_path: Path, text: str, name: str) -> None:
     with pytest.raises(NodewiseError, match=r"x\.(yaml|json)"):
         load_submission(str(write(tmp_path, text, name)))
+
+
+ARGO = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (ARGO, r"was compiled by KFP 1 \(it is an Argo workflow\)"),
+        ("", "is empty"),
+        (" \n---\n", "is empty"),
+        ("root: {}\n---\nx: 1\n", "its second document is no platform section"),
+        ("root: {}\n---\n[]\n", "must hold a pipeline, and after it at most a platform section"),
+        ("implementation: {container: 3}\n", "is no component that KFP can read"),
+    ],
+)
+def test_a_compiled_file_is_refused_for_what_it_is(tmp_path: Path, text: str, rule: str) -> None:
+    with pytest.raises(InvalidPipeline, match=rf"x\.yaml: {rule}"):
+        load_submission(str(write(tmp_path, text, "x.yaml")))
+
+
+def test_an_empty_document_at_the_end_is_none(tmp_path: Path) -> None:
+    text = yaml.safe_dump(IR, explicit_start=True) + "---\n"
+    assert load_submission(str(write(tmp_path, text, "x.yaml"))).pipeline_spec == IR
+
+
+def test_a_job_of_kfps_is_its_pipeline(tmp_path: Path) -> None:
+    text = json.dumps({"displayName": "x", "runtimeConfig": {}, "pipelineSpec": IR})
+    assert load_submission(str(write(tmp_path, text, "x.json"))).pipeline_spec == IR
+
+
+COMPONENT = """\
+name: say
+inputs: [{name: text, type: String}]
+implementation:
+  container: {image: alpine, command: [echo, {inputValue: text}]}
+"""
+
+
+def test_a_components_file_is_a_pipeline_of_one_step(tmp_path: Path) -> None:
+    loaded = load_submission(str(write(tmp_path, COMPONENT, "x.yaml")))
+    (step,) = read_program(loaded.pipeline_spec, loaded.platform_spec).root.steps
+    assert step.name == "say"
+
+
+THEIRS = """\
+from kfp import dsl
+@dsl.component(base_image="x")
+def c(n: int) -> int:
+    return n
+"""
+
+
+def test_a_component_that_is_named_is_a_pipeline_of_one_step(tmp_path: Path) -> None:
+    file = write(tmp_path, THEIRS)
+    loaded = load_submission(f"{file}:c")
+    assert [step.name for step in read_program(loaded.pipeline_spec).root.steps] == ["c"]
+    with pytest.raises(
+        PipelineError, match=r"has no pipeline, but components: name one of them, .*mine\.py:c"
+    ):
+        load_submission(str(file))
+
+
+def test_a_pipeline_that_was_imported_is_not_the_files_own(tmp_path: Path) -> None:
+    write(tmp_path, ONE, "imported_by_mine.py")
+    text = "from imported_by_mine import *\n@pipeline\ndef p():\n    first()\n"
+    assert load_submission(str(write(tmp_path, text))).name == "p"
+    assert load_submission(str(write(tmp_path, "from imported_by_mine import first\n"))).name == "the-first"
+
+
+def test_an_empty_python_file(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"mine\.py: is empty"):
+        load_submission(str(write(tmp_path, "\n")))
+
+
+@pytest.mark.parametrize("name", ["folder", "folder.yaml", "folder.py"])
+def test_a_directory(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(NodewiseError, match="is a directory: name a file in it"):
+        load_submission(str(tmp_path / name))
 
 
 def test_a_compiled_file_that_is_not_there(tmp_path: Path) -> None:

@@ -67,6 +67,15 @@ def test_without_options_it_decides_as_the_services_are_set(
     assert schedules["fifo"] != schedules["shortest"]
 
 
+def test_a_preset_names_policy_and_strategy(tmp_path: Path) -> None:
+    raw = random_problem(1, pipelines=30, nodes=3)
+    preset = json.loads(run(tmp_path, raw, "--json", "--strategy", "fifo_round_robin")[1])
+    both = json.loads(run(tmp_path, raw, "--json", "--policy", "fifo", "--strategy", "round_robin")[1])
+    assert preset["schedule"] == both["schedule"]
+    _, shown, _ = run(tmp_path, raw, "--strategy", "fifo_round_robin")
+    assert "fifo, round_robin, as things happen" in shown
+
+
 @pytest.mark.parametrize("objective", ["makespan", "mean_flow", "balanced"])
 def test_a_planner_takes_objective_budget_and_seed(tmp_path: Path, objective: str) -> None:
     options = (
@@ -88,7 +97,7 @@ def test_a_planner_takes_objective_budget_and_seed(tmp_path: Path, objective: st
     ("options", "message"),
     [
         (("--policy", "nope"), "no policy named 'nope'; known: balanced"),
-        (("--strategy", "nope"), "no strategy named 'nope'; known: "),
+        (("--strategy", "nope"), "no strategy or preset named 'nope'; known: balanced"),
         (("--objective", "nope"), "no objective named 'nope'; known: makespan, mean_flow, balanced"),
         (("--budget", "-1"), "--budget must be a number of seconds"),
         (("--budget", "nan"), "--budget must be a number of seconds"),

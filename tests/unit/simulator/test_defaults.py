@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from nodewise.api.choice import choose
 from nodewise.core import plugins
 from nodewise.core.errors import InvalidOptions
 from nodewise.core.model.problem import Objective
@@ -35,6 +36,18 @@ def test_what_is_not_said_is_as_the_services_are_set() -> None:
         settings.objective,
     )
     assert choice.limits == limits_of(settings)
+
+
+@pytest.mark.parametrize("default", ["portfolio", "fifo_round_robin"])
+@pytest.mark.parametrize("policy", [None, "priority"])
+@pytest.mark.parametrize("strategy", [None, *plugins.presets(), "heft", "greedy"])
+def test_names_mean_what_they_mean_to_submit(
+    monkeypatch: pytest.MonkeyPatch, default: str, policy: str | None, strategy: str | None
+) -> None:
+    monkeypatch.setenv("NODEWISE_STRATEGY", default)
+    choice = choice_of(Request(policy=policy, strategy=strategy))
+    submitted = choose(policy, strategy, Settings())
+    assert (choice.policy, choice.strategy) == (submitted.policy, submitted.strategy)
 
 
 def test_the_environment_sets_the_services_and_so_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,3 +105,27 @@ def test_a_stack_without_agents_has_no_empty_stage() -> None:
 def test_options_that_make_no_sense_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(StackError, match=f"--{next(iter(wrong))} is"):
         Options(**wrong)
+
+
+def test_agents_do_not_learn_how_to_speak_to_other_engines() -> None:
+    secrets = {
+        "NODEWISE_KFP_TOKEN": "t",
+        "NODEWISE_KUBERNETES_TOKEN": "u",
+        "NODEWISE_DATABASE_URL": "postgresql://x",
+    }
+    _, services, agents = stages(Options(), **secrets)
+    assert secrets.items() <= services["placer-1"].program.env.items()
+    for agent in agents.values():
+        assert not secrets.keys() & agent.program.env.keys()
+
+
+def test_the_agents_of_a_stack_share_a_container_runtime_and_their_environments() -> None:
+    agents = stages(Options(container_runtime="podman"))[2]
+    assert all(planned.program.argv[-2:] == ("--container-runtime", "podman") for planned in agents.values())
+    shared = {planned.program.env["NODEWISE_VENVS_DIR"] for planned in agents.values()}
+    assert shared == {"/home/u/.nodewise/venvs"}
+
+
+def test_a_folder_for_environments_that_was_named_stays() -> None:
+    agents = stages(Options(), NODEWISE_VENVS_DIR="/fast/venvs")[2]
+    assert agents["agent-n1"].program.env["NODEWISE_VENVS_DIR"] == "/fast/venvs"

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from nodewise.sdk.compiled import CompiledPipeline, compile  # noqa: A004 (the word for it)
 from nodewise.sdk.dsl.artifacts import Artifact, Dataset, In, Metrics, Model, Out
+from nodewise.sdk.dsl.container import Command, ContainerTask, container_task
 from nodewise.sdk.dsl.errors import PipelineError
+from nodewise.sdk.dsl.flow import collect, each, elif_when, on_exit, one_of, otherwise, when
 from nodewise.sdk.dsl.handle import TaskHandle
 from nodewise.sdk.dsl.options import DatasetHint, ModelHint, Resources
 from nodewise.sdk.dsl.pipeline import Pipeline, pipeline
+from nodewise.sdk.dsl.status import RunStatus
 from nodewise.sdk.dsl.task import Task, task
 from nodewise.sdk.loading import load_pipelines, load_submission
 from nodewise.sdk.runtime import dataset_path
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "Client",
+    "Command",
     "CompiledPipeline",
+    "ContainerTask",
     "Dataset",
     "DatasetHint",
     "In",
@@ -34,14 +39,23 @@ __all__ = [
     "Pipeline",
     "PipelineError",
     "Resources",
+    "RunStatus",
     "Task",
     "TaskHandle",
+    "collect",
     "compile",
+    "container_task",
     "dataset_path",
+    "each",
+    "elif_when",
     "load_pipelines",
     "load_submission",
+    "on_exit",
+    "one_of",
+    "otherwise",
     "pipeline",
     "task",
+    "when",
 ]
 
 

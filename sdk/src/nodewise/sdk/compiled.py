@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nodewise.core.errors import InvalidPipeline
-from nodewise.sdk.dsl.building import building
-from nodewise.sdk.dsl.errors import PipelineError, place_in
+from nodewise.sdk.dsl.errors import PipelineError
 from nodewise.sdk.dsl.pipeline import Pipeline
-from nodewise.sdk.dsl.unknown import TaskOutput
+
+if TYPE_CHECKING:
+    from nodewise.sdk.dsl.task import AnyTask
 
 _PLATFORM: Final = "nodewise"
 _RUNTIME_VARIABLE: Final = "_KFP_RUNTIME"
@@ -38,10 +38,11 @@ class CompiledPipeline:
             The path.
         """
         file = Path(path)
-        file.write_text(self._json() if file.suffix == ".json" else self._yaml(), encoding="utf-8")
+        file.write_text(self._json() if file.suffix == ".json" else self.yaml(), encoding="utf-8")
         return file
 
-    def _yaml(self) -> str:
+    def yaml(self) -> str:
+        """As YAML that plain KFP reads: one document, or two with a platform section."""
         import yaml  # noqa: PLC0415 (not needed to submit)
 
         documents = [self.pipeline_spec, *([self.platform_spec] if self.platform_spec else [])]
@@ -65,7 +66,7 @@ def compile(target: object) -> CompiledPipeline:  # noqa: A001 (the word for it)
     if isinstance(target, CompiledPipeline):
         return target
     if isinstance(target, Pipeline):
-        return _compile(target)
+        return compile_with_tasks(target)[0]
     if is_kfp_pipeline(target):
         return _from_kfp(target)
     raise InvalidPipeline("pipeline_spec", f"a {type(target).__name__} is no pipeline: use @pipeline")
@@ -77,44 +78,29 @@ def is_kfp_pipeline(target: object) -> bool:
     return any(kind.__name__ == "BaseComponent" and kind.__module__.startswith("kfp.") for kind in kinds)
 
 
-def _compile(pipeline: Pipeline) -> CompiledPipeline:
+def compile_with_tasks(pipeline: Pipeline) -> "tuple[CompiledPipeline, frozenset[AnyTask]]":
+    """Compile a pipeline of ours; and the tasks that it calls, itself or in pipelines that are steps of it.
+
+    Raises:
+        PipelineError: as `compile` does.
+    """
     if os.environ.get(_RUNTIME_VARIABLE) == "true":
         raise PipelineError(
             pipeline.place, f"cannot compile: {_RUNTIME_VARIABLE} is set, so KFP leaves its compiler out"
         )
-    from kfp import dsl  # noqa: PLC0415 (a second to import)
+    artifacts = [item.name for item in pipeline.signature.arguments if item.is_artifact]
+    if artifacts:
+        raise PipelineError(
+            pipeline.place,
+            f"pipeline {pipeline.name!r} cannot take the artifact {artifacts[0]!r} but as a step of another pipeline: "
+            "what is submitted takes plain values",
+        )
+    from nodewise.sdk.dsl.kfp_graphs import Graphs  # noqa: PLC0415 (imports kfp, which takes a second)
 
-    try:
-        traced = dsl.pipeline(name=pipeline.name, description=pipeline.description or None)(_traced(pipeline))
-    except PipelineError:
-        raise
-    except Exception as error:
-        # Whatever the user's function raises while it is traced, or KFP while it compiles.
-        place = place_in(pipeline.place.file, error.__traceback__)
-        place = place if place.line else pipeline.place
-        raise PipelineError(place, f"pipeline {pipeline.name!r}: {type(error).__name__}: {error}") from error
-    compiled = _from_kfp(traced)
-    return _with_config(compiled, pipeline.hints)
-
-
-def _traced(pipeline: Pipeline) -> Callable[..., None]:
-    """The pipeline's function as KFP calls it: positionally, with one channel for each parameter."""
-    from nodewise.sdk.dsl.kfp_builder import KfpBuilder, kfp_signature  # noqa: PLC0415 (imports kfp)
-
-    def trace(*channels: Any) -> None:
-        with building(KfpBuilder()):
-            pipeline.function(**_parameters(pipeline, channels))
-
-    trace.__name__ = pipeline.function.__name__
-    trace.__signature__ = kfp_signature(pipeline.signature)  # type: ignore[attr-defined]
-    return trace
-
-
-def _parameters(pipeline: Pipeline, channels: Sequence[Any]) -> dict[str, TaskOutput]:
-    return {
-        name: TaskOutput(channel, f"the parameter {name!r} of pipeline {pipeline.name!r}")
-        for name, channel in zip(pipeline.signature.inputs, channels, strict=True)
-    }
+    graphs = Graphs()
+    compiled = _from_kfp(graphs.component_of(pipeline))
+    _say_what_is_not_cached(compiled.pipeline_spec)
+    return _with_config(compiled, pipeline.hints), frozenset(graphs.tasks)
 
 
 def _from_kfp(component: Any) -> CompiledPipeline:
@@ -125,6 +111,14 @@ def _from_kfp(component: Any) -> CompiledPipeline:
         pipeline_spec=json_format.MessageToDict(component.pipeline_spec),
         platform_spec=platform_spec or None,
     )
+
+
+def _say_what_is_not_cached(pipeline_spec: dict[str, Any]) -> None:
+    """Write `enableCache: false` out, which protobuf leaves away: whoever reads it should not have to know that."""
+    for part in (pipeline_spec["root"], *pipeline_spec.get("components", {}).values()):
+        for task in part.get("dag", {}).get("tasks", {}).values():
+            if task.get("cachingOptions") == {}:
+                task["cachingOptions"] = {"enableCache": False}
 
 
 def _with_config(compiled: CompiledPipeline, hints: dict[str, Any]) -> CompiledPipeline:

@@ -1,20 +1,18 @@
 """Pipelines out of files: a user's Python, or what was compiled before."""
 
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
-from nodewise.core.errors import InvalidPipeline, UnknownName
+from nodewise.core.errors import UnknownName
 from nodewise.sdk.compiled import CompiledPipeline, compile, is_kfp_pipeline  # noqa: A004
 from nodewise.sdk.dsl.errors import PipelineError, Place, place_in
 from nodewise.sdk.dsl.pipeline import Pipeline
-
-_COMPILED: Final = frozenset({".yaml", ".yml", ".json"})
+from nodewise.sdk.files import COMPILED_SUFFIXES, load_compiled
 
 
 def load_pipelines(path: Path) -> dict[str, Any]:
@@ -25,12 +23,7 @@ def load_pipelines(path: Path) -> dict[str, Any]:
     Raises:
         PipelineError: the file cannot be read, or raises; names it and the line.
     """
-    module = _run(Path(path))
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, Pipeline) or _is_kfp_graph(value)
-    }
+    return {name: value for name, value in vars(_run(Path(path))).items() if _is_pipeline(value)}
 
 
 def load_submission(target: str) -> CompiledPipeline:
@@ -42,12 +35,12 @@ def load_submission(target: str) -> CompiledPipeline:
         InvalidPipeline: a compiled file that holds no pipeline.
     """
     path = Path(target)
-    if path.suffix.lower() in _COMPILED:
-        return _load_compiled(path)
+    if path.suffix.lower() in COMPILED_SUFFIXES:
+        return load_compiled(path)
     file, colon, name = target.rpartition(":")
     if colon and file.endswith(".py"):
         return compile(_named(Path(file), name))
-    if path.suffix != ".py":
+    if path.suffix != ".py" and not path.is_dir():
         raise PipelineError(
             Place(file=target), "give a file.py, a file.py:pipeline, or a compiled .yaml or .json"
         )
@@ -55,24 +48,49 @@ def load_submission(target: str) -> CompiledPipeline:
 
 
 def _named(path: Path, name: str) -> Any:
-    pipelines = load_pipelines(path)
+    """A pipeline by its variable or its own name; or a component of KFP's by its variable: a pipeline of one step."""
+    module = vars(_run(path))
+    pipelines = {key: value for key, value in module.items() if _is_pipeline(value)}
     if name in pipelines:
         return pipelines[name]
     by_title = {getattr(pipeline, "name", ""): pipeline for pipeline in pipelines.values()}
     if name in by_title:
         return by_title[name]
+    if is_kfp_pipeline(module.get(name)):
+        return module[name]
     raise UnknownName("pipeline", name, sorted(pipelines) or [f"none in {path}"])
 
 
 def _only(path: Path) -> Any:
-    pipelines = load_pipelines(path)
+    module = _run(path)
+    pipelines = {key: value for key, value in vars(module).items() if _is_pipeline(value)}
     if not pipelines:
-        raise PipelineError(Place(file=str(path)), "has no pipeline: put @pipeline on a function")
-    distinct = {id(pipeline): pipeline for pipeline in pipelines.values()}
+        raise PipelineError(Place(file=str(path)), _nothing_in(path, module))
+    own = {key: value for key, value in pipelines.items() if _is_own(value, module)} or pipelines
+    distinct = {id(pipeline): pipeline for pipeline in own.values()}
     if len(distinct) > 1:
-        choices = ", ".join(f"{path}:{name}" for name in pipelines)
+        choices = ", ".join(f"{path}:{name}" for name in own)
         raise PipelineError(Place(file=str(path)), f"has {len(distinct)} pipelines; choose one of {choices}")
     return next(iter(distinct.values()))
+
+
+def _nothing_in(path: Path, module: ModuleType) -> str:
+    if not path.read_text(encoding="utf-8").strip():
+        return "is empty"
+    components = [name for name, value in vars(module).items() if is_kfp_pipeline(value)]
+    if components:
+        return f"has no pipeline, but components: name one of them, for example {path}:{components[0]}"
+    return "has no pipeline: put @pipeline on a function"
+
+
+def _is_own(value: Any, module: ModuleType) -> bool:
+    """Whether it was written in this file, not imported by it."""
+    function = value.function if isinstance(value, Pipeline) else value.pipeline_func
+    return getattr(function, "__module__", None) == module.__name__
+
+
+def _is_pipeline(value: object) -> bool:
+    return isinstance(value, Pipeline) or _is_kfp_graph(value)
 
 
 def _is_kfp_graph(value: object) -> bool:
@@ -81,6 +99,8 @@ def _is_kfp_graph(value: object) -> bool:
 
 def _run(path: Path) -> ModuleType:
     file = path.resolve()
+    if file.is_dir():
+        raise PipelineError(Place(file=str(path)), "is a directory: name a file in it")
     if not file.is_file():
         raise PipelineError(Place(file=str(path)), "there is no such file")
     name = f"_nodewise_{file.stem}_{abs(hash(str(file))):x}"
@@ -113,33 +133,3 @@ def _importable(folder: Path, module: ModuleType) -> Iterator[None]:
     finally:
         if str(folder) in sys.path:
             sys.path.remove(str(folder))
-
-
-def _load_compiled(path: Path) -> CompiledPipeline:
-    documents = _documents(path)
-    if not 0 < len(documents) <= 2 or not all(isinstance(document, dict) for document in documents):
-        raise InvalidPipeline(str(path), "must hold a pipeline, and after it at most a platform section")
-    pipeline_spec = documents[0]
-    platform_spec = documents[1] if len(documents) == 2 else None
-    if "pipeline_spec" in pipeline_spec:
-        platform_spec = pipeline_spec.get("platform_spec") or platform_spec
-        pipeline_spec = pipeline_spec["pipeline_spec"]
-    if not isinstance(pipeline_spec, dict) or not {"root", "schemaVersion"} & set(pipeline_spec):
-        raise InvalidPipeline(str(path), "is no compiled pipeline: it has no root")
-    return CompiledPipeline(pipeline_spec=pipeline_spec, platform_spec=platform_spec)
-
-
-def _documents(path: Path) -> list[Any]:
-    import yaml  # noqa: PLC0415 (not needed for Python files)
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix.lower() == ".json":
-            return [json.loads(text)]
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return list(yaml.load_all(text, Loader=loader))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidPipeline(str(path), f"cannot be read: {error}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidPipeline(str(path), f"is no YAML or JSON: {reason[:300]}") from error

@@ -23,8 +23,11 @@ class RunInfo(TypedDict):
     deadline: str | None
     policy: str
     strategy: str
+    engine: str
     parameters: Json
     labels: dict[str, str]
+    schedule_id: str | None
+    scheduled_for: str | None
     submitted_at: str
     scheduled_at: str | None
     started_at: str | None

@@ -8,9 +8,10 @@ from nodewise.core.errors import Unplannable
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.problem import Links, Objective, PlanningContext, Problem, ProblemPipeline
 from nodewise.core.model.resources import Resources
-from nodewise.planning.bounds import Bounds, lower_bounds
+from nodewise.planning.bounds import Bounds, bounds_of, lower_bounds
 from nodewise.planning.eft import Eft
 from nodewise.planning.heft import Heft
+from nodewise.planning.instance import index
 from nodewise.planning.score import score
 from tests.support.generated_problems import problems
 from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
@@ -172,3 +173,12 @@ def test_of_nothing_the_bounds_are_nothing() -> None:
 def test_a_task_without_a_node_is_refused() -> None:
     with pytest.raises(Unplannable):
         lower_bounds(Problem(nodes=(node("x"),), pipelines=(pipeline(task("t", {"y": 1.0})),)))
+
+
+@given(problem=problems(most_tasks=25, most_nodes=6))
+@settings(max_examples=40, deadline=None)
+def test_what_a_sparing_bound_leaves_out_makes_it_no_worse(problem: Problem) -> None:
+    instance = index(problem)
+    full, sparing = bounds_of(instance, thorough=True), bounds_of(instance, thorough=True, sparing=True)
+    assert sparing.makespan == pytest.approx(full.makespan, rel=1e-7)
+    assert sparing.mean_flow == full.mean_flow

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from nodewise.core.errors import NodewiseError
-from nodewise.sdk.cli import artifacts, cluster, data, plan, runs, submit, watch
+from nodewise.sdk.cli import artifacts, cluster, compilation, data, plan, runs, schedule, submit, watch
 from nodewise.sdk.cli.plugins import offered_commands
 from nodewise.sdk.cli.reporting import debugging, fail
 
@@ -62,6 +62,7 @@ def _root(
 
 
 app.command("submit")(submit.submit)
+app.command("compile")(compilation.compile_)
 app.command("plan")(plan.plan)
 app.command("ls")(runs.ls)
 app.command("get")(runs.get)
@@ -75,6 +76,7 @@ app.command("queue")(cluster.queue)
 app.command("strategies")(cluster.strategies)
 app.command("policies")(cluster.policies)
 app.add_typer(data.app, name="data")
+app.add_typer(schedule.app, name="schedule")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Commands about the cluster and the choices it offers: nodes, queue, strategies, policies."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -18,7 +18,7 @@ def nodes(as_json: AsJson = False, url: Url = None) -> None:
         print_json(found)
         return
     headers = (
-        "node", "state", "class", "arch", "worker type", "accelerator", "cores free", "MiB free", "GPUs free",
+        "node", "state", "class", "arch", "worker type", "accelerator", "containers", "cores free", "MiB free", "GPUs free",
         "tasks", "load", "seen",
     )  # fmt: skip
     print_table(headers, [_node(node) for node in found], none="no nodes: has an agent joined?")
@@ -28,7 +28,7 @@ def _node(node: Mapping[str, Any]) -> tuple[str, ...]:
     free, capacity = node["free"], node["capacity"]
     return (
         node["name"], node["state"], node["node_class"], node["architecture"], node["worker_type"],
-        known(node["accelerator"]),
+        known(node["accelerator"]), known(node.get("container_runtime")),
         f"{cores(free['millicores'])}/{cores(capacity['millicores'])}",
         f"{free['memory_mib']}/{capacity['memory_mib']}",
         f"{free['gpus']}/{capacity['gpus']}",
@@ -46,7 +46,7 @@ def _figure(node: Mapping[str, Any], name: str) -> str:
 
 
 def queue(as_json: AsJson = False, url: Url = None) -> None:
-    """Show what waits, in order, and why."""
+    """Show what waits, in order, and why; then what waits for inputs, by run."""
     with connect(url) as client:
         found = client.queue()
     if as_json:
@@ -54,7 +54,28 @@ def queue(as_json: AsJson = False, url: Url = None) -> None:
         return
     typer.echo(", ".join(f"{count} {state}" for state, count in found["counts"].items()))
     headers = ("run", "name", "task", "state", "waited", "priority", "policy", "strategy", "why")
-    print_table(headers, [_queued(item) for item in found["items"]], none="nothing waits")
+    print_table(headers, [_queued(item) for item in found["items"]], none="nothing is queued")
+    _print_waiting(found["waiting"], left=found["counts"].get("WAITING", 0))
+
+
+def _print_waiting(runs: Sequence[Mapping[str, Any]], *, left: int) -> None:
+    """The first tasks of each run that wait for inputs; the others are counted."""
+    if not runs:
+        return
+    typer.echo("\nnot queued yet, since their inputs are not there:")
+    rows = [row for run in runs for row in _of_run(run)]
+    print_table(("run", "name", "task", "waits for"), rows)
+    if more := left - sum(run["tasks"] for run in runs):
+        typer.echo(f"and {more} {'task' if more == 1 else 'tasks'} of other runs")
+
+
+def _of_run(run: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    named = (short(run["run_id"]), run["run_name"])
+    for item in run["items"]:
+        awaited = [f"{one['path']} ({one['state']})" for one in item["waits_for"]]
+        yield (*named, item["path"], ", ".join(awaited) or "its turn: its inputs are there")
+    if more := run["tasks"] - len(run["items"]):
+        yield (*named, f"and {more} more", "")
 
 
 def _queued(item: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ _COST_HEADERS = ("run (80 %)", "transfer", "wait", "finish")
 def explain_task(task: Mapping[str, Any]) -> str:
     """Its state, why it waits and what would change that, and each attempt with all its candidates."""
     lines = [f"{task['path']}: {task['state']}"]
-    if task["state"] in _WAITING and task.get("reason"):
+    if task.get("pending"):
+        lines += [f"  {line}" for line in _why(task["pending"])]
+    elif task["state"] in _WAITING and task.get("reason"):
         lines.append(f"  why: {task['reason']}")
     if task.get("effort_flops"):
         lines.append(f"  estimated work: {_flops(task['effort_flops'])}")
@@ -27,19 +29,30 @@ def explain_task(task: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _why(pending: Mapping[str, Any]) -> Iterator[str]:
+    why = pending["why"]
+    if why["as_of"]:
+        yield f"why: {why['text']}"
+        return
+    if why["text"]:
+        yield f"why, at the latest look of who decides: {why['text']}"
+    if why["overtaken"]:
+        yield f"since then: {why['overtaken']}"
+
+
 def _pending(task: Mapping[str, Any], pending: Mapping[str, Any]) -> Iterator[str]:
     if task.get("expected_node"):
         start, end = _clock(task["expected_start_at"]), _clock(task["expected_end_at"])
-        yield f"expected: on {task['expected_node']} from about {start} to {end} UTC"
+        yield f"expected, by the latest plan: on {task['expected_node']} from about {start} to {end} UTC"
     for one in pending["waits_for"]:
         where = f" on {one['node']}" if one["node"] else ""
         end = f", until about {_clock(one['expected_end_at'])} UTC" if one["expected_end_at"] else ""
         yield f"waits for: {one['path']} ({one['state']}{where}{end})"
     if pending["nodes"]:
-        yield "the nodes:"
+        yield f"the nodes, at {_clock(pending['as_of'])} UTC:"
         rows = [(node["node"], "never" if node["lasting"] else "not now" if node["code"] else "now", node["text"])
                 for node in pending["nodes"]]  # fmt: skip
-        yield from (f"  {line}" for line in plain_table(("node", "could take it", "why"), rows).split("\n"))
+        yield from (f"  {line}" for line in plain_table(("node", "room for it", "why"), rows).split("\n"))
     yield "what would change it:"
     for change in pending["changes"]:
         yield f"  - {change['text']}"

@@ -70,22 +70,25 @@ def plan(  # noqa: PLR0913 (one argument per option of the command)
 
 
 def _row(task: PlannedTask, now: datetime) -> tuple[str, ...]:
-    low, high = (when(task["finish_low"], now), when(task["finish_high"], now))
     run = f"{seconds_text(task['run_seconds'])} s ({seconds_text(task['run_low'])} to {seconds_text(task['run_high'])}, {task['prediction_basis']})"
     return (
         task["path"],
         task["node"],
         when(task["start"], now),
         when(task["finish"], now),
-        f"{low} to {high.removeprefix('in ')}" if low.startswith("in ") else f"{low} to {high}",
+        between(task["finish_low"], task["finish_high"], now),
         run,
         task["reason"],
     )
 
 
+MEANING = "start and finish: by the plan, if every task takes its median run time; (80 %): four of five outcomes lie within"
+
+
 def summary(found: Plan) -> list[str]:
-    """Two lines: when the run is done, and how good the plan is."""
-    return [_done(found), f"{found['basis']}. {_quality(found)}".rstrip()]
+    """What the times mean, when the run is done, and how good the plan is: a line each."""
+    told = [MEANING] if found["tasks"] else []
+    return [*told, _done(found), f"{found['basis']}. {_quality(found)}".rstrip()]
 
 
 def _done(found: Plan) -> str:
@@ -106,7 +109,7 @@ def _done(found: Plan) -> str:
 def _quality(found: Plan) -> str:
     if found["makespan_seconds"] is None:
         return ""
-    whole = f"If run times are their medians, all that is queued ends {seconds_text(found['makespan_seconds'])} s from now"
+    whole = f"By the plan all that is queued ends {seconds_text(found['makespan_seconds'])} s from now"
     if found["optimal"]:
         return f"{whole}: proved optimal"
     if found["gap"] is None:
@@ -121,6 +124,14 @@ def when(moment: str, now: datetime) -> str:
     if left < _NOW_SECONDS:
         return "now"
     return f"in {left:.1f} s" if left < _CLOCK_SECONDS else clock(moment, now)
+
+
+def between(low: str, high: str, now: datetime) -> str:
+    """`in 2.0 s to 6.0 s`, `12:00:40 to 12:01:30`: both in the same way."""
+    first, last = when(low, now), when(high, now)
+    if first.startswith("in ") and not last.startswith("in "):
+        return f"{clock(low, now)} to {last}"
+    return f"{first} to {last.removeprefix('in ')}"
 
 
 def clock(moment: str, now: datetime) -> str:

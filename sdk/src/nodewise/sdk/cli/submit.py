@@ -38,6 +38,7 @@ Policy = Annotated[str | None, typer.Option(help="In which order tasks are consi
 Priority = Annotated[int | None, typer.Option(help="Higher goes first (policy `priority`).")]
 Deadline = Annotated[str | None, typer.Option(help="From now (2h, 1d12h) or a time (RFC 3339).")]
 Team = Annotated[str | None, typer.Option(help="On whose account.")]
+Engine = Annotated[str | None, typer.Option(help="Where it runs: agents or kubeflow.")]
 
 
 def submit(  # noqa: PLR0913 (one argument per option of the command)
@@ -49,11 +50,15 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
     priority: Priority = None,
     deadline: Deadline = None,
     team: Team = None,
+    engine: Engine = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     label: Annotated[
         list[str] | None,
         typer.Option("--label", metavar="KEY=VALUE", help="Free text to find it by. Repeatable."),
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every task anew, whatever its author said of caching.")
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow it to the end; exit code 0 only if it succeeded.")
     ] = False,
@@ -70,7 +75,8 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
     with connect(url) as client:
         run = client.submit(
             compiled, parameters=parameters, name=name, policy=policy, strategy=strategy,
-            priority=priority, deadline=until, team=team, labels=labels,
+            priority=priority, deadline=until, team=team, labels=labels, engine=engine,
+            cache=False if no_cache else None,
         )  # fmt: skip
         if not watch:
             _warn_of_what_cannot_run(run)

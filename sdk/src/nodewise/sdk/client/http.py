@@ -14,6 +14,7 @@ from urllib.parse import quote
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
 from nodewise.sdk.client.run import Run
+from nodewise.sdk.client.schedules import Scheduling
 from nodewise.sdk.client.submission import body_of
 from nodewise.sdk.client.transport import Request, Transport
 from nodewise.sdk.client.upload import as_upload
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PAGE = 200
 
 
-class Client:
+class Client(Scheduling):
     """Submits pipelines and follows them. Close it, or use it as a context manager; safe to share between threads.
 
     Calls that can be repeated without harm (all of them: a submission carries an idempotency key) are tried again on
@@ -83,13 +84,16 @@ class Client:
         deadline: datetime | timedelta | str | None = None,
         team: str | None = None,
         labels: Mapping[str, str] | None = None,
+        cache: bool | None = None,
+        engine: str | None = None,
         idempotency_key: str | None = None,
         **params: Any,
     ) -> Run:
         """Submit a pipeline and return at once.
 
         Args:
-            target: A pipeline, a `CompiledPipeline`, a `kfp` pipeline, the path of a compiled file, or `file.py:name`.
+            target: A pipeline, a `CompiledPipeline`, a `kfp` pipeline or component, the path of a compiled file, `file.py`
+                with one pipeline, or `file.py:name`.
             parameters: Values for the pipeline's parameters; may also be given as keyword arguments.
             name: Name of the run; by default the pipeline's.
             policy: In which order its tasks are considered; by default the stack's.
@@ -98,6 +102,8 @@ class Client:
             deadline: When it should be done: a time, a duration from now, or text such as `2h` or RFC 3339.
             team: On whose account.
             labels: Free text to find it by.
+            cache: False: run every task anew, whatever its author said of caching.
+            engine: Where it runs: `agents`, or `kubeflow` for Kubeflow Pipelines; by default the stack's.
             idempotency_key: Submitting twice with the same key makes one run; by default a fresh one.
             params: More parameters, by name; one whose name is taken above goes into `parameters`.
 
@@ -108,7 +114,7 @@ class Client:
         """
         body = body_of(
             target, {**(parameters or {}), **params}, deadline=deadline, name=name, policy=policy, strategy=strategy,
-            priority=priority, team=team, labels=dict(labels or {}),
+            priority=priority, team=team, labels=dict(labels or {}), cache=cache, engine=engine,
         )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))
@@ -162,10 +168,11 @@ class Client:
         state: str | None = None,
         team: str | None = None,
         label: str | None = None,
+        schedule: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Run]:
-        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`."""
-        params = {"state": state, "team": team, "label": label}
+        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`, `schedule` an id."""
+        params = {"state": state, "team": team, "label": label, "schedule": schedule}
         left, cursor = limit, None
         while left is None or left > 0:
             size = _PAGE if left is None else min(left, _PAGE)

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from nodewise.sdk.compiled import CompiledPipeline, compile  # noqa: A004 (the word for it)
 from nodewise.sdk.dsl.options import seconds_of
 from nodewise.sdk.loading import load_submission
+
+_ONLY_WHERE_SAID: Final = frozenset({"cache", "engine"})
 
 
 def read_target(target: object) -> CompiledPipeline:
@@ -32,16 +34,19 @@ def body_of(
 ) -> dict[str, Any]:
     """What `POST /v1/runs` and `POST /v1/plans` take. `options` are its other fields.
 
+    `cache` is left out where it is None: then every task does what its author said.
+
     Raises:
         As `read_target` and `deadline_text` do.
     """
     compiled = read_target(target)
+    said = {key: value for key, value in options.items() if key not in _ONLY_WHERE_SAID or value is not None}
     return {
         "pipeline_spec": compiled.pipeline_spec,
         "platform_spec": compiled.platform_spec or None,
         "parameters": dict(parameters),
         "deadline": deadline_text(deadline),
-        **options,
+        **said,
     }
 
 

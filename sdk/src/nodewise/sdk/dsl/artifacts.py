@@ -61,11 +61,11 @@ class Metrics(Artifact):
         self.metadata[metric] = value
 
 
-_A = TypeVar("_A", bound=Artifact)
+_A = TypeVar("_A")
 In = Annotated[_A, IN_MARK]
-"""`data: In[Dataset]`: the task reads it."""
+"""`data: In[Dataset]`: the task reads it; `models: In[list[Model]]`: it reads all of them."""
 Out = Annotated[_A, OUT_MARK]
-"""`model: Out[Model]`: the task writes it."""
+"""`model: Out[Model]`: the task writes it. In a container task also `rows: Out[int]`: it writes the value to `rows.path`."""
 
 ARTIFACTS: Final[tuple[type[Artifact], ...]] = (Artifact, Dataset, Model, Metrics)
 """What may stand in `In[...]` and `Out[...]`; KFP knows all of them by the same name."""

@@ -1,5 +1,6 @@
 """Errors in what a user wrote, with the place in his own file."""
 
+import contextlib
 import inspect
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from nodewise.core.errors import NodewiseError
 
-_OUR_FOLDER: Final = str(Path(__file__).resolve().parents[1]) + os.sep
+_NOT_THE_USERS: Final = (str(Path(__file__).resolve().parents[1]) + os.sep, contextlib.__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def place_of(function: Callable[..., Any]) -> Place:
 def place_of_caller() -> Place | None:
     """The nearest line on the stack that is not ours: what the user wrote."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OUR_FOLDER):
+    while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame = frame.f_back  # type: ignore[assignment]  # None at the bottom of the stack
     return None if frame is None else Place(file=frame.f_code.co_filename, line=frame.f_lineno)
 

@@ -1,27 +1,29 @@
 """A task's call inside a pipeline: its outputs, and what this one call needs or would like."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Self
 
-from nodewise.sdk.dsl.building import Step
+from nodewise.sdk.dsl.building import Retries, Step
 from nodewise.sdk.dsl.errors import PipelineError, place_of_caller
-from nodewise.sdk.dsl.options import Resources, names_of
-from nodewise.sdk.dsl.unknown import NotKnownYet, TaskOutput
+from nodewise.sdk.dsl.options import Resources, names_of, seconds_of
+from nodewise.sdk.dsl.unknown import NotKnownYet
 
 
 class TaskHandle(NotKnownYet):
-    """One step of a pipeline.
+    """One step of a pipeline: a call of a task, or of another pipeline.
 
     Its outputs are attributes (`prep.train`), entries of `outputs` (any name), or `output` where there is one only.
     """
 
-    def __init__(self, name: str, step: Step, outputs: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, step: Step, outputs: Mapping[str, Any], *, kind: str = "task") -> None:
         self._name = name
+        self._kind = kind
         self._step = step
-        self._outputs = _Outputs(name, outputs)
+        self._outputs = _Outputs(f"{kind} {name!r}", outputs)
 
     def _subject(self) -> str:
-        return f"what task {self._name!r} returns"
+        return f"what {self._kind} {self._name!r} returns"
 
     def __str__(self) -> str:
         return str(self.output)
@@ -82,7 +84,52 @@ class TaskHandle(NotKnownYet):
     def after(self, *others: "TaskHandle") -> Self:
         """Run it after these, though it takes nothing from them."""
         for other in others:
+            if not isinstance(other, TaskHandle):
+                raise PipelineError(place_of_caller(), f"after() takes tasks, not a {type(other).__name__}")
             self._step.add_upstream(other._step)
+        return self
+
+    def ignore_upstream_failure(self) -> Self:
+        """Run it as soon as all before it ended, however they ended. What it takes from them needs a default."""
+        self._step.ignore_upstream_failure()
+        return self
+
+    def retries(
+        self,
+        count: int,
+        *,
+        backoff: timedelta | float | str | None = None,
+        factor: float | None = None,
+        max_backoff: timedelta | float | str | None = None,
+    ) -> Self:
+        """Try it again so often, each time perhaps on another node.
+
+        Args:
+            count: how often, after the first attempt.
+            backoff: pause before the first new attempt; by default none.
+            factor: by how much the pause grows each time (by default it doubles).
+            max_backoff: the longest pause (by default an hour).
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise PipelineError(place_of_caller(), f"retries must be a whole number, is {count!r}")
+        wait = None if backoff is None else _seconds(backoff)
+        most = None if max_backoff is None else _seconds(max_backoff)
+        self._step.set_retries(Retries(count=count, seconds=wait, factor=factor, most_seconds=most))
+        return self
+
+    def timeout(self, duration: timedelta | float | str) -> Self:
+        """End an attempt that takes longer: `"30m"`, seconds, a timedelta."""
+        self._step.set_timeout(_seconds(duration))
+        return self
+
+    def cache(self, wanted: bool = True) -> Self:
+        """Reuse what an equal call left before, or do not: the same code, image and inputs."""
+        self._step.set_cache(wanted)
+        return self
+
+    def named(self, name: str) -> Self:
+        """Show it under this name. Its path stays as it is."""
+        self._step.set_name(name)
         return self
 
     def _hint(self, section: str, key: str, value: Any) -> None:
@@ -90,25 +137,16 @@ class TaskHandle(NotKnownYet):
             self._step.add_hint(section, key, value)
 
 
-def outputs_for_handles(value: Any) -> Any:
-    """The value with each handle in it, at any depth of lists and objects, replaced by its output.
-
-    What is not known yet becomes what KFP calls it.
-    """
-    if isinstance(value, TaskHandle):
-        value = value.output
-    if isinstance(value, TaskOutput):
-        return value.channel
-    if isinstance(value, list):
-        return [outputs_for_handles(item) for item in value]
-    if isinstance(value, dict):
-        return {key: outputs_for_handles(item) for key, item in value.items()}
-    return value
+def _seconds(duration: timedelta | float | str) -> float:
+    try:
+        return seconds_of(duration)
+    except (TypeError, ValueError) as error:
+        raise PipelineError(place_of_caller(), str(error)) from error
 
 
 class _Outputs(Mapping[str, Any]):
-    def __init__(self, task: str, known: Mapping[str, Any]) -> None:
-        self._task = task
+    def __init__(self, owner: str, known: Mapping[str, Any]) -> None:
+        self._owner = owner
         self.known = known
 
     def __getitem__(self, name: str) -> Any:
@@ -127,4 +165,4 @@ class _Outputs(Mapping[str, Any]):
 
     def error(self, rule: str) -> PipelineError:
         known = ", ".join(self.known) or "none"
-        return PipelineError(place_of_caller(), f"task {self._task!r} {rule}; its outputs: {known}")
+        return PipelineError(place_of_caller(), f"{self._owner} {rule}; its outputs: {known}")

@@ -65,8 +65,9 @@ class ModelHint:
 class TaskOptions(TypedDict, total=False):
     """Options of `@task`. All may be left out.
 
-    `image` is used by KFP only and must carry kfp; without one KFP installs it in a plain Python image. `cache` is for KFP
-    too. `timeout` is a timedelta, seconds, or text such as "2h" or "90m". `task_class` groups tasks that take equally long.
+    `image` is used by KFP only and must carry kfp; without one KFP installs it in a plain Python image. `packages` are pip
+    requirements that are installed before it runs. `cache=True` reuses what an equal call left before; without it every call
+    runs. `timeout` is a timedelta, seconds, or text such as "2h" or "90m". `task_class` groups tasks that take equally long.
     """
 
     kind: TaskKind | str
@@ -78,7 +79,16 @@ class TaskOptions(TypedDict, total=False):
     timeout: "timedelta | float | str"
     cache: bool
     image: str
+    packages: Sequence[str]
     env: Mapping[str, str]
+
+
+KFP_NAMES: Final[Mapping[str, str]] = {
+    "packages_to_install": "packages",
+    "base_image": "image",
+    "enable_caching": "cache",
+}
+"""What KFP calls options of ours."""
 
 
 class PipelineOptions(TypedDict, total=False):
@@ -120,6 +130,7 @@ def task_hints(options: TaskOptions) -> dict[str, Any]:
     Raises:
         ValueError: an option is not what it should be.
     """
+    _check_plain(options)
     hints: dict[str, Any] = {}
     if "kind" in options:
         hints["kind"] = str(_kind(options["kind"]))
@@ -151,6 +162,17 @@ def names_of(names: "str | Sequence[str] | None") -> list[str]:
     if names is None:
         return []
     return [names] if isinstance(names, str) else list(names)
+
+
+def _check_plain(options: TaskOptions) -> None:
+    packages = options.get("packages", ())
+    if isinstance(packages, str) or not all(isinstance(name, str) and name.strip() for name in packages):
+        raise ValueError(f"packages must be a list of pip requirements, is {packages!r}")
+    if options.get("cache", False) not in (True, False):
+        raise ValueError(f"cache must be True or False, is {options['cache']!r}")
+    retries = options.get("retries", 0)
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries must be a whole number, is {retries!r}")
 
 
 def _kind(kind: TaskKind | str) -> TaskKind:

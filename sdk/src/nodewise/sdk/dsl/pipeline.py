@@ -3,17 +3,22 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Unpack, overload
+from typing import Any, Final, Unpack, overload
 
-from nodewise.sdk.dsl.building import building, current_builder
-from nodewise.sdk.dsl.errors import PipelineError, Place, place_of, place_of_caller
-from nodewise.sdk.dsl.local import LocalBuilder, LocalRun
+from nodewise.sdk.dsl.arguments import bound
+from nodewise.sdk.dsl.building import current_builder
+from nodewise.sdk.dsl.errors import PipelineError, Place, place_of
 from nodewise.sdk.dsl.options import PipelineOptions, pipeline_hints
-from nodewise.sdk.dsl.signature import Signature, read_signature
+from nodewise.sdk.dsl.signature import Role, Signature, read_signature
+
+_OPTIONS: Final = tuple(PipelineOptions.__annotations__)
 
 
 class Pipeline:
-    """A function of parameters that wires tasks. `compile` it, submit it, or call it to run it in this process."""
+    """A function of parameters that wires tasks.
+
+    `compile` it, submit it, call it to run it in this process, or call it in another pipeline as a step of that one.
+    """
 
     def __init__(self, function: Callable[..., Any], options: PipelineOptions) -> None:
         functools.update_wrapper(self, function)
@@ -22,44 +27,32 @@ class Pipeline:
         self.place: Place = place_of(function)
         self.name = options.get("name") or function.__name__.replace("_", "-")
         self.description = options.get("description") or inspect.getdoc(function) or ""
-        self.signature: Signature = read_signature(function, subject=f"pipeline {self.name!r}")
+        self.signature: Signature = read_signature(
+            function, subject=f"pipeline {self.name!r}", role=Role.PIPELINE
+        )
         self.hints = self._checked()
 
-    def __call__(self, **parameters: Any) -> LocalRun:
-        """Run every task here and now, in order, in this process: for tests. Hints and resources mean nothing then.
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Inside another pipeline: a step of it. Else: run every task here and now, in this process: for tests.
+
+        Returns:
+            A `TaskHandle`, or a `LocalRun`.
 
         Raises:
-            PipelineError: called inside another pipeline, or with parameters that do not fit.
+            PipelineError: the parameters do not fit.
         """
-        if current_builder() is not None:
-            raise PipelineError(
-                place_of_caller(), f"pipeline {self.name!r} cannot be a step of another one yet"
-            )
-        self._check_parameters(parameters)
-        builder = LocalBuilder()
-        with building(builder):
-            self.function(**parameters)
-        return builder.run
+        given = bound(self.signature, args, kwargs, subject=f"pipeline {self.name!r}")
+        builder = current_builder()
+        if builder is not None:
+            return builder.call_pipeline(self, given)
+        from nodewise.sdk.local import run_here  # noqa: PLC0415 (compiles, and that takes a second to import)
 
-    def _check_parameters(self, given: dict[str, Any]) -> None:
-        inputs = self.signature.inputs
-        unknown = [name for name in given if name not in inputs]
-        missing = [name for name, item in inputs.items() if name not in given and not item.optional]
-        if unknown:
-            rule = f"has no parameter named {unknown[0]!r}; its parameters: {', '.join(inputs) or 'none'}"
-            raise PipelineError(place_of_caller(), f"pipeline {self.name!r} {rule}")
-        if missing:
-            raise PipelineError(place_of_caller(), f"pipeline {self.name!r} needs {', '.join(missing)}")
+        return run_here(self, given)
 
     def _checked(self) -> dict[str, Any]:
-        unknown = sorted(set(self.options) - set(PipelineOptions.__annotations__))
-        artifacts = [item.name for item in self.signature.arguments if item.is_artifact]
+        unknown = sorted(set(self.options) - set(_OPTIONS))
         if unknown:
-            raise self._error(
-                f"has no option {unknown[0]!r}; options: {', '.join(PipelineOptions.__annotations__)}"
-            )
-        if artifacts:
-            raise self._error(f"cannot take the artifact {artifacts[0]!r}: its parameters are plain values")
+            raise self._error(f"has no option {unknown[0]!r}; options: {', '.join(_OPTIONS)}")
         try:
             return pipeline_hints(self.options)
         except (TypeError, ValueError) as error:
@@ -75,6 +68,8 @@ def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
 def pipeline(**options: Unpack[PipelineOptions]) -> Callable[[Callable[..., Any]], Pipeline]: ...
 def pipeline(function: Callable[..., Any] | None = None, /, **options: Unpack[PipelineOptions]) -> Any:
     """Make a pipeline of a function: `@pipeline` or `@pipeline(name="mnist", priority=5, deadline="6h", team="vision")`.
+
+    What it returns (`-> float`, `-> Model`, `-> list[Model]`, a NamedTuple of such) are outputs of its tasks.
 
     Raises:
         PipelineError: the signature or an option is wrong; names the file and the line.

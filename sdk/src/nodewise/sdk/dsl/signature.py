@@ -6,22 +6,37 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from nodewise.sdk.dsl.artifacts import ARTIFACTS, IN_MARK, OUT_MARK, Artifact
 from nodewise.sdk.dsl.errors import PipelineError, Place, place_of
+from nodewise.sdk.dsl.status import RunStatus
 
 PARAMETER_TYPES: Final = (str, bool, int, float, list, dict)
 SINGLE_OUTPUT: Final = "Output"
 """KFP's name for what a function returns."""
 
 
+class Role(Enum):
+    """Whose signature it is: what may stand in it differs."""
+
+    TASK = "task"
+    CONTAINER = "container task"
+    PIPELINE = "pipeline"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A parameter (`type` is one of `PARAMETER_TYPES`) or an artifact that is read (`type` is its class)."""
+    """A parameter (`type` is one of `PARAMETER_TYPES`), an artifact that is read (`type` is its class), or a `RunStatus`.
+
+    `hint` is the parameter's type in full, such as `list[float]`; `many` says that it is a list of artifacts.
+    """
 
     name: str
     type: type
+    hint: Any = None
+    many: bool = False
     optional: bool = False
     default: object = None
     has_default: bool = False
@@ -31,13 +46,19 @@ class Input:
     def is_artifact(self) -> bool:
         return issubclass(self.type, Artifact)
 
+    @property
+    def is_status(self) -> bool:
+        return self.type is RunStatus
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """A value that is returned, or an artifact that is written."""
+    """A value that is returned or written, or an artifact that is written. `hint` and `many` as for an `Input`."""
 
     name: str
     type: type
+    hint: Any = None
+    many: bool = False
 
     @property
     def is_artifact(self) -> bool:
@@ -56,7 +77,15 @@ class Signature:
 
     @property
     def inputs(self) -> Mapping[str, Input]:
-        return {item.name: item for item in self.arguments if isinstance(item, Input)}
+        """What a caller gives: not the status, which is filled in."""
+        return {item.name: item for item in self.arguments if isinstance(item, Input) and not item.is_status}
+
+    @property
+    def status_name(self) -> str | None:
+        """The parameter that takes the `RunStatus`, if there is one."""
+        return next(
+            (item.name for item in self.arguments if isinstance(item, Input) and item.is_status), None
+        )
 
     @property
     def outputs(self) -> Mapping[str, Output]:
@@ -64,12 +93,13 @@ class Signature:
         return {item.name: item for item in [*written, *self.returned]}
 
 
-def read_signature(function: Callable[..., Any], *, subject: str) -> Signature:
+def read_signature(function: Callable[..., Any], *, subject: str, role: Role = Role.TASK) -> Signature:
     """Read what a function takes and gives.
 
     Args:
         function: a plain function with types on all its parameters.
         subject: how messages name it: "task 'train'".
+        role: what it is for.
 
     Raises:
         PipelineError: an annotation is missing or of no known type; says where.
@@ -77,10 +107,11 @@ def read_signature(function: Callable[..., Any], *, subject: str) -> Signature:
     place = place_of(function)
     hints = _hints(function, subject, place)
     parameters = inspect.signature(function).parameters.values()
-    reader = _Reader(subject, place)
+    reader = _Reader(subject, place, role)
+    returns = None if role is Role.CONTAINER else hints.get("return")
     return Signature(
         arguments=tuple(reader.argument(parameter, hints.get(parameter.name)) for parameter in parameters),
-        returned=reader.returned(hints.get("return")),
+        returned=reader.returned(returns),
     )
 
 
@@ -93,9 +124,10 @@ def _hints(typed: Any, subject: str, place: Place) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, subject: str, place: Place) -> None:
+    def __init__(self, subject: str, place: Place, role: Role) -> None:
         self._subject = subject
         self._place = place
+        self._role = role
 
     def argument(self, parameter: inspect.Parameter, hint: Any) -> Input | Output:
         name = parameter.name
@@ -106,38 +138,64 @@ class _Reader:
                 f"{name!r} has no type" if hint is None else f"no parameter may be called {name!r}"
             )
         bare, optional = _strip_optional(hint)
-        marks = getattr(bare, "__metadata__", ())
-        if OUT_MARK in marks:
-            return Output(name=name, type=self._artifact(name, bare))
-        kind = self._artifact(name, bare) if IN_MARK in marks else self._parameter(name, bare)
+        if OUT_MARK in getattr(bare, "__metadata__", ()):
+            return self._written(name, typing.get_args(bare)[0])
         if optional and parameter.default is inspect.Parameter.empty:
             raise self._error(f"{name!r} is optional: give it a default of None")
+        kind, many = self._kind(name, bare)
+        has_default = parameter.default is not inspect.Parameter.empty
         return Input(
-            name=name, type=kind, optional=parameter.default is not inspect.Parameter.empty,
+            name=name, type=kind, hint=bare, many=many, optional=has_default or kind is RunStatus,
             keyword_only=parameter.kind is inspect.Parameter.KEYWORD_ONLY, **self._default(parameter, kind),
         )  # fmt: skip
+
+    def _kind(self, name: str, hint: Any) -> tuple[type, bool]:
+        if IN_MARK in getattr(hint, "__metadata__", ()):
+            return self._artifact(name, typing.get_args(hint)[0])
+        if hint is RunStatus and self._role is Role.TASK:
+            return RunStatus, False
+        return self._parameter(name, hint), False
+
+    def _written(self, name: str, hint: Any) -> Output:
+        if self._role is Role.PIPELINE:
+            raise self._error(f"{name!r}: a pipeline returns what it gives, it has no Out[...]")
+        bare = typing.get_origin(hint) or hint
+        if self._role is Role.CONTAINER and bare in PARAMETER_TYPES:
+            return Output(name=name, type=bare, hint=hint)
+        kind, many = self._artifact(name, hint)
+        if many:
+            raise self._error(f"{name!r}: a task writes one artifact of a name, not a list")
+        return Output(name=name, type=kind)
 
     def returned(self, hint: Any) -> tuple[Output, ...]:
         if hint is None or hint is type(None):
             return ()
         if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
             fields = _hints(hint, self._subject, self._place)
-            return tuple(Output(name=name, type=self._parameter(name, fields[name])) for name in hint._fields)
-        return (Output(name=SINGLE_OUTPUT, type=self._parameter("return", _strip_optional(hint)[0])),)
+            return tuple(self._result(name, name, fields[name]) for name in hint._fields)
+        return (self._result(SINGLE_OUTPUT, "return", _strip_optional(hint)[0]),)
 
-    def _artifact(self, name: str, hint: Any) -> type:
-        kind = typing.get_args(hint)[0]
+    def _result(self, name: str, said: str, hint: Any) -> Output:
+        if self._role is Role.PIPELINE and _artifact_in(hint):
+            kind, many = self._artifact(said, hint)
+            return Output(name=name, type=kind, many=many)
+        return Output(name=name, type=self._parameter(said, hint), hint=hint)
+
+    def _artifact(self, name: str, hint: Any) -> tuple[type, bool]:
+        many = typing.get_origin(hint) is list
+        kind = typing.get_args(hint)[0] if many else hint
         if kind not in ARTIFACTS:
             known = ", ".join(artifact.__name__ for artifact in ARTIFACTS)
             raise self._error(f"{name!r} must be In[...] or Out[...] of one of {known}")
-        return typing.cast("type", kind)
+        return typing.cast("type", kind), many
 
     def _parameter(self, name: str, hint: Any) -> type:
         kind = typing.get_origin(hint) or hint
+        if _artifact_in(hint):
+            wanted = "list[...]" if kind is list else kind.__name__
+            raise self._error(f"{name!r} is an artifact: write In[{wanted}] or Out[{wanted}]")
         if kind in PARAMETER_TYPES:
             return typing.cast("type", kind)
-        if isinstance(kind, type) and issubclass(kind, Artifact):
-            raise self._error(f"{name!r} is an artifact: write In[{kind.__name__}] or Out[{kind.__name__}]")
         known = ", ".join(parameter.__name__ for parameter in PARAMETER_TYPES)
         raise self._error(f"{name!r} must be one of {known}, or In[...] or Out[...] of an artifact")
 
@@ -155,6 +213,11 @@ class _Reader:
 
     def _error(self, rule: str) -> PipelineError:
         return PipelineError(self._place, f"{self._subject}: {rule}")
+
+
+def _artifact_in(hint: Any) -> bool:
+    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is list else hint
+    return isinstance(inner, type) and issubclass(inner, Artifact)
 
 
 def _strip_optional(hint: Any) -> tuple[Any, bool]:

@@ -79,11 +79,17 @@ def _parameter(item: Input | Output, *, after_star: bool, after_default: bool) -
         return f"{item.name}: Output[{item.type.__name__}]" + (
             " = None" if after_default and not after_star else ""
         )
-    if item.is_artifact:
-        text = f"{item.name}: Input[{item.type.__name__}]"
-    else:
-        text = f"{item.name}: {item.type.__name__}"
+    text = f"{item.name}: {_type(item)}"
     return f"{text} = {item.default!r}" if item.has_default else text
+
+
+def _type(item: Input) -> str:
+    if item.is_status:
+        return "PipelineTaskFinalStatus"
+    if item.is_artifact:
+        kind = f"List[{item.type.__name__}]" if item.many else item.type.__name__
+        return f"Input[{kind}]"
+    return item.type.__name__
 
 
 def _returns(signature: Signature) -> str:

@@ -3,15 +3,18 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Final, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, overload
 
+from nodewise.sdk.dsl.arguments import bound
 from nodewise.sdk.dsl.building import current_builder
 from nodewise.sdk.dsl.errors import PipelineError, Place, place_of, place_of_caller
-from nodewise.sdk.dsl.options import Resources, TaskOptions, task_hints
-from nodewise.sdk.dsl.signature import Signature, read_signature
+from nodewise.sdk.dsl.options import KFP_NAMES, Resources, TaskOptions, task_hints
+from nodewise.sdk.dsl.signature import Role, Signature, read_signature
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+_ALL: Final = tuple(TaskOptions.__annotations__)
 
 
 class Task(Generic[_P, _R]):
@@ -21,12 +24,15 @@ class Task(Generic[_P, _R]):
     artifacts that it writes are left out, and everything may be given by name.
     """
 
+    role: ClassVar[Role] = Role.TASK
+    known_options: ClassVar[tuple[str, ...]] = _ALL
+
     def __init__(self, function: Callable[_P, _R], options: TaskOptions) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.options = options
         self.place: Place = place_of(function)
-        self.signature: Signature = read_signature(function, subject=f"task {self.name!r}")
+        self.signature: Signature = read_signature(function, subject=f"task {self.name!r}", role=self.role)
         self.hints = self._checked_hints()
 
     @property
@@ -37,41 +43,27 @@ class Task(Generic[_P, _R]):
         builder = current_builder()
         if builder is None:
             return self.function(*args, **kwargs)
-        return builder.call(self, self._bind(args, kwargs))
-
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments by input name, checked against the signature; defaults stay out."""
-        inputs = self.signature.inputs
-        if len(args) > len(inputs):
-            raise self._error(f"takes {len(inputs)} inputs, {len(args)} were given")
-        given = dict(zip(inputs, args, strict=False))
-        for name, value in kwargs.items():
-            if name in given:
-                raise self._error(f"has two values for the input {name!r}")
-            if name not in inputs:
-                raise self._error(f"has no input named {name!r}; its inputs: {', '.join(inputs) or 'none'}")
-            given[name] = value
-        missing = [name for name, item in inputs.items() if name not in given and not item.optional]
-        if missing:
-            raise self._error(f"needs {', '.join(missing)}")
-        return {name: _widened(inputs[name].type, value) for name, value in given.items()}
-
-    def _error(self, rule: str) -> PipelineError:
-        return PipelineError(place_of_caller(), f"task {self.name!r} {rule}")
+        return builder.call(self, bound(self.signature, args, kwargs, subject=f"task {self.name!r}"))
 
     def _checked_hints(self) -> dict[str, Any]:
-        unknown = sorted(set(self.options) - set(TaskOptions.__annotations__))
+        unknown = sorted(set(self.options) - set(self.known_options))
         if unknown:
-            raise PipelineError(
-                self.place,
-                f"task {self.name!r} has no option {unknown[0]!r}; options: {', '.join(TaskOptions.__annotations__)}",
-            )
+            raise PipelineError(self.place, f"task {self.name!r} {self._unknown(unknown[0])}")
         if not isinstance(self.options.get("resources", Resources()), Resources):
             raise PipelineError(self.place, f"task {self.name!r}: resources must be Resources(...)")
         try:
             return task_hints(self.options)
         except (TypeError, ValueError) as error:
             raise PipelineError(self.place, f"task {self.name!r}: {error}") from error
+
+    def _unknown(self, option: str) -> str:
+        ours = KFP_NAMES.get(option)
+        if ours in self.known_options:
+            return f"has no option {option!r}: here it is called {ours!r}"
+        return f"has no option {option!r}; options: {', '.join(self.known_options)}"
+
+
+AnyTask: TypeAlias = Task[..., Any]
 
 
 @overload
@@ -88,16 +80,16 @@ def task(function: Callable[..., Any] | None = None, /, **options: Unpack[TaskOp
         PipelineError: the signature or an option is wrong; names the file and the line.
     """
     if function is None:
-        return lambda decorated: Task(_plain(decorated), options)
-    return Task(_plain(function), options)
+        return lambda decorated: Task(plain_function(decorated, "@task"), options)
+    return Task(plain_function(function, "@task"), options)
 
 
-def _widened(kind: type, value: Any) -> Any:
-    """A whole number for a float is a float, as everywhere in Python."""
-    return float(value) if kind is float and type(value) is int else value
+def plain_function(function: Callable[..., Any], decorator: str) -> Callable[..., Any]:
+    """The function itself.
 
-
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    Raises:
+        PipelineError: it is none, or async.
+    """
     if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
-        raise PipelineError(place_of_caller(), "@task goes on a plain function")
+        raise PipelineError(place_of_caller(), f"{decorator} goes on a plain function")
     return function

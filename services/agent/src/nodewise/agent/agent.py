@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from nodewise.agent import metrics
-from nodewise.agent.attempt import AttemptRun, Workshop
+from nodewise.agent.attempt import AttemptRun
 from nodewise.agent.heart import Heart
 from nodewise.agent.state import (
     AgentState,
@@ -27,6 +27,7 @@ from nodewise.agent.state import (
     Stop,
 )
 from nodewise.agent.supervision import StopCause
+from nodewise.agent.workshop import Workshop
 from nodewise.core.messages import AttemptReport, CancelJobs, ForgetJobs, StartJobs
 from nodewise.core.model.ids import AttemptKey
 
@@ -62,6 +63,9 @@ class Agent:
         """Recover what an earlier life left, then work and report."""
         for report in self._workshop.journal.recover():
             self._handle([AttemptEnded(report=report)])
+        self._workshop.venvs.trim()
+        if self._workshop.containers is not None:
+            self._workshop.containers.start()
         self._heart = heart
         self._workshop.watchdog.start()
         self._workshop.shipper.start()
@@ -90,6 +94,8 @@ class Agent:
         for run in runs:
             run.join(deadline - time.monotonic())
         self._workshop.watchdog.stop()
+        if self._workshop.containers is not None:
+            self._workshop.containers.stop()
         self._workshop.shipper.stop()
         if self._heart is not None:
             self._heart.leave()

@@ -2,11 +2,8 @@
 
 import json
 import os
-import signal
-import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -14,21 +11,16 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.folder import AttemptFolder
-from nodewise.agent.journal import Journal, ProcessRecord
-from nodewise.agent.logs import AttemptLog, LogShipper
-from nodewise.agent.options import AgentOptions
+from nodewise.agent.journal import ProcessRecord
+from nodewise.agent.logs import AttemptLog
 from nodewise.agent.outputs import OutputError, collect, read_bounded
-from nodewise.agent.staging import stage
-from nodewise.agent.supervision import (
-    GRACE_SECONDS,
-    Limits,
-    ProcessEnd,
-    StopCause,
-    TaskProcess,
-    Watchdog,
-)
+from nodewise.agent.runtime import last_line
+from nodewise.agent.staging import Staged, stage
+from nodewise.agent.supervision import GRACE_SECONDS, Limits, ProcessEnd, StopCause, TaskProcess
+from nodewise.agent.verdicts import MESSAGE_LIMIT, one_line, presentable, verdict
+from nodewise.agent.workplaces import Attempt, NotReady, Start, workplace
+from nodewise.agent.workshop import Workshop
 from nodewise.core.codec import decode
 from nodewise.core.errors import ArtifactMissing, NodewiseError, StoreError, StoreFull
 from nodewise.core.lifecycle import AttemptState
@@ -37,14 +29,16 @@ from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import AttemptKey
 from nodewise.core.model.job import Job
-from nodewise.core.store import ArtifactStore, log_key
+from nodewise.core.store import log_key
+from nodewise.core.store.trees import open_regular
 
 T = TypeVar("T")
 
 _RETRY_PAUSES: Final = (0.2, 1.0, 3.0)
 """Seconds between tries when the store does not answer."""
 _LEAVING_GRACE_SECONDS: Final = 1.0
-_MESSAGE_LIMIT: Final = 2000
+_PAUSE_SECONDS: Final = 0.1
+_STEP_OUTPUT_BYTES: Final = 1 << 20
 _PEAK_DIGITS: Final = 12
 """Of the peak in KiB: what a task forges there must not become more than a database column holds."""
 _log = structlog.get_logger()
@@ -52,19 +46,6 @@ _log = structlog.get_logger()
 
 class Stopped(NodewiseError):
     """The attempt was stopped before its process started."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """What every attempt of an agent works with."""
-
-    options: AgentOptions
-    store: ArtifactStore
-    cache: ArtifactCache
-    journal: Journal
-    watchdog: Watchdog
-    shipper: LogShipper
-    max_log_mib: int
 
 
 class AttemptRun:
@@ -126,9 +107,13 @@ class AttemptRun:
         try:
             return self._carried_out()
         except Stopped:
+            self._finish_log()
             return self._end(AttemptState.CANCELED, ReasonCode.RUN_CANCELED, "canceled before it started")
+        except NotReady as error:
+            self._finish_log()
+            return self._end(AttemptState.FAILED, error.reason, str(error))
         except (NodewiseError, OSError, ValidationError) as error:
-            return self._failed_here(_one_line(error))
+            return self._failed_here(one_line(error))
         except Exception as error:
             _log.exception("an attempt failed in the agent")
             return self._failed_here(f"{type(error).__name__}: {error}")
@@ -139,13 +124,13 @@ class AttemptRun:
             report.model_dump_json()
         except Exception as error:
             # All but the outputs is the agent's own, made of numbers and clean text.
-            text = f"the outputs cannot be sent: {_one_line(error)}"
+            text = f"the outputs cannot be sent: {one_line(error)}"
             _log.warning("an attempt's report cannot be sent", error=text)
             return report.model_copy(
                 update={
                     "state": AttemptState.FAILED,
                     "reason": ReasonCode.EXIT_CODE,
-                    "message": _presentable(text),
+                    "message": presentable(text),
                     "outputs": None,
                 }
             )
@@ -153,23 +138,81 @@ class AttemptRun:
 
     def _carried_out(self) -> AttemptReport:
         job = self._patiently(self._read_job)
-        env = self._patiently(lambda: self._staged(job))
-        process = self._spawn(job, env)
+        staged = self._patiently(lambda: self._staged(job))
+        attempt = Attempt(job=job, folder=self._folder, staged=staged, limits=self._limits(job))
+        try:
+            with workplace(attempt, self._workshop, self) as start:
+                end = self._waited_for(start)
+        finally:
+            self._workshop.shipper.remove(self._log)
+        self._finish_log()
+        found = verdict(end, attempt.limits, lambda: self._last_words(end))
+        if found is not None:
+            return self._end(found.state, found.reason, found.message, end=end)
+        return self._succeeded(job, end)
+
+    def _waited_for(self, start: Start) -> ProcessEnd:
+        process = self._spawn(start)
         try:
             self._announce(process)
-            end = process.wait()
+            return process.wait()
         except BaseException:
             process.stop(StopCause.CANCELED, grace=0)
             raise
         finally:
             self._workshop.watchdog.unwatch(process)
-            self._workshop.shipper.remove(self._log)
-        self._finish_log()
-        return self._judge(job, end)
 
-    def _staged(self, job: Job) -> dict[str, str]:
+    def run(self, words: Sequence[str], *, env: Mapping[str, str], seconds: float) -> tuple[ProcessEnd, str]:
+        """Run a command that has to end before the attempt can start, its words into the attempt's log.
+
+        Raises:
+            Stopped: The attempt was stopped meanwhile.
+        """
+        before = self._log_size()
+        limits = Limits(memory_mib=self._workshop.options.node.capacity.memory_mib, seconds=seconds)
+        folder = self._folder
+        process = self._spawn(
+            lambda: TaskProcess(words, env=env, cwd=folder.work, log=folder.log, limits=limits)
+        )
+        self._workshop.shipper.add(self._log)
+        self._workshop.watchdog.watch(process)
+        try:
+            self._remember(process)
+            end = process.wait()
+        finally:
+            self._workshop.watchdog.unwatch(process)
+        self._check_stopped()
+        # An installation may run code of the package's: what it put there must not make us wait.
+        with open_regular(folder.log) as log:
+            log.seek(max(before, self._log_size() - _STEP_OUTPUT_BYTES))
+            return end, log.read().decode("utf-8", "replace")
+
+    def pause(self) -> None:
+        """Wait a moment.
+
+        Raises:
+            Stopped: The attempt was stopped meanwhile.
+        """
+        self._stop_asked.wait(_PAUSE_SECONDS)
+        self._check_stopped()
+
+    def note(self, text: str) -> None:
+        """Put text into the attempt's log."""
+        with self._folder.log.open("a", encoding="utf-8", errors="replace") as log:
+            log.write(text)
+
+    def _log_size(self) -> int:
+        return self._folder.log.lstat().st_size if os.path.lexists(self._folder.log) else 0
+
+    def _staged(self, job: Job) -> Staged:
         self._folder.create()
         return stage(job, self._folder, self._workshop.cache, cores=self._workshop.options.cores)
+
+    def _limits(self, job: Job) -> Limits:
+        return Limits(
+            memory_mib=job.memory_limit_mib or self._workshop.options.node.capacity.memory_mib,
+            seconds=job.timeout.total_seconds() if job.timeout else None,
+        )
 
     def _read_job(self) -> Job:
         job = decode(Job, json.loads(self._workshop.store.get_bytes(self._job_uri)))
@@ -191,25 +234,21 @@ class AttemptRun:
                 self._stop_asked.wait(pause)
         return step()
 
-    def _spawn(self, job: Job, env: dict[str, str]) -> TaskProcess:
-        limit = job.memory_limit_mib or self._workshop.options.node.capacity.memory_mib
-        seconds = job.timeout.total_seconds() if job.timeout else None
+    def _spawn(self, start: Start) -> TaskProcess:
         with self._guard:
             if self._stop_asked.is_set():
                 raise Stopped
-            process = TaskProcess(
-                [sys.executable, "-m", "nodewise.agent.runner", str(self._folder.task)],
-                env=env, cwd=self._folder.work, log=self._folder.log,
-                limits=Limits(memory_mib=limit, seconds=seconds),
-            )  # fmt: skip
-            self._process = process
-        return process
+            self._process = start()
+            return self._process
 
     def _announce(self, process: TaskProcess) -> None:
         self._started_at = datetime.now(UTC)
         self._workshop.watchdog.watch(process)
         self._workshop.shipper.add(self._log)
         self._on_started(self.key, self._started_at)
+        self._remember(process)
+
+    def _remember(self, process: TaskProcess) -> None:
         record = ProcessRecord(pid=process.pid, created_at=process.created_at)
         self._workshop.journal.started(self.key, record)
 
@@ -219,23 +258,6 @@ class AttemptRun:
             self._patiently(self._log.finish, although_stopped=True)
         except (StoreError, OSError) as error:
             _log.warning("a log could not be stored", error=str(error))
-
-    def _judge(self, job: Job, end: ProcessEnd) -> AttemptReport:
-        limits = f"limit {job.memory_limit_mib or self._workshop.options.node.capacity.memory_mib} MiB"
-        match end.stopped:
-            case StopCause.TIMEOUT:
-                text = f"ran longer than its timeout of {job.timeout}"
-                return self._end(AttemptState.FAILED, ReasonCode.TIMEOUT, text, end=end)
-            case StopCause.MEMORY:
-                text = f"used {end.used_mib} MiB, {limits}"
-                return self._end(AttemptState.FAILED, ReasonCode.OUT_OF_MEMORY, text, end=end)
-            case StopCause.CANCELED | StopCause.LEAVING if end.exit_code != 0:
-                return self._end(
-                    AttemptState.CANCELED, ReasonCode.RUN_CANCELED, "canceled while it ran", end=end
-                )
-        if end.exit_code != 0:
-            return self._end(AttemptState.FAILED, ReasonCode.EXIT_CODE, self._last_words(end), end=end)
-        return self._succeeded(job, end)
 
     def _succeeded(self, job: Job, end: ProcessEnd) -> AttemptReport:
         try:
@@ -257,14 +279,10 @@ class AttemptRun:
             raise Stopped
 
     def _last_words(self, end: ProcessEnd) -> str:
-        said = self._left(self._folder.error, 4 * _MESSAGE_LIMIT)
-        if said:
-            return said
-        if end.exit_code > 0:
-            return f"exited with code {end.exit_code}"
-        name = _signal_name(-end.exit_code)
-        hint = " (perhaps by the system, for lack of memory)" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
+        if end.lost:
+            # Nothing but the runtime's client has written there.
+            return last_line(self._left(self._folder.log, 4 * MESSAGE_LIMIT))
+        return self._left(self._folder.error, 4 * MESSAGE_LIMIT)
 
     def _left(self, path: Path, limit_bytes: int) -> str:
         """The text that the runner left for us, if it is still there: the task can reach it."""
@@ -289,18 +307,20 @@ class AttemptRun:
             # A shell's custom: 128 + the signal's number.
             exit_code=None if end is None else (end.exit_code if end.exit_code >= 0 else 128 - end.exit_code),
             reason=reason,
-            message=_presentable(message),
-            peak_memory_mib=None if end is None else max(end.peak_memory_mib, self._told_peak_mib()),
+            message=presentable(message),
+            peak_memory_mib=None if end is None else self._peak_mib(end),
             cpu_seconds=None if end is None else end.cpu_seconds,
             outputs=outputs,
             log_key=self._log.key if os.path.lexists(self._folder.log) else None,
         )
 
-    def _told_peak_mib(self) -> int:
+    def _peak_mib(self, end: ProcessEnd) -> int | None:
+        """The higher of what was seen and what the runner told; None: nobody knows."""
         try:
-            return -(-int(self._left(self._folder.peak, _PEAK_DIGITS)) // 1024)
+            told = -(-int(self._left(self._folder.peak, _PEAK_DIGITS)) // 1024)
         except ValueError:
-            return 0
+            told = 0
+        return max(end.peak_memory_mib or 0, told) or None
 
     def _keep(self, report: AttemptReport) -> None:
         try:
@@ -312,23 +332,3 @@ class AttemptRun:
 
 def _grace(cause: StopCause) -> float:
     return _LEAVING_GRACE_SECONDS if cause is StopCause.LEAVING else GRACE_SECONDS
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"the job cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error) or type(error).__name__
-
-
-def _presentable(message: str | None) -> str | None:
-    if message is None:
-        return None
-    return message.replace("\0", "").encode("utf-8", "replace").decode()[:_MESSAGE_LIMIT]

@@ -22,6 +22,11 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
     label: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
     work_dir: Annotated[Path | None, typer.Option(help="Folder of running tasks; else ~/.nodewise-agent/NAME.")] = None,
     cache_mib: Annotated[int, typer.Option(help="Disk for artifacts that were fetched before.")] = 4096,
+    venvs_dir: Annotated[Path | None, typer.Option(envvar="NODEWISE_VENVS_DIR", help="Folder of the environments of components with packages, which agents here may share; else in the work folder.")] = None,
+    venvs_mib: Annotated[int, typer.Option(envvar="NODEWISE_VENVS_MIB", help="Disk for those environments.")] = 8192,
+    venv_seconds: Annotated[float, typer.Option(envvar="NODEWISE_VENV_SECONDS", help="How long installing a component's packages may take.")] = 1800,
+    container_runtime: Annotated[str | None, typer.Option(envvar="NODEWISE_CONTAINER_RUNTIME", help="docker, podman or a path: runs components that bring their own image; else they run elsewhere.")] = None,
+    pull_seconds: Annotated[float, typer.Option(envvar="NODEWISE_PULL_SECONDS", help="How long fetching an image may take.")] = 1800,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; else NODEWISE_METRICS_PORT.")] = None,
     advertise: Annotated[str | None, typer.Option(help="Address where others reach this node's /metrics.")] = None,
 ) -> None:  # fmt: skip
@@ -32,6 +37,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
     from nodewise.core.model.resources import Resources  # noqa: PLC0415
 
     try:
+        runtime = given.runtime_at(container_runtime)
         core_numbers = given.parse_cores(cores) if cores else given.usable_cores()
         node = given.node_from(
             name or given.host_name(),
@@ -41,7 +47,12 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
                 gpus=gpus,
             ),
             node_class=node_class,
-            described={"architecture": architecture, "worker_type": worker_type, "accelerator": accelerator},
+            described={
+                "architecture": architecture,
+                "worker_type": worker_type,
+                "accelerator": accelerator,
+                "container_runtime": runtime.name if runtime else None,
+            },
             labels=given.parse_labels(label or ()),
         )
         options = given.AgentOptions(
@@ -49,6 +60,11 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
             cores=core_numbers,
             work_dir=(work_dir or given.default_work_dir(node.name)).absolute(),
             cache_mib=cache_mib,
+            venvs_dir=venvs_dir.absolute() if venvs_dir else None,
+            venvs_mib=venvs_mib,
+            venv_seconds=venv_seconds,
+            pull_seconds=pull_seconds,
+            container_runtime=runtime,
             advertise=advertise,
         )
         run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise), options)

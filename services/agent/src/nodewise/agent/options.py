@@ -13,6 +13,7 @@ from typing import Final
 
 import psutil
 
+from nodewise.agent.runtime import ContainerRuntime, RuntimeFailed
 from nodewise.core.errors import NodewiseError, StoreError
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
@@ -40,8 +41,33 @@ class AgentOptions:
     cores: tuple[int, ...]
     work_dir: Path
     cache_mib: int = 4096
+    venvs_dir: Path | None = None
+    """Environments of components with packages; None: in the work directory. Agents of one machine may share it."""
+    venvs_mib: int = 8192
+    venv_seconds: float = 1800.0
+    pull_seconds: float = 1800.0
+    container_runtime: ContainerRuntime | None = None
     advertise: str | None = None
     """Where others reach this node; None: the address that it binds to."""
+
+    @property
+    def environments(self) -> Path:
+        return self.venvs_dir or self.work_dir / "venvs"
+
+
+def runtime_at(given: str | None) -> ContainerRuntime | None:
+    """The container runtime of that name or path, if one is named.
+
+    Raises:
+        OptionError: It does not answer.
+    """
+    if not given:
+        return None
+    try:
+        return ContainerRuntime.connect(given)
+    except RuntimeFailed as error:
+        said = "start it, or leave --container-runtime (NODEWISE_CONTAINER_RUNTIME) out"
+        raise OptionError(f"--container-runtime {given}: {error}; {said}") from error
 
 
 def usable_cores() -> tuple[int, ...]:
@@ -164,7 +190,7 @@ def node_from(
         name: Of the node.
         capacity: What can be booked on it.
         node_class: Nodes of one class run a task equally fast; None: one class per architecture and size.
-        described: architecture, worker_type and accelerator.
+        described: architecture, worker_type, accelerator and container_runtime.
         labels: Free text.
 
     Raises:
@@ -181,6 +207,7 @@ def node_from(
         architecture=architecture_name,
         worker_type=described.get("worker_type") or worker_type(cores),
         accelerator=described.get("accelerator"),
+        container_runtime=described.get("container_runtime"),
         labels=labels,
     )
 

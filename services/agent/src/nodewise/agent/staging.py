@@ -3,21 +3,22 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.processes import MARK
-from nodewise.core.errors import UnsupportedFeature
-from nodewise.core.ir.launch import Locations, launch
+from nodewise.core.ir.launch import Launch, Locations, launch
 from nodewise.core.model.artifact import ArtifactRef
-from nodewise.core.model.component import PythonWork
+from nodewise.core.model.component import ContainerWork
 from nodewise.core.model.job import Job
 
+_GPUS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _INHERITED: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
-    "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NODEWISE_STACK",
+    *_GPUS, "NODEWISE_STACK",
 )  # fmt: skip
 _THREADS: Final = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -25,20 +26,24 @@ _THREADS: Final = (
 )  # fmt: skip
 
 
-def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple[int, ...]) -> dict[str, str]:
-    """Fetch what the job needs and write the runner's order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """What an attempt's process is started with; the packages are those of a Python component."""
 
-    Returns:
-        The environment of its process.
+    launched: Launch
+    environment: Mapping[str, str]
+    packages: tuple[str, ...] = ()
+    pip_options: tuple[str, ...] = ()
+
+
+def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple[int, ...]) -> Staged:
+    """Fetch what the job needs, and write the runner's order where it is a Python component.
 
     Raises:
+        UnresolvedInput: A placeholder asks for what was not given.
         StoreError: An artifact cannot be had.
         OSError: The disk does not take it.
     """
-    if not isinstance(job.work, PythonWork):
-        raise UnsupportedFeature(
-            "job.work", "a container on this node", "run it where a container runtime is"
-        )
     inputs = {
         name: tuple(_stage_input(ref, folder.input(name, index), cache) for index, ref in enumerate(refs))
         for name, refs in job.inputs.artifacts.items()
@@ -46,10 +51,20 @@ def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple
     if job.dataset_uri is not None:
         cache.stage(job.dataset_uri, folder.dataset)
     launched = launch(job, _locations(job, folder, inputs))
-    folder.source.write_text(job.work.source, encoding="utf-8", errors="surrogatepass")
-    order = _order(folder, job.work.function, launched.executor_input, cores=cores)
+    work = job.work
+    if isinstance(work, ContainerWork):
+        return Staged(
+            launched=launched, environment=_container_environment(job, folder, launched.environment)
+        )
+    folder.source.write_text(work.source, encoding="utf-8", errors="surrogatepass")
+    order = _order(folder, work.function, launched.executor_input, cores=cores)
     folder.task.write_text(json.dumps(order))
-    return environment(job, folder, launched.environment, os.environ)
+    return Staged(
+        launched=launched,
+        environment=environment(job, folder, launched.environment, os.environ),
+        packages=work.packages,
+        pip_options=work.pip_options,
+    )
 
 
 def _locations(job: Job, folder: AttemptFolder, inputs: Mapping[str, tuple[str, ...]]) -> Locations:
@@ -94,14 +109,23 @@ def environment(
     inherited = {
         name: value for name, value in base.items() if name in _INHERITED or name.startswith("PYTHON")
     }
-    threads = str(max(1, job.resources.millicores // 1000))
     given = {
         "PYTHONUNBUFFERED": "1",
         "_KFP_RUNTIME": "true",
         "TMPDIR": str(folder.temporary.resolve()),
-        MARK: str(folder.root),
-        **dict.fromkeys(_THREADS, threads),
+        **_told(job, folder),
     }
-    if job.dataset_uri is not None:
-        given["NODEWISE_DATASET"] = str(folder.dataset)
     return {**inherited, **given, **own, MARK: str(folder.root)}
+
+
+def _container_environment(job: Job, folder: AttemptFolder, own: Mapping[str, str]) -> dict[str, str]:
+    """What the image's own environment is extended by."""
+    gpus = {name: os.environ[name] for name in _GPUS if name in os.environ} if job.resources.gpus else {}
+    return {**gpus, **_told(job, folder), **own, MARK: str(folder.root)}
+
+
+def _told(job: Job, folder: AttemptFolder) -> dict[str, str]:
+    """What every task may want to know: how many threads are its share, and where its data set is."""
+    threads = dict.fromkeys(_THREADS, str(max(1, job.resources.millicores // 1000)))
+    dataset = {} if job.dataset_uri is None else {"NODEWISE_DATASET": str(folder.dataset)}
+    return {**threads, **dataset}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -38,17 +39,27 @@ class Limits:
     memory_mib: int
     seconds: float | None = None
 
+    @property
+    def shown_time(self) -> str:
+        return str(timedelta(seconds=self.seconds or 0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessEnd:
-    """How a process ended. `exit_code` is negative for a signal, as in `subprocess`."""
+    """How a process ended. `exit_code` is negative for a signal, as in `subprocess`; figures that nobody measured are None.
+
+    `used_mib` is what it used when it was stopped for its memory. Of a container, `out_of_memory` says that the system ended
+    something in it for that, `trouble` what the runtime has to say of it, and `lost` that the runtime did not run it to its end.
+    """
 
     exit_code: int
     stopped: StopCause | None
-    peak_memory_mib: int
-    cpu_seconds: float
+    peak_memory_mib: int | None
+    cpu_seconds: float | None
     used_mib: int | None = None
-    """What it used when it was stopped for its memory."""
+    out_of_memory: bool = False
+    trouble: str | None = None
+    lost: bool = False
 
 
 class TaskProcess:
@@ -95,7 +106,15 @@ class TaskProcess:
                 return
             self._stopped = cause
             self._kill_at = time.monotonic() + grace
-            processes.end_tree(self.pid, signal.SIGTERM if grace else signal.SIGKILL)
+            self._ask_to_end(grace)
+
+    def _ask_to_end(self, grace: float) -> None:
+        """With the lock held, so it must not wait for anything."""
+        processes.end_tree(self.pid, signal.SIGTERM if grace else signal.SIGKILL)
+
+    def _members(self) -> list[int]:
+        """The processes whose memory counts."""
+        return processes.tree(self.pid)
 
     def wait(self) -> ProcessEnd:
         """Wait for its end. Whatever it left running in its tree or group ends with it."""
@@ -127,7 +146,7 @@ class TaskProcess:
                 processes.end_tree(self.pid)
 
     def _check_memory(self) -> None:
-        pids = processes.tree(self.pid)
+        pids = self._members()
         used = processes.resident_mib(pids)
         self._had_children = self._had_children or len(pids) > 1
         if used > self._limits.memory_mib and len(pids) > 1:

@@ -43,7 +43,7 @@ class NameTenure:
         self._client = client
         self._name = name
         self._key = f"nodewise:agent:{name}"
-        self._folder = _folder_id(work_dir)
+        self._folder = folder_id(work_dir)
         self._value = json.dumps(
             {"boot_id": boot_id, "host": socket.gethostname(), "pid": os.getpid(), "folder": self._folder}
         )
@@ -107,7 +107,7 @@ class NameTenure:
                 _log.error("another agent has this name", name=self._name, holder=_described(holder))
 
 
-def _folder_id(work_dir: Path) -> str:
+def folder_id(work_dir: Path) -> str:
     """A name for this very folder: another one for a folder of that path elsewhere, or after it was removed."""
     path = work_dir / "folder.id"
     try:

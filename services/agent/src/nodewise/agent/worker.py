@@ -18,8 +18,8 @@ from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from nodewise.agent.agent import Agent
-from nodewise.agent.attempt import Workshop
 from nodewise.agent.cache import ArtifactCache
+from nodewise.agent.containers import Containers
 from nodewise.agent.heart import Heart
 from nodewise.agent.joining import broker_client, shown, wait_for_cluster
 from nodewise.agent.journal import Journal
@@ -27,7 +27,9 @@ from nodewise.agent.logs import LogShipper
 from nodewise.agent.metrics import NodeCollector
 from nodewise.agent.options import AgentOptions, OptionError
 from nodewise.agent.supervision import Watchdog
-from nodewise.agent.tenure import NameTenure
+from nodewise.agent.tenure import NameTenure, folder_id
+from nodewise.agent.venvs import Venvs
+from nodewise.agent.workshop import Workshop
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
@@ -132,14 +134,17 @@ def create_heart(
 
 
 def _workshop(settings: Settings, options: AgentOptions, store: ArtifactStore) -> Workshop:
+    runtime = options.container_runtime
     return Workshop(
         options=options,
         store=store,
         cache=ArtifactCache(store, options.work_dir / "cache", limit_mib=options.cache_mib),
+        venvs=Venvs(options.environments, limit_mib=options.venvs_mib),
         journal=Journal(options.work_dir),
         watchdog=Watchdog(),
         shipper=LogShipper(),
         max_log_mib=settings.max_log_mib,
+        containers=None if runtime is None else Containers(runtime, agent=folder_id(options.work_dir)),
     )
 
 

@@ -6,6 +6,7 @@ from types import FrameType
 import uvicorn
 
 from nodewise.api.app import create_api
+from nodewise.api.scheduling.ticker import Ticker
 from nodewise.api.wiring import Services
 from nodewise.core.settings import Settings
 from nodewise.core.telemetry import configure_logging
@@ -32,7 +33,7 @@ def main() -> None:
     configure_logging(settings, "api")
     services = Services.connect(settings)
     config = uvicorn.Config(
-        create_api(settings, services),
+        create_api(settings, services, loops=[Ticker(services).loop()]),
         host=settings.host,
         port=settings.port,
         log_config=None,

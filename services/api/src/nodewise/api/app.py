@@ -1,6 +1,6 @@
 """Puts the gateway together."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,22 +16,27 @@ from nodewise.api.routes import (
     cluster,
     datasets,
     explain,
+    mlopx,
     operations,
     plans,
     reports,
     runs,
+    schedules,
     submit,
 )
 from nodewise.api.routes.documented import as_problem_json
 from nodewise.api.routes.pages import add_pages
 from nodewise.api.wiring import Services
+from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.settings import Settings
 
 _VERSION = "0.1.0"
 _ROUTERS = (
     submit.router,
+    mlopx.router,
     plans.router,
     runs.router,
+    schedules.router,
     explain.router,
     artifacts.router,
     cluster.router,
@@ -41,18 +46,25 @@ _ROUTERS = (
 )
 
 
-def create_api(settings: Settings, services: Services | None = None) -> FastAPI:
+def create_api(
+    settings: Settings, services: Services | None = None, *, loops: Sequence[WakeLoop] = ()
+) -> FastAPI:
     """The gateway as an ASGI application.
 
     Args:
         settings: of this process.
         services: adapters to use instead of those that the settings name.
+        loops: what is to run beside it, from its start to its end.
     """
     wired = services or Services.connect(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for loop in loops:
+            loop.start()
         yield
+        for loop in loops:
+            loop.stop()
         wired.close()
 
     app = FastAPI(
@@ -89,7 +101,7 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            for model in submit.SCHEMAS:
+            for model in (*submit.SCHEMAS, *schedules.SCHEMAS):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 nested = schema.pop("$defs", {})
                 made["components"]["schemas"].update({model.__name__: schema, **nested})

@@ -1,9 +1,10 @@
-"""Which policy and which strategy a run gets."""
+"""Which policy, which strategy and which engine a run gets."""
 
 from dataclasses import dataclass
 
 from nodewise.api.problems import invalid
 from nodewise.core import plugins
+from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
 from nodewise.core.settings import Settings
 
 
@@ -32,6 +33,20 @@ def choose(policy: str | None, strategy: str | None, settings: Settings) -> Choi
     if preset is not None and strategy is not None:
         return Choice(policy=policy or preset.policy, strategy=preset.strategy)
     return Choice(policy=policy or settings.policy, strategy=preset.strategy if preset else named)
+
+
+def choose_engine(engine: str | None, settings: Settings) -> str:
+    """The engine that the request names, else the one that the settings name.
+
+    Raises:
+        Problem: 422, that engine is not there.
+    """
+    named = engine or settings.engine
+    if named == KUBEFLOW and settings.kfp_url is None:
+        raise invalid(
+            "body.engine", "no Kubeflow Pipelines is configured here (NODEWISE_KFP_URL); use engine agents"
+        )
+    return named
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:

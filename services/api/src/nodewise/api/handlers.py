@@ -10,37 +10,23 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from nodewise.api.problems import Fault, Problem, too_large, unavailable
-from nodewise.core.errors import (
-    ArtifactTooLarge,
-    Conflict,
-    InvalidParameters,
-    InvalidPipeline,
-    StoreError,
-    StoreFull,
-    Unavailable,
-)
+from nodewise.api.refusals import REFUSALS, problem_of
+from nodewise.core.errors import ArtifactTooLarge, StoreError, StoreFull, Unavailable
 
 _log = structlog.get_logger()
 
 
 def install_handlers(app: FastAPI) -> None:
     """Answer every expected error with problem+json."""
-    app.add_exception_handler(Problem, _problem)
+    for refusal in REFUSALS:
+        app.add_exception_handler(refusal, _refusal)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(InvalidPipeline, _pipeline)
-    app.add_exception_handler(InvalidParameters, _parameters)
-    app.add_exception_handler(Conflict, _conflict)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(DataError, _data)
     app.add_exception_handler(ClientDisconnect, _gone)
     for away in (OperationalError, InterfaceError, PoolTimeout, Unavailable):
         app.add_exception_handler(away, _away)
-
-
-async def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - registered for Problem only
-    return error.response()
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -61,21 +47,8 @@ async def _validation(_: Request, error: Exception) -> Response:
     return Problem(status=422, kind="invalid-request", detail=detail, faults=faults).response()
 
 
-async def _pipeline(_: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidPipeline)  # noqa: S101 - registered for InvalidPipeline only
-    section = "platform_spec" if error.path.split(".")[0] == "platforms" else "pipeline_spec"
-    fault = Fault(field=f"body.{section}.{error.path}".rstrip("."), rule=error.rule)
-    return Problem(status=422, kind="invalid-pipeline", detail=str(error), faults=(fault,)).response()
-
-
-async def _parameters(_: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidParameters)  # noqa: S101 - registered for InvalidParameters only
-    fault = Fault(field=f"body.parameters.{error.parameter}", rule=error.rule)
-    return Problem(status=422, kind="invalid-parameters", detail=str(error), faults=(fault,)).response()
-
-
-async def _conflict(_: Request, error: Exception) -> Response:
-    return Problem(status=409, kind="conflict", detail=str(error)).response()
+async def _refusal(_: Request, error: Exception) -> Response:
+    return problem_of(error).response()
 
 
 async def _store(_: Request, error: Exception) -> Response:

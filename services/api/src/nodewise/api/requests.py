@@ -1,9 +1,10 @@
 """What clients send."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -23,7 +24,7 @@ _Value = Annotated[str, Field(max_length=255)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-def _text_only(value: object) -> object:
+def rfc3339_text(value: object) -> object:
     if isinstance(value, str | datetime):
         return value
     raise ValueError("must be a time as RFC 3339 text, such as 2030-01-31T12:00:00Z")
@@ -64,10 +65,14 @@ class SubmitRequest(BaseModel):
     strategy: _Name | None = Field(
         default=None, description="A strategy or a preset, see /v1/strategies. A preset sets the policy, too."
     )
+    engine: Literal["agents", "kubeflow"] | None = Field(
+        default=None,
+        description="Where its tasks run: on the agents, or on Kubeflow Pipelines. Default: the server's.",
+    )
     priority: int | None = Field(
         default=None, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, description="Higher goes first."
     )
-    deadline: Annotated[AwareDatetime, BeforeValidator(_text_only), Field(strict=False)] | None = Field(
+    deadline: Annotated[AwareDatetime, BeforeValidator(rfc3339_text), Field(strict=False)] | None = Field(
         default=None, description="RFC 3339 with zone, in the future."
     )
     team: Annotated[str, Field(pattern=TEAM_PATTERN)] | None = None
@@ -82,14 +87,26 @@ class SubmitRequest(BaseModel):
         return self.platform_spec.platforms if self.platform_spec else {}
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
 def submit_request(body: Mapping[str, object]) -> SubmitRequest:
     """The body of a submission.
 
     Raises:
         Problem: 422 with every field that breaks a rule.
     """
+    return read_body(SubmitRequest, body)
+
+
+def read_body(model: type[_Model], body: Mapping[str, object]) -> _Model:
+    """The body as that model.
+
+    Raises:
+        Problem: 422 with every field that breaks a rule.
+    """
     try:
-        return SubmitRequest.model_validate(body)
+        return model.model_validate(body)
     except ValidationError as error:
         faults = [
             Fault(field=".".join(["body", *map(str, item["loc"])])[:300], rule=item["msg"])
@@ -107,6 +124,7 @@ class RunQuery(BaseModel):
     state: RunState | None = None
     team: str | None = Field(default=None, max_length=100)
     label: list[str] = Field(default=[], max_length=64, description="key:value; several must all hold.")
+    schedule: uuid.UUID | None = Field(default=None, description="Only the runs of that schedule.")
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(
         default=None, max_length=300, description="The next_cursor of the page before."

@@ -46,6 +46,13 @@ class TaskCounts(BaseModel):
     by_state: dict[TaskState, int]
 
 
+class RunOutputs(BaseModel):
+    """The pipeline's own outputs, by name; an artifact is always a list, of one where it is a single one."""
+
+    parameters: dict[str, Any] = {}
+    artifacts: dict[str, list[dict[str, Any]]] = {}
+
+
 class Run(BaseModel):
     model_config = example(
         id=RUN_ID,
@@ -57,14 +64,19 @@ class Run(BaseModel):
         deadline=None,
         policy="fifo",
         strategy="greedy",
+        engine="agents",
+        caching=True,
         parameters={"samples": 1000},
         labels={"wave": "1"},
+        schedule_id=None,
+        scheduled_for=None,
         submitted_at="2030-01-31T12:00:00Z",
         scheduled_at="2030-01-31T12:00:01Z",
         started_at="2030-01-31T12:00:02Z",
         finished_at=None,
         cancel_requested_at=None,
         error=None,
+        outputs=None,
         tasks={"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
     )
 
@@ -77,14 +89,23 @@ class Run(BaseModel):
     deadline: datetime | None
     policy: str
     strategy: str
+    engine: str = Field(description="Where its tasks run: on agents or on kubeflow.")
+    caching: bool = Field(description="Whether results of earlier, equal tasks may be reused.")
     parameters: dict[str, Any]
     labels: dict[str, str]
+    schedule_id: str | None = Field(description="The schedule that made it, even if that was deleted since.")
+    scheduled_for: datetime | None = Field(
+        description="The time of its schedule that it is the run of; null where it was run at once."
+    )
     submitted_at: datetime
     scheduled_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
     error: str | None
+    outputs: RunOutputs | None = Field(
+        description="What the pipeline as a whole gives; null: nothing, or not yet."
+    )
     tasks: TaskCounts
 
 
@@ -226,9 +247,36 @@ class QueueItem(BaseModel):
     resources: Amounts
 
 
+class AwaitedTask(BaseModel):
+    path: str
+    state: TaskState
+
+
+class InputsMissing(BaseModel):
+    path: str
+    waits_for: list[AwaitedTask] = Field(
+        description="Those of its upstream tasks that have not succeeded; empty: it is about to be let on."
+    )
+
+
+class WaitingRun(BaseModel):
+    """Tasks of one run that are not in the queue yet, because their inputs are not there."""
+
+    run_id: str
+    run_name: str
+    priority: int
+    policy: str
+    strategy: str
+    tasks: int = Field(
+        description="How many of the run's tasks are WAITING, those included that are not listed."
+    )
+    items: list[InputsMissing] = Field(description="The first 5 of them.")
+
+
 class Queue(BaseModel):
     counts: dict[TaskState, int]
     items: list[QueueItem]
+    waiting: list[WaitingRun] = Field(description="By run, the oldest first; at most 50 runs.")
 
 
 class FigureBody(BaseModel):
@@ -255,6 +303,7 @@ class Node(BaseModel):
     architecture: str
     worker_type: str
     accelerator: str | None
+    container_runtime: str | None
     labels: dict[str, str]
     capacity: Amounts
     booked: Amounts
@@ -324,42 +373,6 @@ class Dataset(BaseModel):
 
 class DatasetList(BaseModel):
     items: list[Dataset]
-
-
-class Spans(BaseModel):
-    """Seconds; null where there are no runs."""
-
-    mean_waiting_seconds: float | None
-    max_waiting_seconds: float | None
-    mean_execution_seconds: float | None
-    max_execution_seconds: float | None
-
-
-class PipelineSummary(Spans):
-    pipeline: str
-    runs: int
-    succeeded: int
-    failed: int
-
-
-class NodeSummary(BaseModel):
-    node: str
-    node_class: str
-    tasks: int
-    busy_seconds: float
-    utilisation: float | None = Field(
-        description="Booked core-seconds in which tasks ran, of those the node had meanwhile."
-    )
-
-
-class Summary(Spans):
-    runs: dict[RunState, int]
-    tasks: dict[TaskState, int]
-    first_start: datetime | None
-    last_end: datetime | None
-    total_execution_seconds: float | None = Field(description="From the first start to the last end.")
-    pipelines: list[PipelineSummary]
-    nodes: list[NodeSummary]
 
 
 class Health(BaseModel):

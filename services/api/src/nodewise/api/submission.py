@@ -6,11 +6,15 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from nodewise.api.choice import Choice
+from nodewise.api.choice import Choice, choose_engine
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
 from nodewise.core.db.queries.runs import NewRun
+from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
+from nodewise.core.engine.kubeflow.reading import readable, requirements
+from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program
 from nodewise.core.ir.births import new_task
 from nodewise.core.ir.caching import may_be_cached
@@ -20,21 +24,36 @@ from nodewise.core.ir.moves import ReadyTask
 from nodewise.core.ir.needs import needs_before
 from nodewise.core.ir.outline import leaves_of, outline
 from nodewise.core.model.birth import NewTask
-from nodewise.core.model.ids import RunId
+from nodewise.core.model.component import ContainerWork
+from nodewise.core.model.ids import RunId, ScheduleId
 from nodewise.core.model.task import DatasetFacts
+from nodewise.core.settings import Settings
 
 _HINTS = "body.platform_spec.platforms.nodewise"
 _DEFAULT_TEAM = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The recurring run that a submission is one of, and for which of its times; None: it was asked for at once."""
+
+    schedule_id: ScheduleId
+    scheduled_for: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A request that was read. `digest` is equal for equal bodies, whatever their spelling."""
+    """A request that was read. `digest` is equal for equal bodies, whatever their spelling.
+
+    `origin` is None where somebody submitted it by hand.
+    """
 
     request: SubmitRequest
     program: Program
     digest: str
     idempotency_key: str | None = None
+    origin: Origin | None = None
+    engine: str = "agents"
 
     @property
     def team(self) -> str:
@@ -47,15 +66,42 @@ class Submission:
 
 
 def read_submission(
-    request: SubmitRequest, body: Mapping[str, object], *, key: str | None, max_tasks: int
+    request: SubmitRequest,
+    body: Mapping[str, object],
+    *,
+    key: str | None,
+    settings: Settings,
 ) -> Submission:
-    """Read the pipeline of a request.
+    """Read the pipeline of a request, for the engine that it is to run on.
 
     Raises:
         InvalidPipeline: The IR breaks a rule.
+        Problem: 422, that engine is not there.
     """
-    program = read_program(request.pipeline_spec, request.platforms, max_instances=max_tasks)
-    return Submission(request=request, program=program, digest=digest_of(body), idempotency_key=key)
+    engine = choose_engine(request.engine, settings)
+    platforms = readable(request.platforms) if engine == KUBEFLOW else request.platforms
+    program = read_program(request.pipeline_spec, platforms, max_instances=settings.max_tasks_per_run)
+    return Submission(
+        request=request, program=program, digest=digest_of(body), idempotency_key=key, engine=engine
+    )
+
+
+def first_container(submission: Submission) -> str | None:
+    """Where in its IR a component brings its own image, which needs a container runtime; None: nowhere, or KFP runs it."""
+    if submission.engine == KUBEFLOW:
+        return None
+    labels = (leaf.label for leaf in leaves_of(submission.program) if isinstance(leaf.work, ContainerWork))
+    label = min(labels, default=None)
+    return None if label is None else f"deploymentSpec.executors.{label}.container"
+
+
+def without_runtime(path: str) -> InvalidPipeline:
+    """The refusal of what no node could run. `path` is where the component brings its own image."""
+    rule = (
+        "this component brings its own image, and no node that is READY has a container runtime; start an agent with "
+        "NODEWISE_CONTAINER_RUNTIME (or --container-runtime) set to docker, podman or a path, or write it as a Python component"
+    )
+    return InvalidPipeline(path, rule)
 
 
 def new_run(
@@ -72,19 +118,24 @@ def new_run(
     _check_figures(program, datasets)
     run_id, name, caching = RunId(str(uuid.uuid4())), request.name or program.name, request.cache is not False
     parameters = bind(program, request.parameters)
-    created = now.isoformat()
-    facts = RunFacts(name=name, run_id=run_id, created=created, scheduled=created)
-    tasks = _FirstTasks(program, advance(program, parameters, {}, facts=facts), datasets, caching=caching)
+    schedule_id, scheduled_for = _origin(submission)
+    facts = RunFacts.of_run(run_id, name, submitted_at=now, scheduled_for=scheduled_for)
+    tasks: _Births = (
+        _AllTasks(submission, datasets)
+        if submission.engine == KUBEFLOW
+        else _FirstTasks(program, advance(program, parameters, {}, facts=facts), datasets, caching=caching)
+    )
     return NewRun(
         id=run_id,
         name=name,
         pipeline_name=program.name,
-        spec_digest=digest_of({"ir": request.pipeline_spec, "platforms": request.platforms}),
+        spec_digest=spec_digest(request),
         ir=request.pipeline_spec,
         platforms=request.platforms,
         parameters=parameters,
         tasks=tasks.all(),
         settled=tasks.settled,
+        engine=submission.engine,
         caching=caching,
         team=submission.team,
         priority=_priority(request, program),
@@ -95,15 +146,51 @@ def new_run(
         submitted_at=now,
         labels=request.labels,
         idempotency_key=submission.idempotency_key,
+        schedule_id=schedule_id,
+        scheduled_for=scheduled_for,
     )
 
 
+def spec_digest(request: SubmitRequest) -> str:
+    """The name of its pipeline among the stored ones."""
+    return digest_of({"ir": request.pipeline_spec, "platforms": request.platforms})
+
+
 def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts]) -> list[NewTask]:
-    """All tasks that the run may come to, as far as that can be told before: what a plan is made for."""
-    return [
-        new_task(task.step, task.leaf, path=task.path, upstream=task.upstream, datasets=datasets)
-        for task in outline(submission.program)
-    ]
+    """All tasks that the run may come to, as far as that can be told before: what a plan is made for.
+
+    Raises:
+        InvalidPipeline: What a task says to Kubernetes contradicts our own hints.
+    """
+    made = []
+    for task in outline(submission.program):
+        new = new_task(task.step, task.leaf, path=task.path, upstream=task.upstream, datasets=datasets)
+        if submission.engine == KUBEFLOW:
+            wanted = requirements(submission.request.platforms, task.leaf.label, new.spec.requirements)
+            new = replace(new, spec=replace(new.spec, requirements=wanted), ready=None)
+        made.append(new)
+    return made
+
+
+class _Births(Protocol):
+    """The tasks with which a run begins. `settled`: the recorder has nothing to do yet."""
+
+    @property
+    def settled(self) -> bool: ...
+
+    def all(self) -> list[NewTask]: ...
+
+
+class _AllTasks:
+    """All tasks that may come: KFP runs the DAG, and the nodes are chosen before it does."""
+
+    settled = True
+
+    def __init__(self, submission: Submission, datasets: Mapping[str, DatasetFacts]) -> None:
+        self._tasks = outlined_tasks(submission, datasets)
+
+    def all(self) -> list[NewTask]:
+        return self._tasks
 
 
 class _FirstTasks:
@@ -197,6 +284,11 @@ def _dataset_field(platforms: Mapping[str, object], name: str) -> str:
         if isinstance(hints, dict) and (hints.get("dataset") or {}).get("name") == name:
             return f"{_HINTS}.deploymentSpec.executors.{label}.dataset.name"
     return f"{_HINTS}.deploymentSpec.executors"
+
+
+def _origin(submission: Submission) -> tuple[ScheduleId | None, datetime | None]:
+    origin = submission.origin
+    return (origin.schedule_id, origin.scheduled_for) if origin else (None, None)
 
 
 def _priority(request: SubmitRequest, program: Program) -> int:

@@ -16,7 +16,9 @@ Row = Mapping[Any, Any]
 def run_view(row: Row, counts: Mapping[TaskState, int]) -> dict[str, object]:
     """A run and how many of its tasks are in which state."""
     by_state = {state.value: counts[state] for state in TaskState if state in counts}
-    return {**row, "id": str(row["id"]), "tasks": {"total": sum(counts.values()), "by_state": by_state}}
+    schedule_id = row["schedule_id"] and str(row["schedule_id"])
+    tasks = {"total": sum(counts.values()), "by_state": by_state}
+    return {**row, "id": str(row["id"]), "schedule_id": schedule_id, "tasks": tasks}
 
 
 def task_view(row: Row, *, now: datetime) -> dict[str, object]:
@@ -57,6 +59,17 @@ def queue_view(row: Row, *, now: datetime) -> dict[str, object]:
     return {**row, "run_id": str(row["run_id"]), "waited_seconds": _seconds(row["ready_at"], now)}
 
 
+def waiting_view(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """What waits for inputs, by run; `rows` are in the order of runs."""
+    runs: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        run_id = str(row["run_id"])
+        named = {name: row[name] for name in ("run_name", "priority", "policy", "strategy", "tasks")}
+        run = runs.setdefault(run_id, {"run_id": run_id, **named, "items": []})
+        run["items"].append({"path": row["path"], "waits_for": row["waits_for"]})
+    return list(runs.values())
+
+
 def node_view(row: NodeRow, observation: Observation, cluster: Cluster) -> dict[str, object]:
     """A node with its room and its figures. `cluster` says what time it is and from what age a figure is stale."""
     node = row.view.node
@@ -67,6 +80,7 @@ def node_view(row: NodeRow, observation: Observation, cluster: Cluster) -> dict[
         "architecture": node.architecture,
         "worker_type": node.worker_type,
         "accelerator": node.accelerator,
+        "container_runtime": node.container_runtime,
         "labels": dict(node.labels),
         "capacity": resources_view(node.capacity),
         "booked": resources_view(row.view.booked),

@@ -6,6 +6,7 @@ NodewiseError
 │   └── UnsupportedFeature  the IR is legal, but this is not supported (yet)
 ├── InvalidParameters       a run's parameters do not fit its pipeline
 ├── UnresolvedInput         a finished task did not leave what the next one needs
+├── InvalidTrigger          a schedule's cron expression, time zone or interval is none; carries the field
 ├── InvalidOptions          a plug-in's options break a rule; carries the place in them
 ├── UnknownName             no policy, strategy, run, node ... of that name; carries the known ones
 ├── Unplannable             a planning problem has tasks that no node can run
@@ -59,6 +60,15 @@ class InvalidParameters(NodewiseError):
         self.parameter = parameter
         self.rule = rule
         super().__init__(f"parameter {parameter!r}: {rule}")
+
+
+class InvalidTrigger(NodewiseError):
+    """A cron expression, time zone or interval that is none. `field` is its name in a request."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        self.field = field
+        self.rule = rule
+        super().__init__(f"{field}: {rule}")
 
 
 class InvalidOptions(NodewiseError):

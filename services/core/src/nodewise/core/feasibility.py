@@ -4,6 +4,7 @@ from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.model.decision import Exclusion, ReasonCode
 from nodewise.core.model.node import Cluster, Node, NodeView
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import HOSTNAME
 from nodewise.core.model.task import Requirements, TaskSpec, WaitingTask
 
 
@@ -52,7 +53,13 @@ def _not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
 
 
 def _hard_requirement(wanted: Requirements, node: Node) -> _Found | None:
-    return _unfit(wanted, node) or _other_kind(wanted, node) or _other_label(wanted, node)
+    return (
+        _unfit(wanted, node)
+        or _other_kind(wanted, node)
+        or _other_label(wanted, node)
+        or _other_affinity(wanted, node)
+        or _tainted(wanted, node)
+    )
 
 
 def _unfit(wanted: Requirements, node: Node) -> _Found | None:
@@ -85,6 +92,22 @@ def _other_label(wanted: Requirements, node: Node) -> _Found | None:
     for key, value in sorted(wanted.labels.items()):
         if node.labels.get(key) != value:
             return ReasonCode.LABEL, f"label {key}={node.labels.get(key, '(absent)')}, needs {value}"
+    return None
+
+
+def _other_affinity(wanted: Requirements, node: Node) -> _Found | None:
+    if not wanted.affinity or any(term.holds(node.name, node.labels) for term in wanted.affinity):
+        return None
+    return ReasonCode.AFFINITY, f"is not {' or '.join(str(term) for term in wanted.affinity)}"
+
+
+def _tainted(wanted: Requirements, node: Node) -> _Found | None:
+    named = node.name in wanted.nodes or HOSTNAME in wanted.labels
+    if named:
+        return None
+    for taint in node.taints:
+        if taint.keeps_off and not any(one.covers(taint) for one in wanted.tolerations):
+            return ReasonCode.TAINT, f"has the taint {taint}, which the task does not tolerate"
     return None
 
 

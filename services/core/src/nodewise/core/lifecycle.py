@@ -62,6 +62,10 @@ class TaskEvent(StrEnum):
     FAIL = "fail"
     RETRY = "retry"
     LOSE = "lose"
+    SIGHT = "sight"
+    """It appeared in an engine that runs DAGs by itself; nobody here placed it."""
+    RESTART = "restart"
+    """Its engine tries it again by itself, on the nodes that it is bound to."""
     SKIP = "skip"
     CANCEL = "cancel"
 
@@ -89,6 +93,10 @@ TASK_TRANSITIONS: Final[Mapping[tuple[TaskState, TaskEvent], TaskState]] = Mappi
         (_T.WAITING, _E.FAIL): _T.FAILED,
         (_T.WAITING, _E.SKIP): _T.SKIPPED,
         (_T.WAITING, _E.CANCEL): _T.CANCELED,
+        # Early binding: all tasks of the run get their nodes at once.
+        (_T.WAITING, _E.PLACE): _T.PLACED,
+        (_T.WAITING, _E.SIGHT): _T.PLACED,
+        (_T.READY, _E.PLACE): _T.PLACED,
         (_T.READY, _E.ADMIT): _T.ADMITTED,
         (_T.READY, _E.SKIP): _T.SKIPPED,
         (_T.READY, _E.CANCEL): _T.CANCELED,
@@ -103,11 +111,15 @@ TASK_TRANSITIONS: Final[Mapping[tuple[TaskState, TaskEvent], TaskState]] = Mappi
         (_T.PLACED, _E.FAIL): _T.FAILED,
         (_T.PLACED, _E.RETRY): _T.READY,
         (_T.PLACED, _E.LOSE): _T.READY,
+        # Bound early, and then not needed: a branch that was not taken, a loop without items.
+        (_T.PLACED, _E.SKIP): _T.SKIPPED,
+        (_T.PLACED, _E.RESTART): _T.PLACED,
         (_T.PLACED, _E.CANCEL): _T.CANCELED,
         (_T.RUNNING, _E.SUCCEED): _T.SUCCEEDED,
         (_T.RUNNING, _E.FAIL): _T.FAILED,
         (_T.RUNNING, _E.RETRY): _T.READY,
         (_T.RUNNING, _E.LOSE): _T.READY,
+        (_T.RUNNING, _E.RESTART): _T.PLACED,
         (_T.RUNNING, _E.CANCEL): _T.CANCELED,
     }
 )
@@ -125,6 +137,8 @@ TASK_EVENT_OWNERS: Final[Mapping[TaskEvent, str]] = MappingProxyType(
         _E.FAIL: "recorder",
         _E.RETRY: "recorder",
         _E.LOSE: "recorder",
+        _E.SIGHT: "recorder",
+        _E.RESTART: "recorder",
         _E.SKIP: "recorder",
         _E.CANCEL: "recorder",
     }

@@ -55,7 +55,8 @@ def _hard(wanted: Requirements) -> list[str]:
         parts.append(f"worker type {' or '.join(wanted.worker_types)}")
     if wanted.accelerator:
         parts.append(f"accelerator {wanted.accelerator}")
-    return parts + [f"label {key}={value}" for key, value in sorted(wanted.labels.items())]
+    parts += [f"label {key}={value}" for key, value in sorted(wanted.labels.items())]
+    return parts + ([" or ".join(str(term) for term in wanted.affinity)] if wanted.affinity else [])
 
 
 def _listed(exclusions: Sequence[Exclusion]) -> str:

@@ -4,6 +4,7 @@ are the ones that people already have; all others start with NODEWISE_.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, PositiveFloat
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,6 +41,42 @@ class Settings(BaseSettings):
     """Port of this process's HTTP server (api, monitor)."""
     metrics_port: int = 0
     """Port of this process's /metrics, where it has no HTTP server of its own; 0: none."""
+
+    engine: Literal["agents", "kubeflow"] = "agents"
+    """Where runs go that do not say it: to our own agents, or to Kubeflow Pipelines."""
+    kfp_url: str | None = None
+    """Kubeflow Pipelines' API server; without it there is no engine `kubeflow`."""
+    kfp_token: str | None = Field(default=None, repr=False)
+    kfp_token_file: Path | None = None
+    """A projected service-account token; read anew for each request."""
+    kfp_cookie: str | None = Field(default=None, repr=False)
+    kfp_ca_file: Path | None = None
+    kfp_verify_tls: bool = True
+    kfp_experiment_id: str | None = None
+    """The experiment of all runs, by which a multi-user KFP finds their namespace; without it KFP's default one."""
+    kfp_service_account: str | None = None
+    """As whom the pods run; without it as KFP says."""
+    kfp_pipeline_root: str | None = None
+    kfp_seconds: float = Field(default=30.0, gt=0)
+    """How long an answer of KFP is waited for."""
+    kfp_poll_seconds: float = Field(default=2.0, gt=0)
+    """How long the recorder sleeps between two looks at KFP."""
+    kfp_quiet_seconds: float = Field(default=60.0, gt=0)
+    """So long after a post without an answer nothing is posted again; longer than the time-outs of all gateways before KFP."""
+    kfp_lost_seconds: float = Field(default=120.0, gt=0)
+    """A run of which KFP answers so long, several times, that it has none such, is lost."""
+    kubernetes_url: str | None = None
+    """The Kubernetes API; without it as kubeconfig or the pod's service account says."""
+    kubernetes_token: str | None = Field(default=None, repr=False)
+    kubernetes_ca_file: Path | None = None
+    kubernetes_context: str | None = None
+    kubeconfig: Path | None = None
+    kubernetes_seconds: float = Field(default=5.0, gt=0)
+    """How long the recorder sleeps between two looks at the nodes of Kubernetes."""
+    kubernetes_staleness_seconds: float = Field(default=300.0, gt=0)
+    """While the Kubernetes API is silent, its nodes are used for so long."""
+    node_exporter_port: int = Field(default=9100, ge=0, le=65535)
+    """Where node_exporter listens on the nodes of Kubernetes; 0: there is none."""
 
     policy: str = "balanced"
     strategy: str = "portfolio"

@@ -65,8 +65,10 @@ class JobBuilder:
             return f"its pipeline has no task {item.key.path!r}"
         if item.inputs is None:
             return "an earlier release made it ready, without its inputs on record; submit the run again"
-        spec, created = item.task.spec, item.task.submitted_at.isoformat()
-        facts = RunFacts(name=item.run_name, run_id=item.key.run_id, created=created, scheduled=created)
+        spec, submitted_at = item.task.spec, item.task.submitted_at
+        facts = RunFacts.of_run(
+            item.key.run_id, item.run_name, submitted_at=submitted_at, scheduled_for=item.scheduled_for
+        )
         try:
             return build_job(
                 leaf,

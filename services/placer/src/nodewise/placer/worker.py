@@ -22,6 +22,7 @@ from nodewise.core.store import ArtifactStore, mark_cluster_soon
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.placer.dispatch import Dispatcher
 from nodewise.placer.jobs import JobBuilder
+from nodewise.placer.kubeflow.wiring import create_loops
 from nodewise.placer.options import load_options
 from nodewise.placer.service import Placer
 
@@ -34,7 +35,7 @@ def create_placer(name: str, settings: Settings, app: Celery, client: "redis.Red
     """
     strategies = plugins.strategies()
     options = load_options(settings.strategy_options, strategies)
-    engine = create_database(settings, pool_size=2, name=f"nodewise-{name}")
+    engine = create_database(settings, pool_size=4, name=f"nodewise-{name}")
     jobs = JobBuilder(max_tasks=settings.max_tasks_per_run)
     carrier = AgentsEngine(app, ArtifactStore(settings.store_url))
     return Placer(
@@ -69,15 +70,22 @@ def main() -> None:
     serve_metrics(settings)
     mark_cluster_soon(ArtifactStore(settings.store_url), client)
     loop = WakeLoop("placer", placer.look, settings.tick)
+    kubeflow = create_loops(placer)
 
     @app.task(name=WAKE_PLACER)
     def wake() -> None:
         accept_wake(loop, client, WAKE_PLACER)
+        if kubeflow is not None:
+            kubeflow.wake()
 
     loop.start()
+    if kubeflow is not None:
+        kubeflow.start()
     try:
         # The name of the process comes from us alone: Celery would read our own arguments otherwise.
         app.worker_main(worker_arguments("placer", name=name))
     finally:
         loop.stop(timeout=3.0)
+        if kubeflow is not None:
+            kubeflow.stop(timeout=3.0)
         placer.engine.dispose()

@@ -52,7 +52,7 @@ def prove(
         Unplannable: Some task that is not fixed can run on no node.
     """
     instance = index(problem)
-    bounds, found = bounds_of(instance), score(problem, schedule)
+    bounds, found = bounds_of(instance, sparing=True), score(problem, schedule)
     lower, which = _of_relaxations(bounds)
     gaps = _gaps(found, lower)
     optimal = _closed(gaps, objective)

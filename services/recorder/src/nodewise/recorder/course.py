@@ -290,8 +290,7 @@ class _Walker:
 
 def facts_of(run: OpenRun) -> RunFacts:
     """What placeholders can say of a run."""
-    created = run.submitted_at.isoformat()
-    return RunFacts(name=run.name, run_id=run.id, created=created, scheduled=created)
+    return RunFacts.of_run(run.id, run.name, submitted_at=run.submitted_at, scheduled_for=run.scheduled_for)
 
 
 def _missed(miss: MissReason) -> str:

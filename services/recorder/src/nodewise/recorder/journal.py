@@ -183,7 +183,8 @@ def _end(attempt: LiveAttempt, report: AttemptReport, now: datetime) -> Change:
     if report.state is AttemptState.FAILED and report.reason is not ReasonCode.AGENT_ERROR:
         return _fail(attempt, report, now)
     # The agent's own trouble, and an end that nobody asked for, are not the task's fault.
-    why = Reason(code=report.reason or ReasonCode.AGENT_ERROR, text=_message(report, "the agent stopped it"))
+    # Nor is it canceled, whatever the agent calls its stopping of it: the task waits again.
+    why = Reason(code=ReasonCode.AGENT_ERROR, text=_message(report, "the agent stopped it"))
     return _lose(attempt, why, now, report)
 
 

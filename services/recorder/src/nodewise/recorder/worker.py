@@ -24,6 +24,7 @@ from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.recorder import metrics
+from nodewise.recorder.kubeflow.wiring import KubeflowLoops, create_loops
 from nodewise.recorder.service import Recorder
 
 _log = structlog.get_logger()
@@ -65,7 +66,14 @@ def receive(recorder: Recorder, payload: object) -> None:
         _log.warning("a heartbeat could not be recorded now", node=heartbeat.node.name, error=str(error.orig))
 
 
-def register(app: Celery, recorder: Recorder, loop: WakeLoop, client: "redis.Redis") -> None:
+def register(
+    app: Celery,
+    recorder: Recorder,
+    loop: WakeLoop,
+    client: "redis.Redis",
+    *,
+    kubeflow: KubeflowLoops | None = None,
+) -> None:
     """The tasks that this worker consumes."""
 
     @app.task(name=HEARTBEAT)
@@ -75,6 +83,8 @@ def register(app: Celery, recorder: Recorder, loop: WakeLoop, client: "redis.Red
     @app.task(name=WAKE_RECORDER)
     def wake() -> None:
         accept_wake(loop, client, WAKE_RECORDER)
+        if kubeflow is not None:
+            kubeflow.wake()
 
 
 def main() -> None:
@@ -89,12 +99,18 @@ def main() -> None:
         sys.exit(0)
     recorder = create_recorder(settings, app, client, database)
     loop = WakeLoop("recorder", recorder.tick, settings.tick)
-    register(app, recorder, loop, client)
+    waker = Waker(app, client)
+    kubeflow = create_loops(settings, database, lambda: waker.wake(WAKE_SCHEDULER))
+    register(app, recorder, loop, client, kubeflow=kubeflow)
     loop.start()
+    if kubeflow is not None:
+        kubeflow.start()
     try:
         app.worker_main(worker_arguments("recorder", name="recorder"))
     finally:
         loop.stop(timeout=3.0)
+        if kubeflow is not None:
+            kubeflow.stop(timeout=3.0)
         database.dispose()
 
 

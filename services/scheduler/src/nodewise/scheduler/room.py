@@ -39,7 +39,7 @@ def wish(spec: TaskSpec, nodes: tuple[NodeName, ...] | None = None) -> Wish:
     labels = tuple(sorted(wanted.labels.items())) if wanted.labels else ()
     signature = (
         need.millicores, need.memory_mib, need.gpus, wanted.nodes, wanted.architectures, wanted.worker_types,
-        wanted.accelerator, labels,
+        wanted.accelerator, labels, wanted.engine, wanted.containers, wanted.affinity, wanted.tolerations,
     )  # fmt: skip
     return Wish(spec, need, signature, nodes)
 

@@ -105,15 +105,27 @@ def choice_of(request: Request) -> Choice:
     if budget is not None and (not math.isfinite(budget) or budget < 0):
         raise InvalidRequest(f"--budget must be a number of seconds, is {budget}")
     settings = settings_here()
+    policy, strategy = _names(request, settings)
     return Choice(
-        policy=request.policy or settings.policy,
-        strategy=request.strategy or settings.strategy,
+        policy=policy,
+        strategy=strategy,
         objective=Objective(request.objective or settings.objective),
         offline=request.offline,
         budget_seconds=budget,
         seed=request.seed,
         limits=limits_of(settings),
     )
+
+
+def _names(request: Request, settings: Settings) -> tuple[str, str]:
+    """Policy and strategy, as a submission would get them: a preset names both, and a policy beside it wins over its own."""
+    named = request.strategy or settings.strategy
+    preset = plugins.presets().get(named)
+    if preset is None:
+        return request.policy or settings.policy, named
+    # A preset of the settings yields to the settings' own policy: its strategy alone is the default.
+    of_preset = settings.policy if request.strategy is None else preset.policy
+    return request.policy or of_preset, preset.strategy
 
 
 def settings_here() -> Settings:

@@ -65,7 +65,7 @@ def check_names(choice: Choice) -> Policy:
     """
     known = {*plugins.strategies(), *plugins.planners()}
     if choice.strategy not in known:
-        raise UnknownName("strategy", choice.strategy, sorted(known))
+        raise UnknownName("strategy or preset", choice.strategy, sorted({*known, *plugins.presets()}))
     return plugins.policy(choice.policy)
 
 

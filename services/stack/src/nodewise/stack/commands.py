@@ -28,6 +28,12 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
     store: Annotated[
         str | None, typer.Option(help="URL of the artifact store; else NODEWISE_STORE_URL, else in the home.")
     ] = None,
+    container_runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="docker, podman or a path, for components with their own image; else NODEWISE_CONTAINER_RUNTIME."
+        ),
+    ] = None,
     home: _Home = None,
 ) -> None:
     """Start Nodewise on this machine: Postgres, Valkey, all services, and agents."""
@@ -51,6 +57,7 @@ def up(  # noqa: PLR0913 - one parameter per option of the command
             port=port,
             bind=bind,
             store=store,
+            container_runtime=container_runtime,
         )
         folder = find_home(home, os.environ)
         code = (up_detached if detach else launch.up)(folder, chosen(options, os.environ), report)

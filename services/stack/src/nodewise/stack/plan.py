@@ -17,6 +17,8 @@ WORKERS = ("recorder", "scheduler")
 _HIGHEST_PORT = 65535
 _OF_ONE_PROCESS = ("NODEWISE_PORT", "NODEWISE_METRICS_PORT")
 """Settings that two processes must not share, should the user have set them."""
+_NOT_FOR_AGENTS = ("DATABASE_URL", "NODEWISE_DATABASE_URL", "NODEWISE_KFP_", "NODEWISE_KUBE")
+"""What begins so says where the record and other engines are, and as whom to speak to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Options:
     bind: str = LOOPBACK
     """Address that all but Postgres listen on."""
     store: str | None = None
+    container_runtime: str | None = None
 
     def __post_init__(self) -> None:
         if self.agents < 0:
@@ -111,7 +114,7 @@ def service_stages(options: Options, site: Site, agents: Sequence[AgentProfile])
     stages: tuple[Stage, ...] = (
         (migrate,),
         (*http, *workers, *placers),
-        tuple(_agent(site, agent) for agent in agents),
+        tuple(_agent(site, agent, container_runtime=options.container_runtime) for agent in agents),
     )
     return tuple(stage for stage in stages if stage)
 
@@ -162,15 +165,19 @@ def _worker(site: Site, name: str, arguments: Sequence[str], settings: Mapping[s
     return Planned(program=program, probes=(HttpProbe(f"{site.url(name)}/metrics"),), port=port)
 
 
-def _agent(site: Site, agent: AgentProfile) -> Planned:
+def _agent(site: Site, agent: AgentProfile, *, container_runtime: str | None) -> Planned:
     name = agent_process(agent)
     arguments = agent_arguments(agent, site.home / "agents" / agent.name)
     if near(site.bind) != site.bind:
         # It would tell others the address that it listens on, and that one names no machine.
         arguments = (*arguments, "--advertise", near(site.bind))
-    worker = _worker(site, name, arguments, {})
+    if container_runtime is not None:
+        arguments = (*arguments, "--container-runtime", container_runtime)
+    # The agents of one machine install a set of packages once for all of them.
+    venvs = {} if "NODEWISE_VENVS_DIR" in site.env else {"NODEWISE_VENVS_DIR": str(site.home / "venvs")}
+    worker = _worker(site, name, arguments, venvs)
     # An agent needs the broker and the store; what it does not know, no task of it can read.
-    env = {name: value for name, value in worker.program.env.items() if name != "DATABASE_URL"}
+    env = {name: value for name, value in worker.program.env.items() if not name.startswith(_NOT_FOR_AGENTS)}
     return Planned(
         program=replace(worker.program, env=env),
         probes=(*worker.probes, NodeProbe(site.url("api"), agent.name)),

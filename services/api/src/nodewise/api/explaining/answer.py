@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from nodewise.api.explaining.changes import changes
+from nodewise.api.explaining.standing import Standing, standing
 from nodewise.api.explaining.waiting import Awaited, Change, Expected, Rival, Waiting
 from nodewise.core.codec import decode
 from nodewise.core.estimates.forecast import expected_end
@@ -59,6 +60,8 @@ class Explainer:
         if kind not in self._changes:
             self._changes[kind] = [_change(found) for found in changes(waiting)]
         return {
+            "as_of": self.around.cluster.taken_at,
+            "why": _why(standing(waiting)),
             "waits_for": [_awaited(one) for one in waiting.upstream],
             "nodes": self._lacks[needs],
             "changes": self._changes[kind],
@@ -81,6 +84,7 @@ class Explainer:
             upstream=self._upstream(row),
             running=around.running,
             rivals=self._rivals,
+            canceling=run["cancel_requested_at"] is not None,
         )
 
     def _upstream(self, row: Row) -> list[Awaited]:
@@ -111,7 +115,7 @@ def _needs(spec: TaskSpec) -> object:
     wanted = spec.requirements
     return (
         effective_resources(spec), wanted.nodes, wanted.architectures, wanted.worker_types, wanted.accelerator,
-        tuple(sorted(wanted.labels.items())),
+        tuple(sorted(wanted.labels.items())), wanted.engine, wanted.containers, wanted.affinity, wanted.tolerations,
     )  # fmt: skip
 
 
@@ -128,6 +132,15 @@ def _awaited(one: Awaited) -> dict[str, object]:
         "state": one.state.value,
         "node": one.node,
         "expected_end_at": one.expected_end_at,
+    }
+
+
+def _why(found: Standing) -> dict[str, object]:
+    return {
+        "code": found.code and found.code.value,
+        "text": found.text,
+        "as_of": found.as_of,
+        "overtaken": found.overtaken,
     }
 
 

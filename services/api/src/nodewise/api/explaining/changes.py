@@ -10,7 +10,7 @@ from nodewise.api.explaining.needs import Relaxed, allowed_on, small_enough_for
 from nodewise.api.explaining.releases import Release, earliest_release, release_of
 from nodewise.api.explaining.waiting import Awaited, Change, ChangeKind, Rival, Waiting, clock
 from nodewise.core.feasibility import exclusion
-from nodewise.core.lifecycle import TaskState
+from nodewise.core.lifecycle import FINAL_TASK_STATES, TaskState
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.situation import Occupancy
@@ -27,13 +27,20 @@ _LIVE: Final = frozenset({TaskState.PLACED, TaskState.RUNNING})
 def changes(waiting: Waiting) -> tuple[Change, ...]:
     """What would change it, nearest first; never empty.
 
-    A reason that is none for waiting (a task that was lost is READY again) is answered from the cluster alone.
+    A reason that is none for waiting is that of an attempt that ended: the task is as good as lost there.
     """
-    answer = ANSWERS.get(waiting.code, _for_room) if waiting.code else _for_room
+    if waiting.canceling:
+        return (Change(kind=ChangeKind.NOTHING, text="nothing: the recorder is about to cancel it"),)
+    answer = ANSWERS.get(waiting.code, _lost) if waiting.code else _for_room
     return tuple(answer(waiting))
 
 
 def _upstream(waiting: Waiting) -> Iterator[Change]:
+    gone = [one for one in waiting.upstream if one.state in FINAL_TASK_STATES]
+    if gone:
+        ended = ", ".join(f"{one.path} is {one.state}" for one in gone)
+        yield Change(kind=ChangeKind.NOTHING, text=f"nothing: {ended}; the recorder is about to decide on it")
+        return
     for one in waiting.upstream:
         where = f" on {one.node}" if one.node else ""
         end = f", {about(one.expected_end_at, waiting.now)}" if one.expected_end_at else ""
@@ -241,6 +248,12 @@ def _job_not_built(_: Waiting) -> Iterator[Change]:
     yield Change(kind=ChangeKind.TASK, text=text)
 
 
+def _lost(waiting: Waiting) -> Iterator[Change]:
+    """It was on a node, and was lost there without a fault of its own."""
+    yield from _asked_again(waiting, "when it is considered again")
+    yield from _for_room(waiting)
+
+
 ANSWERS: Final[Mapping[ReasonCode, Callable[[Waiting], Iterable[Change]]]] = MappingProxyType(
     {
         ReasonCode.UPSTREAM_NOT_FINISHED: _upstream,
@@ -258,6 +271,9 @@ ANSWERS: Final[Mapping[ReasonCode, Callable[[Waiting], Iterable[Change]]]] = Map
         ReasonCode.JOB_NOT_BUILT: _job_not_built,
         ReasonCode.ADMITTED: _moving,
         ReasonCode.LOST_RACE: _moving,
+        ReasonCode.LEASE_ENDED: _lost,
+        ReasonCode.AGENT_FORGOT: _lost,
+        ReasonCode.AGENT_ERROR: _lost,
     }
 )
 """How each reason to wait is answered."""

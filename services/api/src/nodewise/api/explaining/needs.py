@@ -10,6 +10,7 @@ from nodewise.core.feasibility import exclusion
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import Toleration
 from nodewise.core.model.task import TaskSpec
 
 _STEPS: Final = 20
@@ -38,7 +39,10 @@ def allowed_on(spec: TaskSpec, view: NodeView, cluster: Cluster) -> Relaxed | No
         excluded = exclusion(found.spec, view, cluster)
         if excluded is None or not excluded.permanent:
             return replace(found, now=excluded is None)
-        relax = _RELAX[excluded.code]
+        relax = _RELAX.get(excluded.code)
+        if relax is None:
+            # Its engine, or its own image: giving that up would be another task.
+            return None
         spec, words = relax(found.spec, view)
         if spec == found.spec or 0 in _amounts_asked(spec, found.spec):
             return None
@@ -135,6 +139,18 @@ def _label(spec: TaskSpec, view: NodeView) -> _Milder:
     return replace(spec, requirements=replace(spec.requirements, labels=labels)), (f"no need of {words}",)
 
 
+def _affinity(spec: TaskSpec, _: NodeView) -> _Milder:
+    return replace(spec, requirements=replace(spec.requirements, affinity=())), ("no node affinity",)
+
+
+def _taint(spec: TaskSpec, view: NodeView) -> _Milder:
+    taints = [taint for taint in view.node.taints if taint.keeps_off]
+    also = tuple(Toleration(key=one.key, value=one.value, effect=one.effect) for one in taints)
+    wanted = replace(spec.requirements, tolerations=(*spec.requirements.tolerations, *also))
+    words = tuple(f"a toleration of {taint}" for taint in taints)
+    return replace(spec, requirements=wanted), words
+
+
 _RELAX: Final[Mapping[ReasonCode, Callable[[TaskSpec, NodeView], _Milder]]] = MappingProxyType(
     {
         ReasonCode.NODE_NOT_ALLOWED: _any_node,
@@ -142,9 +158,11 @@ _RELAX: Final[Mapping[ReasonCode, Callable[[TaskSpec, NodeView], _Milder]]] = Ma
         ReasonCode.WORKER_TYPE: _worker_type,
         ReasonCode.ACCELERATOR: _accelerator,
         ReasonCode.LABEL: _label,
+        ReasonCode.AFFINITY: _affinity,
+        ReasonCode.TAINT: _taint,
         ReasonCode.CPU_TOO_SMALL: _shrunk,
         ReasonCode.MEMORY_TOO_SMALL: _shrunk,
         ReasonCode.GPU_TOO_FEW: _shrunk,
     }
 )
-"""For each exclusion that waiting does not cure: the task without the wish behind it, and that in words."""
+"""For each exclusion that waiting does not cure, but for what makes the task what it is: the task without the wish, and that in words."""

@@ -58,9 +58,31 @@ class ChangeBody(BaseModel):
     at: datetime | None = Field(description="About when, as far as that is known.")
 
 
-class PendingBody(BaseModel):
-    """Why a task has no node yet. Its stored reason stands in `reason_code` and `reason` of the task."""
+class WhyBody(BaseModel):
+    """Why it waits: derived again where that is possible, else as it is stored."""
 
+    model_config = example(
+        code="no_room",
+        text="no node has room now. n1: 0 of 2 cores free, needs 1",
+        as_of="2030-01-31T12:04:00Z",
+        overtaken=None,
+    )
+
+    code: ReasonCode | None
+    text: str
+    as_of: datetime | None = Field(
+        description="When that is so; null: at the latest look of the scheduler (or placer, or recorder) that stored it."
+    )
+    overtaken: str | None = Field(
+        description="What has happened since that look, so that the reason does not hold any more; null: nothing that is known."
+    )
+
+
+class PendingBody(BaseModel):
+    """Why a task has no node yet, at one moment. What is stored stands in `reason_code` and `reason` of the task."""
+
+    as_of: datetime = Field(description="The moment of all that follows, but of a reason that is older.")
+    why: WhyBody
     waits_for: list[AwaitedBody]
     nodes: list[LackBody] = Field(description="Every node that is ready.")
     changes: list[ChangeBody] = Field(description="What would change it, nearest first.")

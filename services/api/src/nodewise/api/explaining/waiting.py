@@ -70,7 +70,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A task that has no node, and the world around it. `code` and `text` are its stored reason."""
+    """A task that has no node, and the world around it. `code` and `text` are its stored reason.
+
+    `canceling`: the run is being canceled, so nobody considers the task any more.
+    """
 
     ref: TaskRef
     spec: TaskSpec
@@ -86,6 +89,7 @@ class Waiting:
     upstream: Sequence[Awaited] = ()
     running: Sequence[Occupancy] = ()
     rivals: Sequence[Rival] = ()
+    canceling: bool = False
 
     @property
     def now(self) -> datetime:

@@ -22,19 +22,17 @@ from nodewise.planning.stages import JOINT_POLICY, Stage, plan_stages
 STAND_IN: Final = "eft"
 """Plans for strategies that decide task by task: each task where it ends first, as its turn comes."""
 
-
 _LONGEST_TEXT: Final = 500
-_FEW: Final = 200
-_SAMPLES: Final = 200
-_SAMPLES_OF_FEW: Final = 2000
-"""The run times of what never ran vary a hundredfold: the more they are drawn, the less the figures shake."""
 _EXACT_SECONDS: Final = 0.5
 """For an exact search of small problems: it mostly ends in a fraction of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskForecast:
-    """A task in the plan. The interval of its run time is `prediction`'s, those of start and end are 80 % as well."""
+    """A task in the plan: it starts and ends as planned if all that is planned takes its median run time.
+
+    Between which times it does in truth, with 80 % probability, says `outlook`; `prediction` says it of its run time.
+    """
 
     planned: PlannedTask
     outlook: Outlook
@@ -62,10 +60,12 @@ class Proof:
 class Forecast:
     """What would become of the run. `tasks` are in its own order; what cannot be told stands in `unplannable`, and why.
 
-    `failure`: why not the planners were asked that the runs name, but the stand-in for all.
+    `outlook`: of the first start and the last end of these tasks. `failure`: why not the planners were asked that the
+    runs name, but the stand-in for all.
     """
 
     tasks: tuple[TaskForecast, ...] = ()
+    outlook: Outlook | None = None
     unplannable: Mapping[TaskPath, str] = field(default_factory=dict)
     proof: Proof | None = None
     tasks_before: int = 0
@@ -143,8 +143,8 @@ def _told(plan: JointPlan, asked: Question) -> Forecast:
     unplannable = _unplannable(plan, own, asked.run.id)
     if len(unplannable) == len(own):
         return Forecast(unplannable=unplannable, tasks_running=len(asked.running))
-    samples = _SAMPLES if len(plan.tasks) > _FEW else _SAMPLES_OF_FEW
-    looks = outlook(plan, asked.rng, now=asked.cluster.taken_at, samples=samples)
+    planned_refs = [task.facts.ref for task in own.values() if task.facts.ref in plan.tasks]
+    looks = outlook(plan, planned_refs, asked.rng, now=asked.cluster.taken_at)
     reasons = Reasons(plan.tasks, asked.running, now=asked.cluster.taken_at)
     nodes = {view.name: view.node for view in asked.cluster.nodes}
     tasks = []
@@ -154,13 +154,14 @@ def _told(plan: JointPlan, asked: Question) -> Forecast:
             tasks.append(
                 TaskForecast(
                     planned=planned,
-                    outlook=looks[planned.ref],
+                    outlook=looks.tasks[planned.ref],
                     prediction=asked.predict(task.facts, nodes[planned.node]),
                     why=reasons.why(planned, task.spec.upstream),
                 )
             )
     return Forecast(
         tasks=tuple(tasks),
+        outlook=looks.together,
         unplannable=unplannable,
         proof=_proof(plan, asked.rules.objective),
         tasks_before=_before(plan, tasks, asked),

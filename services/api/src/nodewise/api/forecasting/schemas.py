@@ -27,16 +27,20 @@ _TASK = {
 
 
 class PlannedTaskBody(BaseModel):
-    """Where and when a task would run. Each `_low` and `_high` bound an 80 % interval."""
+    """Where and when a task would run.
+
+    `start` and `finish` are the plan's own: they come true if everything that is planned takes its median run time, so they
+    add up. In truth it does not; in 80 % of all cases the outcome lies between `_low` and `_high`, which hold the plan's, too.
+    """
 
     model_config = example(**_TASK)
 
     path: str
     node: str
-    start: datetime
+    start: datetime = Field(description="By the plan.")
     start_low: datetime
     start_high: datetime
-    finish: datetime
+    finish: datetime = Field(description="By the plan: `start` and `run_seconds`.")
     finish_low: datetime
     finish_high: datetime
     run_seconds: float = Field(description="The median of what is believed of its run time on that node.")
@@ -99,9 +103,11 @@ class Plan(BaseModel):
     planned_at: datetime
     basis: str = Field(description="By which planner, and in which order among the other runs.")
     tasks: list[PlannedTaskBody] = Field(description="In the order of the pipeline.")
-    start: datetime | None = Field(description="Of the run's first task; null: nothing of it can be planned.")
+    start: datetime | None = Field(
+        description="Of the run's first task, by the plan; null: nothing of it can be planned."
+    )
     finish: datetime | None = Field(
-        description="Of its last task, with an 80 % interval; null: some task cannot be planned."
+        description="Of its last task, by the plan, with an 80 % interval; null: some task cannot be planned."
     )
     finish_low: datetime | None
     finish_high: datetime | None

@@ -7,8 +7,8 @@ from nodewise.planning.stages import JOINT_POLICY
 
 def plan_view(found: Forecast, asked: Question) -> dict[str, object]:
     """The answer to a question."""
-    whole = bool(found.tasks) and not found.unplannable
     tasks, proof = found.tasks, found.proof
+    last_end = None if found.unplannable or found.outlook is None else found.outlook.end
     return {
         "objective": asked.rules.objective,
         "policy": asked.run.policy,
@@ -16,10 +16,10 @@ def plan_view(found: Forecast, asked: Question) -> dict[str, object]:
         "planned_at": asked.cluster.taken_at,
         "basis": _basis(asked, found.failure),
         "tasks": [_task_view(task) for task in tasks],
-        "start": min((task.outlook.start for task in tasks), default=None),
-        "finish": max(task.outlook.end for task in tasks) if whole else None,
-        "finish_low": max(task.outlook.end_low for task in tasks) if whole else None,
-        "finish_high": max(task.outlook.end_high for task in tasks) if whole else None,
+        "start": min((task.planned.start for task in tasks), default=None),
+        "finish": last_end and max(task.planned.end for task in tasks),
+        "finish_low": last_end and last_end.low,
+        "finish_high": last_end and last_end.high,
         "makespan_seconds": proof and round(proof.makespan_seconds, 3),
         "lower_bound_seconds": proof and round(proof.lower_bound_seconds, 3),
         "gap": proof and proof.gap,
@@ -42,16 +42,17 @@ def _basis(asked: Question, failure: str | None) -> str:
 
 
 def _task_view(task: TaskForecast) -> dict[str, object]:
-    look, believed = task.outlook, task.prediction
+    planned, believed = task.planned, task.prediction
+    start, end = task.outlook.start, task.outlook.end
     return {
-        "path": task.planned.ref.path,
-        "node": task.planned.node,
-        "start": look.start,
-        "start_low": look.start_low,
-        "start_high": look.start_high,
-        "finish": look.end,
-        "finish_low": look.end_low,
-        "finish_high": look.end_high,
+        "path": planned.ref.path,
+        "node": planned.node,
+        "start": planned.start,
+        "start_low": start.low,
+        "start_high": start.high,
+        "finish": planned.end,
+        "finish_low": end.low,
+        "finish_high": end.high,
         "run_seconds": round(believed.median_seconds, 3),
         "run_low": round(believed.low, 3),
         "run_high": round(believed.high, 3),

@@ -6,18 +6,22 @@ from fastapi import APIRouter
 
 from nodewise.api.routes.documented import problems
 from nodewise.api.schemas import NodeList, PolicyList, Queue, StrategyList
-from nodewise.api.views import node_view, queue_view
+from nodewise.api.views import node_view, queue_view, waiting_view
 from nodewise.api.wiring import Wired
 from nodewise.core import plugins
 from nodewise.core.cluster import load_observations
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.nodes_read import all_nodes
+from nodewise.core.db.queries.pending import waiting_for_inputs
 from nodewise.core.db.queries.tasks_read import queue_counts, queued_tasks
 from nodewise.core.model.node import Cluster, Observation
 from nodewise.core.ports import Policy, Strategy
 
 router = APIRouter(tags=["cluster"], prefix="/v1")
 _QUEUE_LIMIT = 200
+_MOST_RUNS = 50
+_MOST_TASKS = 5
+"""Of a run that waits for inputs so many tasks are listed; the rest is counted."""
 
 
 @router.get("/nodes", response_model=NodeList, responses=problems(503))
@@ -32,12 +36,20 @@ def list_nodes(services: Wired) -> Any:
 
 @router.get("/queue", response_model=Queue, responses=problems(503))
 def get_queue(services: Wired) -> Any:
-    """What waits and why: the admitted in their order, then the ready; at most 200, the counts are of all."""
+    """What waits and why: the admitted in their order, then the ready; at most 200. Then, by run, what waits for inputs.
+
+    The counts are of all.
+    """
     with transaction(services.engine) as connection:
         counts = queue_counts(connection)
         rows = queued_tasks(connection, limit=_QUEUE_LIMIT)
+        waiting = waiting_for_inputs(connection, most_runs=_MOST_RUNS, most_tasks=_MOST_TASKS)
     now = services.clock()
-    return {"counts": counts, "items": [queue_view(row, now=now) for row in rows]}
+    return {
+        "counts": counts,
+        "items": [queue_view(row, now=now) for row in rows],
+        "waiting": waiting_view(waiting),
+    }
 
 
 @router.get("/policies", response_model=PolicyList)

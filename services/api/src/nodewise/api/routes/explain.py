@@ -15,7 +15,7 @@ from nodewise.api.routes.lookup import RunIdPath, run_of
 from nodewise.api.views import Row, task_view
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.cluster import load_cluster
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import snapshot
 from nodewise.core.db.queries.pending import pending_of_run, rivals_of_run
 from nodewise.core.db.queries.situation import load_running
 from nodewise.core.db.queries.tasks_read import attempts_of_run, tasks_of_run
@@ -26,8 +26,11 @@ router = APIRouter(tags=["runs"], prefix="/v1/runs")
 
 @router.get("/{run_id}/explain", response_model=Explanation, responses=problems(404, 422, 503))
 def explain(run_id: RunIdPath, services: Wired, query: Annotated[ExplainQuery, Query()]) -> Any:
-    """Why each task is on its node (what each candidate would have cost), or why it waits and what would change that."""
-    with transaction(services.engine) as connection:
+    """Why each task is on its node (what each candidate would have cost), or why it waits and what would change that.
+
+    All rows are of one moment; so is `pending`, but for a reason that says that it is older.
+    """
+    with snapshot(services.engine) as connection:
         run = run_of(connection, run_id)
         rows = tasks_of_run(connection, run_id)
         shown = [row for row in rows if query.task in (None, row["path"])]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from nodewise.api.problems import not_found
 from nodewise.api.views import run_view
 from nodewise.core.db.queries.runs import run_by_id, task_counts
-from nodewise.core.model.ids import RunId
+from nodewise.core.model.ids import RunId, ScheduleId
 
 
 def _run_id(run_id: str) -> RunId:
@@ -21,6 +21,17 @@ def _run_id(run_id: str) -> RunId:
 
 RunIdPath = Annotated[RunId, Depends(_run_id)]
 """The type of an endpoint's `run_id`: what is no UUID names no run (404)."""
+
+
+def _schedule_id(schedule_id: str) -> ScheduleId:
+    try:
+        return ScheduleId(str(uuid.UUID(schedule_id)))
+    except ValueError:
+        raise not_found("schedule", schedule_id[:100]) from None
+
+
+ScheduleIdPath = Annotated[ScheduleId, Depends(_schedule_id)]
+"""The same of schedules."""
 
 
 def run_of(connection: Connection, run_id: RunId) -> dict[str, object]:

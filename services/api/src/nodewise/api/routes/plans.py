@@ -22,7 +22,7 @@ from nodewise.api.submission import Submission, new_run, outlined_tasks, read_su
 from nodewise.api.wiring import Services, Wired
 from nodewise.core import plugins
 from nodewise.core.cluster import load_cluster
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import snapshot
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.situation import load_open_runs, load_running
 
@@ -30,6 +30,9 @@ router = APIRouter(tags=["runs"])
 
 _HORIZON = 10_000
 """Tasks of others that are planned before it at most; more than the scheduler looks ahead at a time."""
+
+_SEARCH_SECONDS = 0.25
+"""For the search of a better plan. The scheduler searches longer, and again in every look: what is said here may end later than what will happen."""
 
 _SEED = 0
 """Equal questions get equal answers, as far as the time allowed suffices."""
@@ -54,8 +57,12 @@ async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired) -> A
 
 def _answer(services: Services, raw: bytes) -> dict[str, object]:
     body = parse_object(raw)
+    request = submit_request(body)
     submission = read_submission(
-        submit_request(body), body, key=None, max_tasks=services.settings.max_tasks_per_run
+        request,
+        body,
+        key=None,
+        settings=services.settings,
     )
     asked = _question(services, submission)
     return plan_view(forecast(asked), asked)
@@ -63,7 +70,7 @@ def _answer(services: Services, raw: bytes) -> dict[str, object]:
 
 def _question(services: Services, submission: Submission) -> Question:
     now, settings = services.clock(), services.settings
-    with transaction(services.engine) as connection:
+    with snapshot(services.engine) as connection:
         request = submission.request
         choice = choose(request.policy, request.strategy, settings)
         registered = datasets_named(connection, submission.dataset_names())
@@ -78,7 +85,7 @@ def _question(services: Services, submission: Submission) -> Question:
             predict=services.beliefs.predict(connection),
             rules=_rules(services, tasks=len(tasks)),
             rng=Random(_SEED),  # noqa: S311 - chance for a search, not a secret
-            out_of_time=_deadline(settings.planning_seconds),
+            out_of_time=_deadline(min(settings.planning_seconds, _SEARCH_SECONDS)),
         )
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from nodewise.api.requests import SummaryQuery
 from nodewise.api.routes.documented import problems
-from nodewise.api.schemas import Summary
+from nodewise.api.summary_schemas import Summary
 from nodewise.api.wiring import Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.summary import by_node, by_pipeline, run_counts, task_state_counts, totals

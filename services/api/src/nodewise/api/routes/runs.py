@@ -20,7 +20,7 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import RunFilter, runs_page, task_counts
 from nodewise.core.db.queries.tasks_read import events_after, latest_attempt, tasks_of_run
 from nodewise.core.lifecycle import FINAL_RUN_STATES, RunState
-from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
+from nodewise.core.model.ids import AttemptKey, RunId, ScheduleId, TaskPath
 from nodewise.core.store import log_key
 
 router = APIRouter(tags=["runs"], prefix="/v1/runs")
@@ -35,6 +35,7 @@ def list_runs(services: Wired, query: Annotated[RunQuery, Query()]) -> Any:
         state=query.state,
         team=query.team,
         labels=_labels(query.label),
+        schedule_id=ScheduleId(str(query.schedule)) if query.schedule else None,
         before=decode_cursor(query.cursor) if query.cursor else None,
     )
     with transaction(services.engine) as connection:

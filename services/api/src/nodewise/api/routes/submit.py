@@ -5,26 +5,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Response
 from prometheus_client import Counter
 
+from nodewise.api.acceptance import accept, to_wake
 from nodewise.api.bodies import json_bytes, parse_object
-from nodewise.api.choice import choose
 from nodewise.api.requests import SubmitRequest, submit_request
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
 from nodewise.api.schemas import Run
-from nodewise.api.submission import Submission, new_run, read_submission
+from nodewise.api.submission import Submission, read_submission
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.datasets import datasets_named
-from nodewise.core.db.queries.runs import (
-    KnownSubmission,
-    NewRun,
-    insert_run,
-    known_submission,
-    request_cancel,
-)
+from nodewise.core.db.queries.runs import NewRun, request_cancel
 from nodewise.core.errors import Conflict
-from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
-from nodewise.core.model.ids import RunId
+from nodewise.core.messages import WAKE_RECORDER
 
 router = APIRouter(tags=["runs"])
 _SUBMISSIONS = Counter("nodewise_submissions_total", "Submissions by outcome.", ["outcome"])
@@ -62,14 +54,15 @@ def submit(
 ) -> Any:
     """Take a compiled pipeline and run it as soon as its turn comes and a node has room."""
     body = parse_object(raw)
+    request = submit_request(body)
     submission = read_submission(
-        submit_request(body), body, key=idempotency_key, max_tasks=services.settings.max_tasks_per_run
+        request,
+        body,
+        key=idempotency_key,
+        settings=services.settings,
     )
-    run, new = _stored(services, submission)
-    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
-    if new:
-        services.waker.wake(WAKE_SCHEDULER if new.settled else WAKE_RECORDER)
-    response.status_code = 202 if new else 200
+    run, created = take(services, submission)
+    response.status_code = 202 if created else 200
     response.headers["Location"] = f"/v1/runs/{run['id']}"
     return run
 
@@ -88,32 +81,24 @@ def cancel(run_id: RunIdPath, services: Wired) -> Any:
     return run
 
 
+def take(services: Services, submission: Submission) -> tuple[dict[str, object], bool]:
+    """Store a submission, whatever endpoint it came by, and wake who has to look at it next.
+
+    Returns:
+        The run, and whether it is new.
+    """
+    run, new = _stored(services, submission)
+    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
+    if new:
+        services.waker.wake(to_wake(new))
+    return run, new is not None
+
+
 def _stored(services: Services, submission: Submission) -> tuple[dict[str, object], NewRun | None]:
     """The run of this submission, and what was written for it, if it is new. One transaction: all of it or nothing."""
     with transaction(services.engine) as connection:
-        if submission.idempotency_key is not None:
-            # Looked up before the rest is checked: a repetition succeeds even if, say, its deadline has passed since.
-            known = known_submission(connection, submission.team, submission.idempotency_key)
-            if known is not None:
-                return run_of(connection, _same(submission, known)), None
-        request = submission.request
-        choice = choose(request.policy, request.strategy, services.settings)
-        registered = datasets_named(connection, submission.dataset_names())
-        facts = {name: row.facts for name, row in registered.items()}
-        run = new_run(submission, choice, facts, now=services.clock())
-        lost_race_to = insert_run(connection, run)
-        if lost_race_to is not None:
-            return run_of(connection, _same(submission, lost_race_to)), None
-        return run_of(connection, run.id), run
-
-
-def _same(submission: Submission, known: KnownSubmission) -> RunId:
-    if known.request_digest != submission.digest:
-        raise Conflict(
-            f"Idempotency-Key {submission.idempotency_key!r} of team {submission.team!r} stands for run "
-            f"{known.run_id}, which was submitted with another body"
-        )
-    return known.run_id
+        run_id, new = accept(connection, submission, services.settings, now=services.clock())
+        return run_of(connection, run_id), new
 
 
 SCHEMAS = (SubmitRequest,)

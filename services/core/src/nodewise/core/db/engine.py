@@ -41,3 +41,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: commits at the end, rolls back on any error."""
     with engine.begin() as connection:
         yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One transaction for reading only: all its statements see the same moment."""
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection

@@ -2,7 +2,7 @@
 
 Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
 value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
-through `queries.moves`. The order of locks is: runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
+through `queries.moves`. The order of locks is: schedules, runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
 runtime_estimates (by task class, node class).
 """
 
@@ -11,14 +11,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -26,31 +24,20 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from nodewise.core.db.columns import RUN_ID as _RUN_ID
+from nodewise.core.db.columns import TIME as _TIME
+from nodewise.core.db.columns import metadata
+from nodewise.core.db.columns import one_of as _one_of
+from nodewise.core.db.schedule_table import schedules
 from nodewise.core.estimates.learning import Basis
 from nodewise.core.lifecycle import AttemptState, RunState, TaskState
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "ix": "%(table_name)s_%(column_0_name)s_idx",
-        "uq": "%(table_name)s_%(column_0_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s",
-    }
-)
-
-_TIME = DateTime(timezone=True)
-_RUN_ID = UUID(as_uuid=False)
-
-
-def _one_of(
-    column: str, states: type[RunState] | type[TaskState] | type[AttemptState] | type[Basis]
-) -> CheckConstraint:
-    values = ", ".join(f"'{state.value}'" for state in states)
-    return CheckConstraint(f"{column} IN ({values})", name=f"{column}_is_known")
-
+__all__ = [
+    "attempts", "bookings", "cached_results", "datasets", "events", "metadata", "node_loads", "nodes", "pipeline_specs",
+    "runs", "runtime_estimates", "schedules", "tasks",
+]  # fmt: skip
 
 pipeline_specs = Table(
     "pipeline_specs",
@@ -81,6 +68,10 @@ runs = Table(
     Column("submitted_at", _TIME, nullable=False),
     Column("engine", Text, nullable=False, server_default="agents", comment="Where its tasks run."),
     Column("caching", Boolean, nullable=False, server_default=text("true"), comment="May results be reused?"),
+    Column("schedule_id", _RUN_ID, ForeignKey("schedules.id"), comment="Which recurring run it is one of."),
+    Column(
+        "scheduled_for", _TIME, comment="Whose time of its schedule it is; null: of none, or run at once."
+    ),
     Column("cancel_requested_at", _TIME),
     Column("settled_at", _TIME, comment="When its tasks were last moved on; null: they are to be."),
     Column("state", Text, nullable=False),
@@ -90,6 +81,8 @@ runs = Table(
     Column("error", Text),
     Column("outputs", JSONB, comment="nodewise.core.model.artifact.Values: the pipeline's own outputs."),
     UniqueConstraint("team", "idempotency_key", name="runs_team_idempotency_key_key"),
+    UniqueConstraint("schedule_id", "scheduled_for", name="runs_one_per_scheduled_time"),
+    CheckConstraint("scheduled_for IS NULL OR schedule_id IS NOT NULL", name="scheduled_by_a_schedule"),
     _one_of("state", RunState),
     CheckConstraint(
         "(finished_at IS NOT NULL) = (state IN ('SUCCEEDED', 'FAILED', 'CANCELED'))",
@@ -102,6 +95,18 @@ runs = Table(
         postgresql_where=text("settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
     ),
     Index("runs_open_idx", "id", postgresql_where=text("state IN ('PENDING', 'RUNNING', 'CANCELING')")),
+    Index(
+        "runs_of_schedule_idx",
+        "schedule_id",
+        text("submitted_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("schedule_id IS NOT NULL"),
+    ),
+    Index(
+        "runs_open_of_schedule_idx",
+        "schedule_id",
+        postgresql_where=text("schedule_id IS NOT NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
+    ),
     comment="Submissions. Writer: api inserts and sets cancel_requested_at; recorder moves state, *_at and error.",
 )
 
@@ -180,6 +185,13 @@ nodes = Table(
     Column("labels", JSONB, nullable=False),
     Column("engine", Text, nullable=False, server_default="agents", comment="What starts tasks there."),
     Column("container_runtime", Text, comment="What runs tasks that bring their own image; null: nothing."),
+    Column(
+        "taints",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'"),
+        comment="nodewise.core.model.selection.Taint, several.",
+    ),
     Column("state", Text, nullable=False),
     Column("boot_id", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
@@ -187,7 +199,7 @@ nodes = Table(
     Column("first_seen_at", _TIME, nullable=False),
     Column("last_seen_at", _TIME, nullable=False),
     CheckConstraint("state IN ('READY', 'GONE')", name="state_is_known"),
-    comment="Nodes as their agents describe them. Writer: recorder.",
+    comment="Nodes as their agents, or the Kubernetes API, describe them. Writer: recorder.",
 )
 
 node_loads = Table(
@@ -269,7 +281,7 @@ attempts = Table(
     Index("attempts_live_by_node_idx", "node", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
     Index("attempts_lease_idx", "lease_until", postgresql_where=text("state IN ('PLACED', 'RUNNING')")),
     Index("attempts_placed_at_idx", text("placed_at DESC")),
-    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest.",
+    comment="Tries at tasks. Writer: placer inserts and sets job_uri, dispatched_at; recorder moves the rest, and inserts those that KFP makes by itself.",
 )
 
 bookings = Table(
@@ -293,7 +305,7 @@ bookings = Table(
     CheckConstraint("millicores >= 0 AND memory_mib >= 0 AND gpus >= 0", name="amounts_not_negative"),
     CheckConstraint("released_at IS NULL OR released_at >= booked_at", name="released_after_booked"),
     Index("bookings_open_idx", "node", postgresql_where=text("released_at IS NULL")),
-    comment="The history of booked capacity. Writer: queries.bookings only (placer books, recorder releases).",
+    comment="The history of booked capacity. Writer: queries.bookings only (placer books, and recorder what it sees running; recorder releases).",
 )
 
 events = Table(
@@ -313,6 +325,28 @@ events = Table(
     Column("reason", Text),
     Index("events_run_idx", "run_id", "id"),
     comment="Every change of state, append-only. Writer: whoever fires the transition, through queries.moves.",
+)
+
+kfp_submissions = Table(
+    "kfp_submissions",
+    metadata,
+    Column("run_id", _RUN_ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("nodes", JSONB, nullable=False, comment="Chosen nodes by path of the leaf task in the IR."),
+    Column("placed_at", _TIME, nullable=False),
+    Column("posted_at", _TIME, comment="From when on a post may be on its way; null: none is."),
+    Column("confirmed_at", _TIME, comment="When KFP was known to have the run."),
+    Column("refused_at", _TIME, comment="When it was certain that KFP never will have it."),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("try_at", _TIME, nullable=False, comment="Not tried before, by any placer."),
+    Column("problem_code", Text),
+    Column("problem", Text, comment="What went wrong last, for a person."),
+    CheckConstraint("confirmed_at IS NULL OR refused_at IS NULL", name="one_end"),
+    Index(
+        "kfp_submissions_due_idx",
+        "try_at",
+        postgresql_where=text("confirmed_at IS NULL AND refused_at IS NULL"),
+    ),
+    comment="Runs on their way into Kubeflow Pipelines (nodewise.core.engine.kubeflow.submission). Writer: placer.",
 )
 
 cached_results = Table(

@@ -53,12 +53,17 @@ def _tabular_bytes(facts: DatasetFacts) -> int | None:
     return facts.samples * facts.features * _DEFAULT_ITEM_BYTES
 
 
+def room_mib(facts: DatasetFacts) -> int:
+    """The memory that a task needs for a data set: twice its size; 0 when nothing is known."""
+    size = dataset_bytes(facts)
+    return 0 if size is None else -(-_ROOM_FACTOR * size // _MIB)
+
+
 def effective_resources(spec: TaskSpec) -> Resources:
     """What is booked for a task: its request, with memory raised to room for twice its data set."""
-    size = dataset_bytes(spec.dataset) if spec.dataset else None
-    needed_mib = 0 if size is None else -(-_ROOM_FACTOR * size // _MIB)
+    room = room_mib(spec.dataset) if spec.dataset else 0
     return Resources(
         millicores=spec.resources.millicores,
-        memory_mib=max(spec.resources.memory_mib, needed_mib),
+        memory_mib=max(spec.resources.memory_mib, room),
         gpus=spec.resources.gpus,
     )

@@ -1,15 +1,12 @@
 """What happens next in a run of any pipeline that KFP can compile. Pure: rows in, moves out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from nodewise.core.errors import UnresolvedInput
 from nodewise.core.ir.moves import Advance, Cause, SkippedTask
 from nodewise.core.ir.rows import LIVE_TASK_STATES, Rows, RunFacts
 from nodewise.core.ir.tree import Program
 from nodewise.core.ir.walk import TooLarge, Walk
 from nodewise.core.lifecycle import RunState, TaskState
-from nodewise.core.model.artifact import Values
-from nodewise.core.model.ids import TaskPath
 
 _OUTCOMES = {
     TaskState.SUCCEEDED: RunState.SUCCEEDED,
@@ -72,23 +69,3 @@ def _too_large(program: Program, rows: Rows) -> Advance:
         outcome=None if live else RunState.FAILED,
         reason=reason,
     )
-
-
-def inputs_of(
-    program: Program,
-    parameters: Mapping[str, object],
-    rows: Rows,
-    *,
-    paths: Iterable[TaskPath],
-    facts: RunFacts = _NO_FACTS,
-) -> dict[TaskPath, Values | UnresolvedInput]:
-    """The inputs of tasks that were ready before, for an attempt at them; what cannot be resolved is returned as its error.
-
-    One walk for all of them. A path that the run does not have is left out.
-    """
-    walk = Walk(program=program, rows=rows, facts=facts, wanted=frozenset(paths))
-    try:
-        walk.run(parameters, canceling=False)
-    except TooLarge:
-        return {}
-    return walk.inputs

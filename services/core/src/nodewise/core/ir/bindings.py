@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from nodewise.core.errors import InvalidPipeline
@@ -24,6 +25,13 @@ from nodewise.core.ir.wire import plain
 from nodewise.core.model.component import Parameter, Signature, ValueKind
 
 _ANY_ARTIFACT: Final = "system.Artifact"
+_PLACES: Final = MappingProxyType(
+    {
+        "component_input_parameter": "componentInputParameter",
+        "task_output_parameter": "taskOutputParameter",
+        "task_final_status": "taskFinalStatus",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,8 @@ def _parameter(message: Any, wanted: Parameter | None, around: Surroundings, pat
     selector = _selector(message.parameter_expression_selector, path)
     source, given = _source(message, wanted, around, path)
     if selector is None and given is not None and wanted is not None and not fits(given, wanted.kind):
-        raise InvalidPipeline(path, f"gives {given}, but the input is {wanted.kind}")
+        place = at(path, _PLACES[message.WhichOneof("kind")])
+        raise InvalidPipeline(place, f"gives {given}, but the input is {wanted.kind}")
     return ParameterBinding(source=source, selector=selector)
 
 

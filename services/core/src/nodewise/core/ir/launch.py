@@ -176,8 +176,12 @@ def _task_configs(job: Job) -> dict[str, object]:
     ]
     if not names:
         return {}
-    resolve = values_only(job.inputs)
-    texts = filled(job.work.resources, resolve)
+    values = values_only(job.inputs)
+    texts = filled(job.work.resources, values)
+
+    def resolve(reference: Reference) -> object:
+        return job.facts[reference.part] if isinstance(reference.part, Fact) else values(reference)
+
     environment = [
         {"name": name, "value": expand_text(text, resolve)} for name, text in job.work.environment.items()
     ]

@@ -5,7 +5,7 @@ try: `exit-handler-1.for-loop-2[3].inner~2.train`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,8 +44,7 @@ def leaf_at(program: Program, path: TaskPath) -> Leaf | None:
 
 
 def _step(dag: Dag, part: str) -> Step | None:
-    name = _INSTANCE.sub("", part)
-    return next((step for step in dag.steps if step.name == name), None)
+    return dag.by_name.get(_INSTANCE.sub("", part))
 
 
 class Made:
@@ -96,17 +95,16 @@ def upstream_of(program: Program, path: TaskPath, made: Made) -> tuple[TaskPath,
     place = locate(program, path)
     if place is None:
         return ()
-    steps = {step.name: step for step in place.dag.steps}
-    return tuple(dict.fromkeys(_upstream(place.step, place.prefix, steps, made)))
+    return tuple(dict.fromkeys(_upstream(place, made)))
 
 
-def _upstream(step: Step, prefix: str, steps: Mapping[str, Step], made: Made) -> Iterable[TaskPath]:
-    waiting, seen = list(reversed(step.upstream)), set(step.upstream)
+def _upstream(place: Location, made: Made) -> Iterable[TaskPath]:
+    waiting, seen = list(reversed(place.step.upstream)), set(place.step.upstream)
     while waiting:
         name = waiting.pop()
-        below = made.below(f"{prefix}{name}")
+        below = made.below(f"{place.prefix}{name}")
         yield from below
         if not below:
-            further = [up for up in steps[name].upstream if up not in seen]
+            further = [up for up in place.dag.by_name[name].upstream if up not in seen]
             seen.update(further)
             waiting += reversed(further)

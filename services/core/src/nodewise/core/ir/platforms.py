@@ -12,10 +12,12 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
+from nodewise.core.estimates.memory import room_mib
 from nodewise.core.ir.fields import Fields
 from nodewise.core.ir.guard import at
 from nodewise.core.ir.parameters import whole_numbers
 from nodewise.core.model.ids import NodeName
+from nodewise.core.model.quantities import LARGEST_AMOUNT
 from nodewise.core.model.task import (
     DataKind,
     DatasetFacts,
@@ -141,6 +143,8 @@ def _dataset(fields: Fields) -> DatasetFacts | None:
         normalised=True if normalised is None else normalised,
     )
     fields.done()
+    if room_mib(facts) > LARGEST_AMOUNT:
+        raise InvalidPipeline(fields.path, "is larger than any machine's memory")
     return facts
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from nodewise.core.ir.placeholders import Fact
@@ -28,7 +29,10 @@ Rows = Mapping[TaskPath, Row]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What placeholders can say of the run. Times are RFC 3339 text; an empty one was never known."""
+    """What placeholders can say of the run. Times are RFC 3339 text; an empty one was never known.
+
+    `scheduled` is the time of its schedule that it is the run of; for other runs it is that of their creation.
+    """
 
     name: str = ""
     run_id: str = ""
@@ -36,6 +40,14 @@ class RunFacts:
     root: str = ""
     created: str = ""
     scheduled: str = ""
+
+    @classmethod
+    def of_run(
+        cls, run_id: str, name: str, *, submitted_at: datetime, scheduled_for: datetime | None
+    ) -> "RunFacts":
+        """The facts of a run on record."""
+        scheduled = scheduled_for.isoformat() if scheduled_for else ""
+        return cls(name=name, run_id=run_id, created=submitted_at.isoformat(), scheduled=scheduled)
 
     def of_task(self, path: str) -> Mapping[Fact, str]:
         """All facts, for the task at that path: its name is the last part of it."""

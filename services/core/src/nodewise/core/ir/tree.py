@@ -120,7 +120,7 @@ class Dag:
     """A component made of steps, in topological order (ties by name).
 
     An output is the first of its sources that has a value: several sources are KFP's OneOf. `size` is how many steps it comes to
-    when every loop over constants is written out, and every other loop runs once.
+    when every loop over constants is written out, and every other loop runs once. `by_name` are the steps by name.
     """
 
     name: str
@@ -129,6 +129,10 @@ class Dag:
     output_parameters: Mapping[str, tuple[FromStep, ...]] = field(default_factory=dict)
     output_artifacts: Mapping[str, tuple[FromStep, ...]] = field(default_factory=dict)
     size: int = 0
+    by_name: Mapping[str, Step] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {step.name: step for step in self.steps})
 
 
 Component: TypeAlias = Leaf | Dag

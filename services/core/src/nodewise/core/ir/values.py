@@ -66,7 +66,10 @@ def _bound(name: str, parameter: Parameter, given: Mapping[str, object]) -> obje
         return parameter.default
     try:
         check_json(value)
-        return None if value is None and parameter.optional else typed(value, parameter)
+        if value is None and parameter.optional:
+            return None
+        # As KFP's API does: only between tasks does text take anything.
+        return typed(coerce(value, parameter.kind), parameter)
     except InvalidPipeline as error:
         raise InvalidParameters(name, error.rule) from error
     except ValueError as error:

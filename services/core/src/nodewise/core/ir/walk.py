@@ -62,18 +62,16 @@ _RUN_CANCELED: Final = _Skip(cause=Cause.RUN_CANCELED, reason="the run is cancel
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """A walk and what it found. `wanted` are tasks whose inputs are kept although they have started already."""
+    """A walk and what it found."""
 
     program: Program
     rows: Rows
     facts: RunFacts
-    wanted: frozenset[TaskPath] = frozenset()
     new: list[NewTask] = field(default_factory=list)
     ready: list[ReadyTask] = field(default_factory=list)
     skipped: list[SkippedTask] = field(default_factory=list)
     failed: list[FailedTask] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
-    inputs: dict[TaskPath, Values | UnresolvedInput] = field(default_factory=dict)
     _left: int = 0
     _begun: frozenset[str] = frozenset()
 
@@ -178,19 +176,19 @@ class Walk:
             attempt += 1
 
     def _leaf(self, step: Step, path: str, place: _Place, *, waiting: bool, skip: _Skip | None) -> StepResult:
-        if skip is not None and self._waits(path):
+        if not self._waits(path):
+            return _of_row(self.rows[TaskPath(path)])
+        if skip is not None:
             return self._skip(step, path, place, skip)
-        if waiting and self._waits(path):
+        if waiting:
             self._make(step, path, place)
             return _WAITING
-        if not self._waits(path) and path not in self.wanted:
-            return _of_row(self.rows[TaskPath(path)])
         try:
             inputs = resolve(step, place.scope, path=path)
             met = condition_met(step, inputs)
         except (UnresolvedInput, ExpressionFailed) as error:
             return self._fail(step, path, place, error)
-        if not met and self._waits(path):
+        if not met:
             condition = _Skip(cause=Cause.CONDITION, reason="its condition is not met")
             return self._skip(step, path, place, condition)
         return self._begin(step, path, place, inputs)
@@ -198,8 +196,6 @@ class Walk:
     def _begin(self, step: Step, path: str, place: _Place, inputs: Values) -> StepResult:
         """A leaf whose turn has come, with its inputs."""
         key = TaskPath(path)
-        if key in self.wanted:
-            self.inputs[key] = inputs
         if not self._waits(path):
             return _of_row(self.rows[key])
         if place.stopping:
@@ -224,14 +220,8 @@ class Walk:
     def _fail(
         self, step: Step, path: str, place: _Place, error: UnresolvedInput | ExpressionFailed
     ) -> StepResult:
-        key = TaskPath(path)
-        if not self._waits(path):
-            self.inputs[key] = (
-                error if isinstance(error, UnresolvedInput) else UnresolvedInput(path, "", str(error))
-            )
-            return _of_row(self.rows[key])
         self._make(step, path, place)
-        self.failed.append(FailedTask(path=key, reason=_words(error)))
+        self.failed.append(FailedTask(path=TaskPath(path), reason=_words(error)))
         return StepResult(state=TaskState.FAILED, message=_words(error))
 
     def _make(self, step: Step, path: str, place: _Place) -> Leaf:

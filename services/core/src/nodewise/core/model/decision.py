@@ -23,13 +23,15 @@ class ReasonCode(StrEnum):
     UNKNOWN_STRATEGY = "unknown_strategy"
     JOB_NOT_BUILT = "job_not_built"
     # a node is excluded
+    NODE_NOT_ALLOWED = "node_not_allowed"
     OTHER_ENGINE = "other_engine"
     NO_CONTAINER_RUNTIME = "no_container_runtime"
-    NODE_NOT_ALLOWED = "node_not_allowed"
     ARCHITECTURE = "architecture"
     WORKER_TYPE = "worker_type"
     ACCELERATOR = "accelerator"
     LABEL = "label"
+    AFFINITY = "affinity"
+    TAINT = "taint"
     CPU_BOOKED = "cpu_booked"
     MEMORY_BOOKED = "memory_booked"
     GPU_BOOKED = "gpu_booked"
@@ -45,6 +47,16 @@ class ReasonCode(StrEnum):
     ADMITTED = "admitted"
     PLACED = "placed"
     LOST_RACE = "lost_race"
+    # Kubeflow Pipelines
+    PLACEMENT_CONFLICT = "placement_conflict"
+    KFP_UNAVAILABLE = "kfp_unavailable"
+    KFP_UNAUTHORIZED = "kfp_unauthorized"
+    KFP_REFUSED = "kfp_refused"
+    KFP_LOST_RUN = "kfp_lost_run"
+    POD_PENDING = "pod_pending"
+    POD_UNSCHEDULABLE = "pod_unschedulable"
+    POD_FAILED = "pod_failed"
+    NOT_NEEDED = "not_needed"
     # endings
     FINISHED = "finished"
     IMPORTED = "imported"
@@ -52,6 +64,8 @@ class ReasonCode(StrEnum):
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
+    ENVIRONMENT_NOT_BUILT = "environment_not_built"
+    IMAGE_UNAVAILABLE = "image_unavailable"
     AGENT_ERROR = "agent_error"
     LEASE_ENDED = "lease_ended"
     AGENT_FORGOT = "agent_forgot"
@@ -72,6 +86,8 @@ PERMANENT_EXCLUSIONS = frozenset(
         ReasonCode.WORKER_TYPE,
         ReasonCode.ACCELERATOR,
         ReasonCode.LABEL,
+        ReasonCode.AFFINITY,
+        ReasonCode.TAINT,
         ReasonCode.CPU_TOO_SMALL,
         ReasonCode.MEMORY_TOO_SMALL,
         ReasonCode.GPU_TOO_FEW,

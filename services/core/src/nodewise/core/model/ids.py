@@ -11,6 +11,9 @@ TaskPath = NewType("TaskPath", str)
 
 NodeName = NewType("NodeName", str)
 
+ScheduleId = NewType("ScheduleId", str)
+"""A UUID in its canonical text form."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class TaskRef:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import Taint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,8 @@ class Node:
     """What a node is. `labels` are free text; the named fields are the ones strategies look at.
 
     `node_class` is the unit of learned run times: nodes of one class run a task class equally fast. `engine` is what starts tasks
-    there; `container_runtime` (None: there is none) is what runs those that bring their own image.
+    there; `container_runtime` (None: there is none) is what runs those that bring their own image. `taints` keep off
+    whoever does not tolerate them.
     """
 
     name: NodeName
@@ -25,6 +27,7 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict)
     engine: str = "agents"
     container_runtime: str | None = None
+    taints: tuple[Taint, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from nodewise.core.model.ids import NodeName, TaskPath, TaskRef
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import NodeTerm, Toleration
 
 
 class TaskKind(StrEnum):
@@ -63,6 +64,7 @@ class Requirements:
     """Hard requirements: a node that breaks one is never used. Empty means anything goes.
 
     `engine` is that of the run; `containers`: it brings its own image, so the node needs a container runtime.
+    Of `affinity` one term must hold (none: anything goes). Without a toleration, a node that is tainted is used only where it is named.
     """
 
     nodes: tuple[NodeName, ...] = ()
@@ -72,6 +74,8 @@ class Requirements:
     labels: Mapping[str, str] = field(default_factory=dict)
     engine: str = "agents"
     containers: bool = False
+    affinity: tuple[NodeTerm, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

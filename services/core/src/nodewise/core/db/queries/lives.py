@@ -30,6 +30,7 @@ class OpenRun:
     parameters: Mapping[str, object] = field(default_factory=dict)
     caching: bool = True
     engine: str = "agents"
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class RunTask:
 # NO KEY UPDATE: a placer that inserts an event or an attempt of the run need not wait (its foreign key takes KEY SHARE).
 _LOCK = text("""
 SELECT id, state, spec_digest, submitted_at, cancel_requested_at IS NOT NULL AS cancel_requested, name, parameters, caching,
-       engine
+       engine, scheduled_for
 FROM runs
 WHERE id = ANY(CAST(:run_ids AS uuid[])) AND state IN ('PENDING', 'RUNNING', 'CANCELING')
 ORDER BY id
@@ -88,7 +89,7 @@ ORDER BY id
 
 _TO_CANCEL = text("""
 SELECT id FROM runs
-WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL
+WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL AND engine = 'agents'
 ORDER BY id
 """)
 
@@ -120,6 +121,7 @@ def lock_open_runs(connection: Connection, run_ids: Sequence[RunId]) -> Sequence
             parameters=row.parameters,
             caching=row.caching,
             engine=row.engine,
+            scheduled_for=row.scheduled_for,
         )
         for row in connection.execute(_LOCK, {"run_ids": sorted(run_ids)})
     ]
@@ -185,7 +187,7 @@ def mark_scheduled(connection: Connection, run_ids: Sequence[RunId]) -> None:
 
 
 def runs_to_cancel(connection: Connection) -> Sequence[RunId]:
-    """Runs that have not ended although somebody asked for their end."""
+    """Runs on agents that have not ended although somebody asked for their end."""
     return [RunId(str(run_id)) for (run_id,) in connection.execute(_TO_CANCEL)]
 
 

@@ -19,7 +19,7 @@ ON CONFLICT (name) DO UPDATE SET
     node_class = excluded.node_class, architecture = excluded.architecture, worker_type = excluded.worker_type,
     accelerator = excluded.accelerator, labels = excluded.labels, engine = excluded.engine,
     container_runtime = excluded.container_runtime, state = excluded.state,
-    boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
+    taints = '[]', boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
     last_seen_at = greatest(n.last_seen_at, excluded.last_seen_at)
 WHERE n.boot_id <> excluded.boot_id OR n.sequence < excluded.sequence
 RETURNING name
@@ -41,7 +41,8 @@ RETURNING node
 """)
 
 _MARK_GONE = text("""
-UPDATE nodes SET state = 'GONE' WHERE state = 'READY' AND last_seen_at < :before RETURNING name
+UPDATE nodes SET state = 'GONE'
+WHERE state = 'READY' AND last_seen_at < :before AND engine = :engine RETURNING name
 """)
 
 
@@ -92,6 +93,9 @@ def set_capacity(connection: Connection, heartbeat: Heartbeat) -> bool:
     return changed.first() is not None
 
 
-def mark_silent_nodes_gone(connection: Connection, *, before: datetime) -> Sequence[NodeName]:
-    """Nodes that were last seen before that time are not used any more; returns those that were until now."""
-    return [NodeName(name) for (name,) in connection.execute(_MARK_GONE, {"before": before})]
+def mark_silent_nodes_gone(
+    connection: Connection, *, before: datetime, engine: str = "agents"
+) -> Sequence[NodeName]:
+    """Nodes of an engine that were last seen before that time are not used any more; returns those that were until now."""
+    found = connection.execute(_MARK_GONE, {"before": before, "engine": engine})
+    return [NodeName(name) for (name,) in found]

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, RowMapping, text
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node, NodeView
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import Taint
 
 _SELECT = """
-SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.state, n.last_seen_at,
+SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.taints, n.state, n.last_seen_at,
        l.capacity_millicores, l.capacity_memory_mib, l.capacity_gpus,
        l.booked_millicores, l.booked_memory_mib, l.booked_gpus, l.running_tasks
 FROM nodes AS n JOIN node_loads AS l ON l.node = n.name
@@ -19,6 +20,9 @@ FROM nodes AS n JOIN node_loads AS l ON l.node = n.name
 # COLLATE "C": the snapshot is sorted as Python sorts, whatever the locale of the database.
 _READY_NODES = text(_SELECT + """WHERE n.state = 'READY' ORDER BY n.name COLLATE "C" """)
 _ALL_NODES = text(_SELECT + """ORDER BY n.name COLLATE "C" """)
+_ANY_RUNTIME = text(
+    "SELECT EXISTS (SELECT FROM nodes WHERE state = 'READY' AND engine = 'agents' AND container_runtime IS NOT NULL)"
+)
 _METRICS_URLS = text("SELECT name, metrics_url FROM nodes WHERE state = 'READY' ORDER BY name")
 
 
@@ -44,6 +48,11 @@ def all_nodes(connection: Connection) -> Sequence[NodeRow]:
     ]
 
 
+def any_container_runtime(connection: Connection) -> bool:
+    """Whether some agent that may be used now runs components that bring their own image."""
+    return bool(connection.execute(_ANY_RUNTIME).scalar_one())
+
+
 def metrics_urls(connection: Connection) -> Sequence[tuple[NodeName, str | None]]:
     """The nodes that may be used now, and where each serves its metrics (None: it did not say)."""
     return [(NodeName(name), url) for name, url in connection.execute(_METRICS_URLS)]
@@ -60,6 +69,7 @@ def _view(row: RowMapping) -> NodeView:
         labels=row["labels"],
         engine=row["engine"],
         container_runtime=row["container_runtime"],
+        taints=tuple(Taint(**taint) for taint in row["taints"]),
     )
     return NodeView(node=node, booked=_resources(row, "booked"), running_tasks=row["running_tasks"])
 

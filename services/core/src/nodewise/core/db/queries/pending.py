@@ -1,4 +1,4 @@
-"""What waits in one run, and who waits beside it. Reads only."""
+"""What waits in one run, who waits beside it, and what waits for inputs in every run. Reads only."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,26 @@ GROUP BY r.id
 ORDER BY r.submitted_at, r.id
 """)
 
+_FOR_INPUTS = text("""
+WITH waiting AS (
+    SELECT t.run_id, t.path, t.ordinal, t.upstream,
+           row_number() OVER (PARTITION BY t.run_id ORDER BY t.ordinal) AS place,
+           count(*) OVER (PARTITION BY t.run_id) AS tasks
+    FROM tasks AS t WHERE t.state = 'WAITING'
+), chosen AS (
+    SELECT id, name, priority, policy, strategy, submitted_at FROM runs
+    WHERE id IN (SELECT run_id FROM waiting) AND cancel_requested_at IS NULL
+    ORDER BY submitted_at, id LIMIT :most_runs
+)
+SELECT r.id AS run_id, r.name AS run_name, r.priority, r.policy, r.strategy, w.tasks, w.path, (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('path', u.path, 'state', u.state) ORDER BY u.ordinal), '[]')
+    FROM tasks AS u WHERE u.run_id = w.run_id AND u.path = ANY(w.upstream) AND u.state <> 'SUCCEEDED'
+) AS waits_for
+FROM waiting AS w JOIN chosen AS r ON r.id = w.run_id
+WHERE w.place <= :most_tasks
+ORDER BY r.submitted_at, r.id, w.ordinal
+""")
+
 
 def pending_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping]:
     """The run's tasks that have no node, in topological order, with their specs."""
@@ -30,3 +50,12 @@ def pending_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping
 def rivals_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping]:
     """The other runs of its policy that have READY tasks: how many, and what orders them."""
     return connection.execute(_RIVALS, {"run_id": run_id}).mappings().all()
+
+
+def waiting_for_inputs(connection: Connection, *, most_runs: int, most_tasks: int) -> Sequence[RowMapping]:
+    """The WAITING tasks, run after run, oldest first: the first few of each run, and what each waits for.
+
+    `tasks` of a row says how many of its run there are in all. Runs that are being cancelled are left out.
+    """
+    bounds = {"most_runs": most_runs, "most_tasks": most_tasks}
+    return connection.execute(_FOR_INPUTS, bounds).mappings().all()

@@ -30,6 +30,7 @@ class ClaimedTask:
     run_name: str
     spec_digest: str
     inputs: Values | None
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +58,14 @@ class Undelivered:
 _COLUMNS = """
     t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, r.submitted_at, r.priority,
     r.deadline, r.team, r.policy, r.strategy, r.name AS run_name, r.spec_digest,
-    t.inputs
+    r.scheduled_for, t.inputs
 """
 
 # SKIP LOCKED gives several placers disjoint batches; runs that are being cancelled are left to the recorder, but for their exit tasks.
 _CLAIM = text(f"""
 SELECT {_COLUMNS}, t.attempt + 1 AS attempt
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
-WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser)
+WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser) AND r.engine = 'agents'
 ORDER BY t."position", t.run_id, t.path
 LIMIT :limit
 FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -121,7 +122,7 @@ _CLAIM_UNDELIVERED = text("""
 WITH due AS (
     SELECT a.run_id, a.path, a.attempt
     FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id = a.run_id AND t.path = a.path
-    WHERE a.state = 'PLACED' AND a.accepted_at IS NULL AND (r.cancel_requested_at IS NULL OR t.finaliser)
+    WHERE a.state = 'PLACED' AND r.engine = 'agents' AND a.accepted_at IS NULL AND (r.cancel_requested_at IS NULL OR t.finaliser)
       AND coalesce(a.dispatched_at, a.placed_at) < :before AND a.lease_until > :now
     ORDER BY a.run_id, a.path, a.attempt
     LIMIT :limit
@@ -210,6 +211,7 @@ def _claimed(row: Row[Any]) -> ClaimedTask:
         run_name=row.run_name,
         spec_digest=row.spec_digest,
         inputs=None if row.inputs is None else decode(Values, row.inputs),
+        scheduled_for=row.scheduled_for,
     )
 
 

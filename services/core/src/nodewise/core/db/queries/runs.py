@@ -8,10 +8,11 @@ from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from nodewise.core.db.queries.new_tasks import insert_tasks
+from nodewise.core.db.queries.specs import insert_spec
 from nodewise.core.errors import Conflict
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.birth import NewTask
-from nodewise.core.model.ids import RunId
+from nodewise.core.model.ids import RunId, ScheduleId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class NewRun:
     engine: str = "agents"
     caching: bool = True
     settled: bool = True
+    schedule_id: ScheduleId | None = None
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +57,20 @@ class RunFilter:
 
     state: RunState | None = None
     team: str | None = None
+    schedule_id: ScheduleId | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     before: tuple[datetime, RunId] | None = None
 
 
-_INSERT_SPEC = text("""
-INSERT INTO pipeline_specs (digest, ir, platforms) VALUES (:digest, :ir, :platforms) ON CONFLICT DO NOTHING
-""").bindparams(bindparam("ir", type_=JSONB), bindparam("platforms", type_=JSONB))
-
-# A concurrent insert of the same key makes this one wait for the other's end, so one of them always wins.
+# A concurrent insert of the same key or time makes this one wait for the other's end, so one of them always wins.
 _INSERT_RUN = text("""
 INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
-                  strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state)
+                  strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state,
+                  schedule_id, scheduled_for)
 VALUES (:id, :name, :pipeline_name, :spec_digest, :parameters, :labels, :team, :priority, :deadline, :policy,
-        :strategy, :engine, :caching, :idempotency_key, :request_digest, :submitted_at, :settled_at, 'PENDING')
-ON CONFLICT (team, idempotency_key) DO NOTHING
+        :strategy, :engine, :caching, :idempotency_key, :request_digest, :submitted_at, :settled_at, 'PENDING',
+        CAST(:schedule_id AS uuid), CAST(:scheduled_for AS timestamptz))
+ON CONFLICT DO NOTHING
 RETURNING id
 """).bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
 
@@ -79,9 +81,13 @@ SELECT CAST(:at AS timestamptz), r.id, NULL, 'submit', r.state, 'api', NULL, NUL
 
 _KNOWN = text("SELECT id, request_digest FROM runs WHERE team = :team AND idempotency_key = :key")
 
+_KNOWN_TIME = text("""
+SELECT id, request_digest FROM runs WHERE schedule_id = CAST(:schedule_id AS uuid) AND scheduled_for = :scheduled_for
+""")
+
 _COLUMNS = """
 SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels, engine, caching, outputs,
-       submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, error
+       schedule_id, scheduled_for, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, error
 FROM runs
 """
 _BY_ID = text(_COLUMNS + "WHERE id = :run_id")
@@ -90,6 +96,7 @@ _PAGE = text(
     + """
 WHERE (CAST(:state AS text) IS NULL OR state = :state)
   AND (CAST(:team AS text) IS NULL OR team = :team)
+  AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
   AND labels @> :labels
   AND (CAST(:before_at AS timestamptz) IS NULL OR (submitted_at, id) < (:before_at, CAST(:before_id AS uuid)))
 ORDER BY submitted_at DESC, id DESC LIMIT :limit
@@ -111,10 +118,10 @@ def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
     """Write the run, its pipeline, its tasks and their first events.
 
     Returns:
-        None, or the run that the idempotency key already stands for; then nothing was written.
+        None, or the run that the idempotency key already stands for, or that its time of its schedule already has; then
+        nothing was written.
     """
-    spec = {"digest": run.spec_digest, "ir": dict(run.ir), "platforms": dict(run.platforms)}
-    connection.execute(_INSERT_SPEC, spec)
+    insert_spec(connection, run.spec_digest, run.ir, run.platforms)
     if connection.execute(_INSERT_RUN, _run_values(run)).first() is None:
         return _must_know(connection, run)
     connection.execute(_INSERT_EVENT, {"run_id": run.id, "at": run.submitted_at})
@@ -129,12 +136,18 @@ def known_submission(connection: Connection, team: str, key: str) -> KnownSubmis
 
 
 def _must_know(connection: Connection, run: NewRun) -> KnownSubmission:
-    known = known_submission(connection, run.team, run.idempotency_key or "")
+    known = known_submission(connection, run.team, run.idempotency_key or "") or _of_time(connection, run)
     if known is None:
         raise Conflict(
             "the run of this idempotency key vanished while the request was handled; send it again"
         )
     return known
+
+
+def _of_time(connection: Connection, run: NewRun) -> KnownSubmission | None:
+    time = {"schedule_id": run.schedule_id, "scheduled_for": run.scheduled_for}
+    row = connection.execute(_KNOWN_TIME, time).first()
+    return KnownSubmission(run_id=RunId(str(row[0])), request_digest=row[1]) if row else None
 
 
 def run_by_id(connection: Connection, run_id: RunId) -> RowMapping | None:
@@ -148,6 +161,7 @@ def runs_page(connection: Connection, wanted: RunFilter, *, limit: int) -> Seque
     values = {
         "state": wanted.state and wanted.state.value,
         "team": wanted.team,
+        "schedule_id": wanted.schedule_id,
         "labels": dict(wanted.labels),
         "before_at": before_at,
         "before_id": before_id,
@@ -190,4 +204,6 @@ def _run_values(run: NewRun) -> dict[str, object]:
         "engine": run.engine,
         "caching": run.caching,
         "settled_at": run.submitted_at if run.settled else None,
+        "schedule_id": run.schedule_id,
+        "scheduled_for": run.scheduled_for,
     }

@@ -26,6 +26,7 @@ _NOT_WELL = frozenset({TaskState.FAILED, TaskState.CANCELED})
 _RUNS = text("""
 SELECT id, submitted_at, policy, strategy, priority, deadline, team, cancel_requested_at IS NOT NULL AS canceling FROM runs
 WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND strategy = ANY(:strategies)
+  AND NOT EXISTS (SELECT FROM kfp_submissions AS k WHERE k.run_id = runs.id)
 ORDER BY submitted_at, id
 """)
 
@@ -72,7 +73,8 @@ def load_open_runs(
     """The runs of these strategies that have not ended, oldest first. Three round trips.
 
     What can never run any more, because something before it failed, is left out: the recorder will say so. Of a run that is being
-    cancelled there are only the exit tasks whose turn has come; without any it is left out.
+    cancelled there are only the exit tasks whose turn has come; without any it is left out. A run that was bound early as a whole
+    is left out, too: nothing of it is left to plan.
 
     Args:
         connection: Of a transaction that sees one moment.

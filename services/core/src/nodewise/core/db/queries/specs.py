@@ -1,8 +1,13 @@
-"""Compiled pipelines by content. Reads only."""
+"""Compiled pipelines by content. Writer: api."""
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+_INSERT = text("""
+INSERT INTO pipeline_specs (digest, ir, platforms) VALUES (:digest, :ir, :platforms) ON CONFLICT DO NOTHING
+""").bindparams(bindparam("ir", type_=JSONB), bindparam("platforms", type_=JSONB))
 
 _SPECS = text("SELECT digest, ir, platforms FROM pipeline_specs WHERE digest = ANY(:digests)")
 
@@ -13,3 +18,10 @@ def compiled_specs(
     """The IR and its platforms section by digest."""
     rows = connection.execute(_SPECS, {"digests": sorted(digests)})
     return {row.digest: (row.ir, row.platforms) for row in rows}
+
+
+def insert_spec(
+    connection: Connection, digest: str, ir: Mapping[str, object], platforms: Mapping[str, object]
+) -> None:
+    """Keep a compiled pipeline, unless it is there already."""
+    connection.execute(_INSERT, {"digest": digest, "ir": dict(ir), "platforms": dict(platforms)})

@@ -1,13 +1,34 @@
 """What a user asked of the node of one executor, and our choice added to it: an intersection, never a replacement. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from nodewise.core.engine.kubeflow.errors import PlacementConflict
-from nodewise.core.engine.kubeflow.nodes import HOSTNAME, KubernetesNode, Taint
+from nodewise.core.engine.kubeflow.nodes import KubernetesNode
+from nodewise.core.model.selection import HOSTNAME, NodeExpression, NodeTerm, Taint, Toleration
 
 _Term = Mapping[str, Any]
-_NAME_FIELD: Final = "metadata.name"
+
+
+def selected_labels(config: Mapping[str, Any]) -> Mapping[str, str]:
+    """The labels of its plain node selector; one that comes from a parameter shows only at run time."""
+    return {str(key): str(value) for key, value in (_selector(config).get("labels") or {}).items()}
+
+
+def required_terms(config: Mapping[str, Any]) -> tuple[NodeTerm, ...]:
+    """The alternatives that its affinity demands; none where it demands nothing, or one of them shows only at run time."""
+    required = _required(config)
+    if any("nodeAffinityJson" in term for term in required):
+        return ()
+    return tuple(
+        NodeTerm(labels=_expressions(term, "matchExpressions"), fields=_expressions(term, "matchFields"))
+        for term in required
+    )
+
+
+def own_tolerations(config: Mapping[str, Any]) -> tuple[Toleration, ...]:
+    """What its author lets it tolerate; what comes from a parameter is left out."""
+    return tuple(_read_toleration(one) for one in config.get("tolerations") or () if isinstance(one, dict))
 
 
 def allowed(config: Mapping[str, Any], nodes: Sequence[KubernetesNode], *, path: str) -> list[KubernetesNode]:
@@ -18,14 +39,12 @@ def allowed(config: Mapping[str, Any], nodes: Sequence[KubernetesNode], *, path:
     Raises:
         PlacementConflict: there is none.
     """
-    labels = _selector(config).get("labels") or {}
-    terms = [term for term in _required(config) if "nodeAffinityJson" not in term]
-    checked = terms if len(terms) == len(_required(config)) else []
+    labels, terms = selected_labels(config), required_terms(config)
     found = [
         node
         for node in nodes
         if all(node.labels.get(key) == value for key, value in labels.items())
-        and (not checked or any(_matches(node, term) for term in checked))
+        and (not terms or any(term.holds(node.name, node.labels) for term in terms))
     ]
     if not found:
         names = ", ".join(node.name for node in nodes)
@@ -53,15 +72,16 @@ def restricted(config: Mapping[str, Any], nodes: Sequence[KubernetesNode], *, pa
 
 def tolerating(config: Mapping[str, Any], nodes: Sequence[KubernetesNode]) -> dict[str, Any]:
     """The config with tolerations for the taints that the nodes' owner gave them, where the user has none yet."""
-    own = [one for one in config.get("tolerations") or () if isinstance(one, dict)]
+    given = [one for one in config.get("tolerations") or () if isinstance(one, dict)]
+    own = own_tolerations(config)
     added: list[dict[str, str]] = []
     for taint in sorted(
         {taint for node in nodes for taint in node.taints}, key=lambda t: (t.key, t.value, t.effect)
     ):
         wanted = taint.keeps_off and not taint.says_unwell
-        if wanted and not any(_tolerates(one, taint) for one in own):
+        if wanted and not any(one.covers(taint) for one in own):
             added.append(_toleration(taint))
-    return {**config, "tolerations": [*own, *added]} if added else dict(config)
+    return {**config, "tolerations": [*given, *added]} if added else dict(config)
 
 
 def _toleration(taint: Taint) -> dict[str, str]:
@@ -70,12 +90,13 @@ def _toleration(taint: Taint) -> dict[str, str]:
     return {"key": taint.key, "operator": "Equal", "value": taint.value, "effect": taint.effect}
 
 
-def _tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
-    if toleration.get("effect") not in (None, "", taint.effect):
-        return False
-    if toleration.get("operator") == "Exists":
-        return toleration.get("key") in (None, "", taint.key)
-    return toleration.get("key") == taint.key and (toleration.get("value") or "") == taint.value
+def _read_toleration(message: Mapping[str, Any]) -> Toleration:
+    return Toleration(
+        key=str(message.get("key") or ""),
+        value=str(message.get("value") or ""),
+        effect=str(message.get("effect") or ""),
+        exists=message.get("operator") == "Exists",
+    )
 
 
 def _with_hosts(
@@ -107,33 +128,13 @@ def _required(config: Mapping[str, Any]) -> list[_Term]:
     ]
 
 
-def _matches(node: KubernetesNode, term: _Term) -> bool:
-    fields = {_NAME_FIELD: str(node.name)}
-    return all(_holds(node.labels, one) for one in term.get("matchExpressions") or ()) and all(
-        _holds(fields, one) for one in term.get("matchFields") or ()
+def _expressions(term: _Term, name: str) -> tuple[NodeExpression, ...]:
+    return tuple(
+        NodeExpression(
+            key=str(one.get("key") or ""),
+            operator=str(one.get("operator") or ""),
+            values=tuple(str(value) for value in one.get("values") or ()),
+        )
+        for one in term.get(name) or ()
+        if isinstance(one, dict)
     )
-
-
-def _holds(labels: Mapping[str, str], expression: Mapping[str, Any]) -> bool:
-    found, values = labels.get(str(expression.get("key"))), expression.get("values") or []
-    match expression.get("operator"):
-        case "In":
-            return found in values
-        case "NotIn":
-            return found not in values
-        case "Exists":
-            return found is not None
-        case "DoesNotExist":
-            return found is None
-        case "Gt" | "Lt" as operator:
-            return _compares(found, operator, values)
-        case _:
-            return False
-
-
-def _compares(found: str | None, operator: str, values: Sequence[str]) -> bool:
-    try:
-        left, right = int(found or ""), int(values[0])
-    except (ValueError, IndexError):
-        return False
-    return left > right if operator == "Gt" else left < right

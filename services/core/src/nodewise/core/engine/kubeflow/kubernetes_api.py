@@ -21,6 +21,7 @@ class KubernetesConnection:
     token: str | None = None
     ca_file: Path | None = None
     context: str | None = None
+    kubeconfig: Path | None = None
     seconds: float = 15.0
 
 
@@ -109,7 +110,18 @@ def _client(connection: KubernetesConnection) -> Any:
             settings.api_key = {"authorization": f"Bearer {connection.token}"}
         return client.ApiClient(settings)
     try:
-        config.load_config(client_configuration=settings, context=connection.context)
+        _load(config, settings, connection)
     except (config.ConfigException, OSError, TypeError) as error:
         raise Unavailable(f"no way to the Kubernetes API is configured: {error}") from error
     return client.ApiClient(settings)
+
+
+def _load(config: Any, settings: Any, connection: KubernetesConnection) -> None:
+    if connection.kubeconfig is None:
+        config.load_config(client_configuration=settings, context=connection.context)
+    else:
+        config.load_kube_config(
+            config_file=str(connection.kubeconfig),
+            client_configuration=settings,
+            context=connection.context,
+        )

@@ -19,15 +19,19 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A leaf task: its executor label, and whether it stands in a loop."""
+    """A leaf task: its executor label, and whether it stands in a loop.
+
+    `open_loop`: in one of which only the run itself will show how many rounds it has.
+    """
 
     label: str
     in_loop: bool
+    open_loop: bool = False
 
 
 def leaves(ir: Mapping[str, Any]) -> Mapping[str, Leaf]:
     """The leaf tasks by path in the IR (`exit-handler-1.train`)."""
-    return dict(_leaves(ir.get("components") or {}, ir.get("root") or {}, path="", in_loop=False))
+    return dict(_leaves(ir.get("components") or {}, ir.get("root") or {}, _Around()))
 
 
 def run_once(ir: Mapping[str, Any]) -> frozenset[str]:
@@ -35,17 +39,35 @@ def run_once(ir: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(path for path, leaf in leaves(ir).items() if not leaf.in_loop)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What is known of a DAG from outside: its path, with a dot behind it, and the loops that it stands in."""
+
+    prefix: str = ""
+    in_loop: bool = False
+    open_loop: bool = False
+
+    def inside(self, key: str, task: Mapping[str, Any]) -> "_Around":
+        loops = [task[name] for name in ("parameterIterator", "artifactIterator") if name in task]
+        known = [isinstance(loop, dict) and "raw" in (loop.get("items") or {}) for loop in loops]
+        return _Around(
+            prefix=f"{self.prefix}{key}.",
+            in_loop=self.in_loop or bool(loops),
+            open_loop=self.open_loop or not all(known),
+        )
+
+
 def _leaves(
-    components: Mapping[str, Any], component: Mapping[str, Any], *, path: str, in_loop: bool
+    components: Mapping[str, Any], component: Mapping[str, Any], around: _Around
 ) -> Iterator[tuple[str, Leaf]]:
     for key, task in sorted(_tasks(component).items()):
         inner = components.get(_component_name(task)) or {}
-        own = f"{path}.{key}" if path else key
-        loops = in_loop or "parameterIterator" in task or "artifactIterator" in task
+        own = around.inside(key, task)
         if "executorLabel" in inner:
-            yield own, Leaf(label=str(inner["executorLabel"]), in_loop=loops)
+            label = str(inner["executorLabel"])
+            yield own.prefix[:-1], Leaf(label=label, in_loop=own.in_loop, open_loop=own.open_loop)
         else:
-            yield from _leaves(components, inner, path=own, in_loop=loops)
+            yield from _leaves(components, inner, own)
 
 
 def unshared(ir: Mapping[str, Any], platforms: Mapping[str, Any]) -> tuple[Document, Document]:

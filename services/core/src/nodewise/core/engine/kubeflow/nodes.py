@@ -8,37 +8,24 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
 from nodewise.core.model.quantities import mebibytes, millicores
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import HOSTNAME, Taint
 
-HOSTNAME: Final = "kubernetes.io/hostname"
+__all__ = ["ENGINE", "HOSTNAME", "KubernetesNode", "NodesSource", "Taint", "of_node", "read_node"]
+
+ENGINE: Final = "kubeflow"
+"""Of nodes of Kubernetes, and of the runs whose tasks run there."""
+_RUNTIME: Final = "kubernetes"
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 _INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 _WORKER_TYPE: Final = "nodewise/worker-type"
 _NODE_CLASS: Final = "nodewise/node-class"
-_OF_KUBERNETES: Final = "node.kubernetes.io/"
-"""Taints that Kubernetes itself sets on nodes that are not well: nothing of ours tolerates them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taint:
-    key: str
-    effect: str
-    value: str = ""
-
-    @property
-    def keeps_off(self) -> bool:
-        """Whether a pod needs a toleration of it."""
-        return self.effect != "PreferNoSchedule"
-
-    @property
-    def says_unwell(self) -> bool:
-        return self.key.startswith(_OF_KUBERNETES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesNode:
     """A node. `hostname` is its hostname label, by which pods are bound to it: on some clouds it is not the name.
 
-    `allocatable` is what pods may use of it. `conditions` are by type, their status as text: "True", "False", "Unknown".
+    `allocatable` is what pods may use of it, `address` its own in the cluster. `conditions` are by type, their status as text: "True", "False", "Unknown".
     """
 
     name: NodeName
@@ -50,6 +37,7 @@ class KubernetesNode:
     taints: tuple[Taint, ...] = ()
     conditions: Mapping[str, str] = field(default_factory=dict)
     cordoned: bool = False
+    address: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -68,7 +56,24 @@ class KubernetesNode:
             worker_type=self.labels.get(_WORKER_TYPE) or "med-cpu",
             accelerator=self.accelerator,
             labels=self.labels,
+            engine=ENGINE,
+            container_runtime=_RUNTIME,
+            taints=self.taints,
         )
+
+
+def of_node(node: Node) -> KubernetesNode:
+    """A node of this engine as it is bound to, from its row."""
+    return KubernetesNode(
+        name=node.name,
+        hostname=node.labels.get(HOSTNAME, node.name),
+        allocatable=node.capacity,
+        architecture=node.architecture,
+        accelerator=node.accelerator,
+        labels=node.labels,
+        taints=node.taints,
+        conditions={"Ready": "True"},
+    )
 
 
 @runtime_checkable
@@ -106,7 +111,13 @@ def read_node(message: Mapping[str, Any]) -> KubernetesNode:
         taints=tuple(_taint(one) for one in _objects(spec, "taints")),
         conditions={str(one.get("type")): str(one.get("status")) for one in _objects(status, "conditions")},
         cordoned=bool(spec.get("unschedulable")),
+        address=_address(status),
     )
+
+
+def _address(status: Mapping[str, Any]) -> str | None:
+    found = {str(one.get("type")): str(one.get("address")) for one in _objects(status, "addresses")}
+    return found.get("InternalIP") or None
 
 
 def _taint(message: Mapping[str, Any]) -> Taint:

@@ -19,6 +19,7 @@ from nodewise.core.estimates.learning.quantity import (
 )
 from nodewise.core.estimates.learning.samples import NOISE_FREEDOM, Samples
 from nodewise.core.estimates.learning.student import t_quantile
+from nodewise.core.estimates.learning.unrest import Unrest, unrest
 
 DEFAULT_LEVEL: Final = 0.8
 
@@ -50,6 +51,7 @@ class _Fitted:
 
     quantity: Quantity
     fit: Fit
+    unrest: Unrest
     numbers: Mapping[str, int]
     cells: Mapping[tuple[int, int], Cell]
     table: Mapping[Pair, Samples]
@@ -69,12 +71,16 @@ class _Fitted:
         if cell is None:
             level, unsure = self._elsewhere(number, node, size)
             return _Outcome(
-                one.expected + level + own + slope * size, math.sqrt(noise + unsure), Basis.POOLED, 0
+                one.expected + level + own + slope * size, self._scale(noise + unsure, node), Basis.POOLED, 0
             )
         level, _ = pair_line(self.fit.posterior, self.fit.variances, number, cell)
         unsure = pair_variance(self.fit.posterior, self.fit.variances, number, cell, at=size)
         seen = self.table[(query.task_class, query.node_class)].seen
-        return _Outcome(one.expected + level + slope * size, math.sqrt(noise + unsure), Basis.LEARNED, seen)
+        scale = self._scale(noise + unsure, node)
+        return _Outcome(one.expected + level + slope * size, scale, Basis.LEARNED, seen)
+
+    def _scale(self, variance: float, node: int | None) -> float:
+        return math.sqrt(variance * self.unrest.on(node))
 
     def _elsewhere(self, number: int, node: int | None, size: float) -> tuple[float, float]:
         """Shared level and variance for a seen task class on a node class where it was not seen."""
@@ -90,9 +96,8 @@ class _Fitted:
         else:
             unsure += 2 * covariance[0][node + 1] + covariance[node + 1][node + 1]
         basis = Basis.POOLED if self.numbers else Basis.PRIOR
-        return _Outcome(
-            self.quantity.prior_log(log_size) + self._shared_level(node), math.sqrt(unsure), basis, 0
-        )
+        scale = self._scale(unsure, node)
+        return _Outcome(self.quantity.prior_log(log_size) + self._shared_level(node), scale, basis, 0)
 
     def _shared_level(self, node: int | None) -> float:
         theta = self.fit.posterior.theta
@@ -147,4 +152,4 @@ def _fitted(table: Mapping[Pair, Samples], quantity: Quantity) -> _Fitted:
     model = fitted(table, quantity)
     cells = {(number, cell.node): cell for number, of_class in enumerate(model.cells) for cell in of_class}
     numbers = {one.name: number for number, one in enumerate(model.classes)}
-    return _Fitted(quantity, model, numbers, cells, table)
+    return _Fitted(quantity, model, unrest(model), numbers, cells, table)

@@ -1,0 +1,1 @@
+"""The authoring interfaces of other systems, for scripts that already exist."""

@@ -1,0 +1,5 @@
+"""The module that scripts of mlopx import `ModelDetails` from."""
+
+from nodewise.sdk.compat.mlopx.details import ModelDetails
+
+__all__ = ["ModelDetails"]

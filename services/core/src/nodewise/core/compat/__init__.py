@@ -1,0 +1,1 @@
+"""What other systems' users already have, read into our own terms."""

@@ -1,0 +1,121 @@
+"""The whole corpus of pipelines on the agents: each ends as KFP documents."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from nodewise.core.ir import read_program
+from nodewise.core.ir.outline import leaves_of
+from nodewise.core.model.component import ContainerWork
+from nodewise.core.store.addresses import safe_segment
+from tests.support.dynamic_runs import compiled_documents
+from tests.support.stack import RunningStack
+from tests.support.waiting import wait_until
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.every import CASES
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+PATIENCE = 300.0
+INDICES = range(len(CASES))
+IDS = [f"{index}-{case.name}" for index, case in enumerate(CASES)]
+
+# The attempt's folder ends with run, path and number; whoever reads this in a source is that attempt.
+_FAULT = """
+import os as _os
+_, _path, _number = _os.environ["NODEWISE_ATTEMPT"].rsplit("/", 2)
+if int(_number) <= {failing}.get(_path, 0):
+    raise RuntimeError("this attempt is to fail")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A run at its end: the API's words, its tasks' states by path, and the inputs that they were given."""
+
+    run: Mapping[str, Any]
+    states: Mapping[str, str]
+    inputs: Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def ended(stack: RunningStack) -> Mapping[int, Ended]:
+    """All of them submitted at once, and waited for."""
+    with httpx.Client(base_url=stack.api_url, timeout=30) as http:
+        runs = {index: _submitted(http, case) for index, case in enumerate(CASES) if not _brings_image(case)}
+
+        def over() -> bool:
+            counts = http.get("/v1/summary").json()["runs"]["by_state"]
+            return sum(counts.get(state, 0) for state in ("PENDING", "RUNNING", "CANCELING")) == 0
+
+        wait_until(over, PATIENCE, "all runs of the corpus to end")
+        return {index: _ended(http, stack, run_id) for index, run_id in runs.items()}
+
+
+def _brings_image(case: Case) -> bool:
+    program = read_program(*compiled_documents(case.pipeline))
+    return any(isinstance(leaf.work, ContainerWork) for leaf in leaves_of(program))
+
+
+def _submitted(http: httpx.Client, case: Case) -> str:
+    ir, platforms = compiled_documents(case.pipeline)
+    body = {
+        "pipeline_spec": _with_faults(ir, case.failures),
+        "parameters": dict(case.parameters),
+        "cache": False,
+    }
+    if platforms:
+        body["platform_spec"] = platforms
+    answer = http.post("/v1/runs", json=body)
+    assert answer.status_code == 202, f"{case.name}: {answer.text}"
+    return str(answer.json()["id"])
+
+
+def _with_faults(ir: dict[str, Any], failures: Mapping[str, int]) -> dict[str, Any]:
+    """The pipeline with components whose first attempts fail, where the case says so."""
+    if not failures:
+        return ir
+    failing = {safe_segment(path): count for path, count in failures.items()}
+    for executor in ir["deploymentSpec"]["executors"].values():
+        command = executor.get("container", {}).get("command")
+        if command:
+            command[-1] = _FAULT.format(failing=json.dumps(failing)) + command[-1]
+    return ir
+
+
+def _ended(http: httpx.Client, stack: RunningStack, run_id: str) -> Ended:
+    with psycopg.connect(stack.database_url) as connection:
+        rows = connection.execute(
+            "SELECT path, state, inputs FROM tasks WHERE run_id = %s", (run_id,)
+        ).fetchall()
+    return Ended(
+        run=http.get(f"/v1/runs/{run_id}").json(),
+        states={path: state for path, state, _ in rows},
+        inputs={path: inputs["parameters"] for path, _, inputs in rows if inputs},
+    )
+
+
+@pytest.mark.parametrize("index", INDICES, ids=IDS)
+def test_it_ends_as_documented(index: int, ended: Mapping[int, Ended]) -> None:
+    case = CASES[index]
+    if index not in ended:
+        pytest.skip("needs a container runtime")
+    end = ended[index]
+    assert end.run["state"] == case.outcome, end.run["error"]
+    assert _of_state(end, "SUCCEEDED") == set(case.succeeded.split())
+    assert _of_state(end, "FAILED") == set(case.failed.split())
+    assert _of_state(end, "SKIPPED") == set(case.skipped.split())
+    assert set(end.states.values()) <= {"SUCCEEDED", "FAILED", "SKIPPED"}
+    for name, value in case.outputs.items():
+        assert end.run["outputs"]["parameters"][name] == value
+    for path, wanted in case.given.items():
+        assert {name: end.inputs[path].get(name) for name in wanted} == wanted
+
+
+def _of_state(end: Ended, state: str) -> set[str]:
+    return {path for path, found in end.states.items() if found == state}
