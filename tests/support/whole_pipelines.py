@@ -8,7 +8,7 @@ from kfp import dsl
 
 from nodewise.core.ir import Program, read_program
 from tests.support.dynamic_runs import compiled_documents
-from tests.unit.core_ir_whole.corpus.components import (
+from tests.unit.core_ir.corpus.components import (
     add,
     compare,
     count,
@@ -22,7 +22,7 @@ from tests.unit.core_ir_whole.corpus.components import (
     total,
     train,
 )
-from tests.unit.core_ir_whole.corpus.nested import inner
+from tests.unit.core_ir.corpus.nested import inner
 
 FUNCTIONS = functions()
 DATA = "store://file/data"

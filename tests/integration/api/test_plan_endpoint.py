@@ -20,7 +20,7 @@ from tests.support.dynamic_runs import compiled_documents
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
 from tests.support.whole_pipelines import documents, program
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.every import CASES
 
 ROOMY = Resources(millicores=4000, memory_mib=8000)
 

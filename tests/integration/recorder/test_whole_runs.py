@@ -15,8 +15,8 @@ from tests.support.dynamic_runs import FACTS, FakeRun, compiled_documents
 from tests.support.recording import World, report
 from tests.support.replaying import broken_lives, lives_of
 from tests.support.whole_pipelines import FUNCTIONS, documents, program
-from tests.unit.core_ir_whole.corpus.case import ALWAYS, Case
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.case import ALWAYS, Case
+from tests.unit.core_ir.corpus.every import CASES
 
 E = "exit-handler-1"
 LOOP = f"{E}.for-loop-2"

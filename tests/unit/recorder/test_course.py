@@ -28,7 +28,7 @@ from tests.support.builders import run_id
 from tests.support.libraries import FakeLibrary
 from tests.support.rows import NOW
 from tests.support.whole_pipelines import DATA, program
-from tests.unit.core_ir_whole.corpus.handwritten import document, leaf, task
+from tests.unit.core_ir.corpus.handwritten import document, leaf, task
 
 OTHER = TaskRef(run_id=run_id(9), path=TaskPath("earlier"))
 LOOP = "exit-handler-1.for-loop-2"

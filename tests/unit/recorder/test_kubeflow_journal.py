@@ -78,7 +78,7 @@ def test_a_pod_that_runs_starts_its_task_where_it_is() -> None:
     assert found.reason.text == "runs on n7"
 
 
-@pytest.mark.parametrize("state", [*FINAL_TASK_STATES])
+@pytest.mark.parametrize("state", sorted(FINAL_TASK_STATES))
 @pytest.mark.parametrize("shown", [*SightedState])
 def test_what_is_final_on_record_stays(state: TaskState, shown: SightedState) -> None:
     assert verdict([known(state=state)], [seen(state=shown, attempts=3)]).steps == ()

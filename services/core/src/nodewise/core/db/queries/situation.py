@@ -73,8 +73,8 @@ def load_open_runs(
     """The runs of these strategies that have not ended, oldest first. Three round trips.
 
     What can never run any more, because something before it failed, is left out: the recorder will say so. Of a run that is being
-    cancelled there are only the exit tasks whose turn has come; without any it is left out. So is a run that was bound early
-    as a whole: nothing of it is left to plan.
+    cancelled there are only the exit tasks whose turn has come; without any it is left out. A run that was bound early as a whole
+    is left out, too: nothing of it is left to plan.
 
     Args:
         connection: Of a transaction that sees one moment.
