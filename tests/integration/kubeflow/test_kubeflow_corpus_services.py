@@ -13,8 +13,8 @@ from tests.integration.kubeflow.test_kubeflow_corpus import (
 from tests.support.dynamic_runs import compiled_documents
 from tests.support.kfp_server.server import KfpServer
 from tests.support.kubeflow_services import Services
-from tests.unit.core_ir_whole.corpus.case import Case
-from tests.unit.core_ir_whole.corpus.every import CASES
+from tests.unit.core_ir.corpus.case import Case
+from tests.unit.core_ir.corpus.every import CASES
 
 SAMPLE = [
     case for index, case in enumerate(CASES) if index % 3 == 0 or case.failures or case.name in REFUSED_BY_KFP

@@ -1,8 +1,9 @@
 """The whole of KFP's IR, interpreted: sub-pipelines, loops, conditions, exit handlers. Pure; no user code is executed here.
 
-The reader is imported when it is first asked for: it imports KFP, which agents, who launch jobs, have no use for.
+The reader is loaded when it is asked for: KFP's messages take a second, and an agent, which carries out what was read, needs none.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nodewise.core.ir.advance import advance
@@ -31,8 +32,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nodewise.core.ir import reader  # noqa: PLC0415
-
-    return getattr(reader, name)
+    if name in ("MAX_INSTANCES", "read_program"):
+        return getattr(import_module("nodewise.core.ir.reader"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

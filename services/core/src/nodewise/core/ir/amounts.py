@@ -1,11 +1,12 @@
 """A container's resources as KFP writes them: what is booked for a task, and what its process may use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
 from nodewise.core.ir.guard import at
 from nodewise.core.model import quantities
+from nodewise.core.model.component import ResourceTexts
 from nodewise.core.model.resources import Resources
 
 DEFAULT_RESOURCES: Final = Resources(millicores=1000, memory_mib=256)
@@ -76,3 +77,13 @@ class Quantities:
         if _PLACEHOLDER in text:
             raise UnsupportedFeature(path, "an amount from a parameter", "write the amount itself")
         return str(text)
+
+
+def resource_texts(resources: ResourceTexts) -> Iterator[str]:
+    """Every amount that is written as text."""
+    yield resources.resource_cpu_limit
+    yield resources.resource_memory_limit
+    yield resources.resource_cpu_request
+    yield resources.resource_memory_request
+    accelerator = resources.accelerator
+    yield from (accelerator.type, accelerator.resource_type, accelerator.resource_count)

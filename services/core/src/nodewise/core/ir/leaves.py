@@ -2,12 +2,12 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
-from nodewise.core.ir.amounts import Quantities
+from nodewise.core.ir.amounts import Quantities, resource_texts
 from nodewise.core.ir.guard import at
 from nodewise.core.ir.parameters import whole_numbers
 from nodewise.core.ir.placeholders import Known, Part, check, has_placeholder, read_argument
@@ -135,16 +135,6 @@ def _resources(message: Any, known: Known, path: str) -> ResourceTexts:
     for text in written:
         check(text, known, path=path)
     return texts
-
-
-def resource_texts(resources: ResourceTexts) -> Iterator[str]:
-    """Every amount that is written as text."""
-    yield resources.resource_cpu_limit
-    yield resources.resource_memory_limit
-    yield resources.resource_cpu_request
-    yield resources.resource_memory_request
-    accelerator = resources.accelerator
-    yield from (accelerator.type, accelerator.resource_type, accelerator.resource_count)
 
 
 def _is_python(command: Sequence[str]) -> bool:

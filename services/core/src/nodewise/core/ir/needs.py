@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 from nodewise.core.errors import InvalidPipeline, UnresolvedInput
-from nodewise.core.ir.amounts import Quantities
-from nodewise.core.ir.leaves import resource_texts
+from nodewise.core.ir.amounts import Quantities, resource_texts
 from nodewise.core.ir.placeholders import Part, Reference, Resolver, expand_text, has_placeholder
 from nodewise.core.ir.tree import Leaf
 from nodewise.core.model.artifact import Values
