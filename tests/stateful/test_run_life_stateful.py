@@ -1,13 +1,13 @@
 """The life of runs against the real schema, while messages are lost, doubled and reordered and processes die.
 
 Agents are simulated and truthful: what they did, they say, but what they say arrives whenever and however often the
-machine likes. Whatever happened, when everybody can speak and hear again, every run reaches its end.
+machine likes. Whatever happened, when everybody can speak and hear again, every run reaches its end, and a run that nobody
+canceled the end that the interpreter alone would give it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import pairwise
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -22,20 +22,19 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine
 
 from nodewise.core.db.engine import transaction
-from nodewise.core.lifecycle import (
-    LIVE_ATTEMPT_STATES,
-    RUN_TRANSITIONS,
-    TASK_TRANSITIONS,
-    AttemptState,
-    RunEvent,
-    RunState,
-    TaskEvent,
-    TaskState,
-)
+from nodewise.core.ir import Program, RunFacts, advance, bind, read_program
+from nodewise.core.ir.locate import leaf_at
+from nodewise.core.lifecycle import LIVE_ATTEMPT_STATES, AttemptState, RunState
 from nodewise.core.messages import AttemptReport, Heartbeat
+from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.ids import AttemptKey, RunId
 from nodewise.core.model.task import RetryPolicy
+from tests.support.driving import inputs_on_record
+from tests.support.dynamic_runs import left_by
+from tests.support.pipelines import compiled
 from tests.support.recording import World
+from tests.support.replaying import broken_lives, interpreted, rows_of
+from tests.support.whole_pipelines import FUNCTIONS, documents, program
 
 SHAPES: tuple[Mapping[str, tuple[str, ...]], ...] = (
     {"a": ()},
@@ -100,6 +99,8 @@ class LifeOfRuns(RuleBasedStateMachine):
         self.fleet = {name: Agent(name=name) for name in NODES}
         self.starts: list[tuple[str, AttemptKey]] = []
         self.in_flight: list[Heartbeat] = []
+        self.programs: dict[RunId, tuple[Program, dict[str, object]]] = {}
+        self.left: dict[AttemptKey, TaskOutputs] = {}
 
     @initialize()
     def join(self) -> None:
@@ -109,7 +110,18 @@ class LifeOfRuns(RuleBasedStateMachine):
 
     @rule(target=runs, shape=st.sampled_from(SHAPES), retries=st.integers(0, 2))
     def submit(self, shape: Mapping[str, tuple[str, ...]], retries: int) -> RunId:
-        return self.world.submit(shape, retry=RetryPolicy(max_retries=retries))
+        retry = RetryPolicy(max_retries=retries)
+        run_id = self.world.submit(shape, retry=retry)
+        self.programs[run_id] = (read_program(compiled(tasks=shape, retry=retry)), {})
+        return run_id
+
+    @rule(target=runs, n=st.integers(0, 3))
+    def submit_one_that_grows(self, n: int) -> RunId:
+        """A loop over an output, a condition in it, what is collected from it, and an exit task."""
+        ir, _ = documents("guarded-loop")
+        run_id = self.world.submit_pipeline(ir, parameters={"n": n}, cache=False)
+        self.programs[run_id] = (program("guarded-loop"), {"n": n})
+        return run_id
 
     @rule(node=st.sampled_from(NODES), count=st.integers(1, 3))
     def place(self, node: str, count: int) -> None:
@@ -212,13 +224,51 @@ class LifeOfRuns(RuleBasedStateMachine):
             == []
         )
 
+    @invariant()
+    def a_task_has_one_live_attempt_at_most(self) -> None:
+        assert (
+            self.world.all("""
+            SELECT run_id, path FROM attempts WHERE state IN ('PLACED', 'RUNNING')
+            GROUP BY run_id, path HAVING count(*) > 1""")
+            == []
+        )
+
+    @invariant()
+    def nothing_starts_before_its_inputs_are_on_record(self) -> None:
+        assert (
+            self.world.all("""
+            SELECT path, state FROM tasks
+            WHERE inputs IS NULL AND (state IN ('READY', 'ADMITTED', 'PLACED', 'RUNNING') OR attempt > 0)""")
+            == []
+        )
+
     def teardown(self) -> None:
         self._let_everybody_speak()
         unfinished = self.world.all("SELECT id, state FROM runs WHERE finished_at IS NULL")
         assert unfinished == [], self.world.all("SELECT path, state, attempt, reason FROM tasks")
         assert self.world.open_bookings() == 0
         self._check_times()
-        self._replay()
+        assert broken_lives(self.world) == []
+        for run_id in self.programs:
+            self._check_outcome(run_id)
+
+    def _check_outcome(self, run_id: RunId) -> None:
+        """The interpreter finds nothing more to do, and comes to the same end; from scratch, too, unless somebody canceled."""
+        read, given = self.programs[run_id]
+        created = self.world.one("SELECT name, submitted_at FROM runs WHERE id = :id", id=run_id)
+        text = created[1].isoformat()  # type: ignore[attr-defined]
+        facts = RunFacts(name=str(created[0]), run_id=run_id, created=text, scheduled=text)
+        rows, parameters, state = rows_of(self.world, run_id), bind(read, given), self.world.run_state(run_id)
+        canceled = state is RunState.CANCELED
+        end = advance(read, parameters, rows, facts=facts, canceling=canceled)
+        assert end.moves == 0
+        assert end.outcome is not None
+        if not canceled:
+            alone, ended = interpreted(read, parameters, rows, facts=facts)
+            assert (ended.outcome, {path: row.state for path, row in alone.items()}) == (
+                state,
+                {path: row.state for path, row in rows.items()},
+            )
 
     def _let_everybody_speak(self) -> None:
         for _ in range(ROUNDS):
@@ -249,7 +299,7 @@ class LifeOfRuns(RuleBasedStateMachine):
             return
         ready = self.world.all(
             """SELECT t.run_id, t.path FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
-               WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL
+               WHERE t.state = 'READY' AND (r.cancel_requested_at IS NULL OR t.finaliser)
                  AND (t.not_before IS NULL OR t.not_before <= :now)
                ORDER BY r.submitted_at, t.run_id, t.path LIMIT :limit""",
             now=self.world.clock.now,
@@ -261,12 +311,27 @@ class LifeOfRuns(RuleBasedStateMachine):
     def _beat(self, agent: Agent) -> None:
         at = self.world.clock.now + SKEWS[agent.name]
         reports = [
-            AttemptReport(key=key, state=state, started_at=at, finished_at=at)
+            AttemptReport(
+                key=key, state=state, started_at=at, finished_at=at, outputs=self._outputs(key, state)
+            )
             for key, state in agent.attempts.items()
         ]
         self.in_flight.append(
             self.world.heartbeat(*reports, node=agent.name, boot=f"{agent.name}-{agent.boot}")
         )
+
+    def _outputs(self, key: AttemptKey, state: AttemptState) -> TaskOutputs:
+        """What the function of a task leaves, from the inputs on record."""
+        if state is not AttemptState.SUCCEEDED:
+            return TaskOutputs()
+        if key not in self.left:
+            read, _ = self.programs[key.run_id]
+            leaf = leaf_at(read, key.path)
+            assert leaf is not None
+            inputs = inputs_on_record(self.world, key.run_id, key.path)
+            functions = FUNCTIONS if read is program("guarded-loop") else {}
+            self.left[key] = left_by(leaf, inputs, path=key.path, functions=functions)
+        return self.left[key]
 
     def _deliver_all(self) -> None:
         for heartbeat in self.in_flight:
@@ -297,33 +362,6 @@ class LifeOfRuns(RuleBasedStateMachine):
         )
         assert self.world.all("SELECT 1 FROM tasks WHERE started_at < ready_at OR finished_at IS NULL") == []
         assert self.world.all("SELECT 1 FROM runs WHERE started_at < submitted_at") == []
-
-    def _replay(self) -> None:
-        """The events of every run and task lead, by legal steps, to where it is."""
-        lives: dict[tuple[str, str | None], list[tuple[str, str | None, str]]] = {}
-        for run_id, path, event, before, then in self.world.all(
-            "SELECT run_id, path, event, from_state, to_state FROM events ORDER BY id"
-        ):
-            subject = (str(run_id), None if path is None else str(path))
-            lives.setdefault(subject, []).append(
-                (str(event), None if before is None else str(before), str(then))
-            )
-        current = {(str(i), None): str(s) for i, s in self.world.all("SELECT id, state FROM runs")}
-        current |= {
-            (str(i), str(p)): str(s) for i, p, s in self.world.all("SELECT run_id, path, state FROM tasks")
-        }
-        assert lives.keys() == current.keys()
-        for subject, steps in lives.items():
-            assert steps[-1][2] == current[subject]
-            for (_, _, then), (event, before, after) in pairwise(steps):
-                assert before == then
-                assert _follows(before, event, of_run=subject[1] is None) == after
-
-
-def _follows(state: str, event: str, *, of_run: bool) -> str:
-    if of_run:
-        return RUN_TRANSITIONS[RunState(state), RunEvent(event)].value
-    return TASK_TRANSITIONS[TaskState(state), TaskEvent(event)].value
 
 
 def _key(run_id: object, path: object, attempt: object) -> AttemptKey:

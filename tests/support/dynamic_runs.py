@@ -108,7 +108,9 @@ class FakeRun:
             self._fail(path, task, "made to fail")
             return
         try:
-            outputs = task.imported or self._outputs(task)
+            outputs = task.imported or left_by(
+                task.leaf, task.inputs, path=task.path, functions=self.functions
+            )
         except Exception as error:
             self._fail(path, task, str(error))
             return
@@ -132,44 +134,49 @@ class FakeRun:
         self.rows[path] = row
         self.ended.append(path)
 
-    def _outputs(self, task: ReadyTask) -> TaskOutputs:
-        leaf = task.leaf
-        left = {
-            name: SimpleNamespace(name=name, metadata={}, uri=f"store://{task.path}/{name}", path=f"/{name}")
-            for name in leaf.signature.output_artifacts
-        }
-        parameters = self._called(leaf, task.inputs, left)
-        return TaskOutputs(
-            parameters=parameters,
-            artifacts={
-                name: ArtifactRef(
-                    name=name,
-                    uri=item.uri,
-                    schema_title=leaf.signature.output_artifacts[name].schema_title,
-                    metadata=item.metadata,
-                )
-                for name, item in left.items()
-            },
-        )
-
-    def _called(self, leaf: Leaf, inputs: Values, left: Mapping[str, Any]) -> dict[str, Any]:
-        declared = leaf.signature.output_parameters
-        if not isinstance(leaf.work, PythonWork) or leaf.work.function not in self.functions:
-            return {name: _ZEROS[parameter.kind] for name, parameter in declared.items()}
-        result = self.functions[leaf.work.function](**_arguments(leaf, inputs), **left)
-        if result is None:
-            return {}
-        if set(declared) == {"Output"}:
-            return {"Output": result}
-        values = {name: getattr(result, name, None) for name in declared}
-        return {name: value for name, value in values.items() if value is not None}
-
     @property
     def states(self) -> dict[str, str]:
         return {path: row.state.value for path, row in sorted(self.rows.items())}
 
     def of_state(self, state: TaskState) -> set[str]:
         return {path for path, row in self.rows.items() if row.state is state}
+
+
+def left_by(
+    leaf: Leaf, inputs: Values, *, path: str, functions: Mapping[str, Callable[..., Any]]
+) -> TaskOutputs:
+    """What a task leaves: its function is called as it stands; without one, each parameter is the zero of its type."""
+    signature = leaf.signature
+    left = {
+        name: SimpleNamespace(name=name, metadata={}, uri=f"store://{path}/{name}", path=f"/{name}")
+        for name in signature.output_artifacts
+    }
+    parameters = _called(leaf, inputs, left, functions)
+    artifacts = {
+        name: ArtifactRef(
+            name=name,
+            uri=item.uri,
+            schema_title=signature.output_artifacts[name].schema_title,
+            metadata=item.metadata,
+        )
+        for name, item in left.items()
+    }
+    return TaskOutputs(parameters=parameters, artifacts=artifacts)
+
+
+def _called(
+    leaf: Leaf, inputs: Values, left: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
+) -> dict[str, Any]:
+    declared = leaf.signature.output_parameters
+    if not isinstance(leaf.work, PythonWork) or leaf.work.function not in functions:
+        return {name: _ZEROS[parameter.kind] for name, parameter in declared.items()}
+    result = functions[leaf.work.function](**_arguments(leaf, inputs), **left)
+    if result is None:
+        return {}
+    if set(declared) == {"Output"}:
+        return {"Output": result}
+    values = {name: getattr(result, name, None) for name in declared}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _arguments(leaf: Leaf, inputs: Values) -> dict[str, Any]:

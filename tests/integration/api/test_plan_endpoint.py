@@ -11,12 +11,16 @@ from sqlalchemy import Engine, text
 from nodewise.core.db.queries.bookings import BookingRequest, book
 from nodewise.core.db.queries.estimates import record_outcomes
 from nodewise.core.estimates.learning import Observation, Query
+from nodewise.core.ir.outline import outline
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.ids import AttemptKey, NodeName, TaskPath
 from nodewise.core.model.resources import Resources
 from tests.integration.api.conftest import Api
+from tests.support.dynamic_runs import compiled_documents
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
+from tests.support.whole_pipelines import documents, program
+from tests.unit.core_ir.corpus.every import CASES
 
 ROOMY = Resources(millicores=4000, memory_mib=8000)
 
@@ -171,3 +175,30 @@ def test_the_answer_is_documented_with_an_example(api: Api) -> None:
     example = document["components"]["schemas"]["Plan"]["example"]
     assert set(example) == set(document["components"]["schemas"]["Plan"]["properties"])
     assert {"400", "413", "415", "422", "503"} <= set(operation["responses"])
+
+
+def test_every_task_that_can_be_told_before_is_in_the_plan(api: Api, node: str) -> None:
+    """Loops over constants are written out, others count as once; every branch and sub-pipeline, and the exit task, is there."""
+    ir, _ = documents("everything")
+    expected = {str(task.path): task.upstream for task in outline(program("everything"))}
+    plan = answered(api, ir)
+    named = {task["path"]: tuple(task["waits_for"]) for task in plan["tasks"]}
+    assert plan["unplannable"] == []
+    assert named.keys() == expected.keys()
+    assert all(set(named[path]) <= set(upstream) for path, upstream in expected.items())
+    assert {
+        "exit-handler-1.for-loop-2[0].make",
+        "exit-handler-1.condition-branches-4.condition-5.echo",
+        "exit-handler-1.condition-branches-4.condition-6.noop",
+        "inner.add-2",
+        "report",
+    } <= named.keys()
+    starts = {task["path"]: moment(task["start"]) for task in plan["tasks"]}
+    for path, upstream in named.items():
+        assert all(starts[before] <= starts[path] for before in upstream)
+
+
+def test_a_loop_over_constants_is_planned_once_for_each(api: Api, node: str) -> None:
+    case = next(case for case in CASES if case.name == "nested-loops")
+    plan = answered(api, compiled_documents(case.pipeline)[0])
+    assert {task["path"] for task in plan["tasks"]} == set(case.succeeded.split())

@@ -11,9 +11,17 @@ from nodewise.core.codec import decode
 from nodewise.core.db.queries import attempts, cached_results, estimates, lives
 from nodewise.core.db.queries.attempts import AttemptUpdate
 from nodewise.core.db.queries.bookings import release
+from nodewise.core.db.queries.lives import OpenRun
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
 from nodewise.core.estimates.learning import Observation
-from nodewise.core.lifecycle import FINAL_TASK_STATES, AttemptState, TaskEvent, TaskState, next_task_state
+from nodewise.core.lifecycle import (
+    FINAL_TASK_STATES,
+    AttemptState,
+    RunState,
+    TaskEvent,
+    TaskState,
+    next_task_state,
+)
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId
 from nodewise.core.model.task import RetryPolicy
 from nodewise.recorder.journal import Change, LiveAttempt
@@ -26,6 +34,8 @@ Judge = Callable[[Connection, Sequence[RunId]], Sequence[Change]]
 
 _LARGEST_INT = 2**31 - 1
 _NEW_WORK = frozenset({TaskEvent.INPUTS_READY, TaskEvent.RETRY, TaskEvent.LOSE})
+_NOTHING_FOLLOWS = frozenset({TaskEvent.START, TaskEvent.RETRY, TaskEvent.LOSE})
+"""The task has not ended, so nobody's inputs are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,8 @@ def apply_to_runs(
     lives.mark_scheduled(connection, sorted({change.key.run_id for change in changes}))
     succeeded = [change.key.task for change in changes if change.event is TaskEvent.SUCCEED]
     cached_results.store_results(connection, succeeded, at=now)
-    settled = settle(connection, runs, programs, starts=_first_starts(changes), now=now)
+    moving = _that_move_on(runs, changes)
+    settled = settle(connection, moving, programs, starts=_first_starts(changes), now=now)
     attempts.save_updates(connection, [_attempt_update(change, now) for change in changes])
     ended = [change.key for change in changes if change.ended]
     if ended:
@@ -99,6 +110,21 @@ def apply_to_runs(
         events=tuple(change.event for change in changes) + settled.events,
         ended_runs=settled.ended,
     )
+
+
+def _that_move_on(runs: Sequence[OpenRun], changes: Sequence[Change]) -> list[OpenRun]:
+    """All but the runs under way of which nothing was heard but that tasks started, or are to be tried again."""
+    events: dict[RunId, set[TaskEvent]] = {}
+    for change in changes:
+        events.setdefault(change.key.run_id, set()).add(change.event)
+    return [
+        run
+        for run in runs
+        if run.state is not RunState.RUNNING
+        or run.cancel_requested
+        or not events.get(run.id)
+        or not events[run.id] <= _NOTHING_FOLLOWS
+    ]
 
 
 def _task_move(change: Change, now: datetime) -> TaskMove:

@@ -40,7 +40,7 @@ from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import TaskPath, TaskRef
 from nodewise.core.model.task import DatasetFacts, TaskSpec
 
-_NOT_PLACED: Final = frozenset({TaskState.READY, TaskState.ADMITTED})
+NOT_PLACED: Final = frozenset({TaskState.READY, TaskState.ADMITTED})
 _CODES: Final[Mapping[Cause, ReasonCode]] = MappingProxyType(
     {
         Cause.CONDITION: ReasonCode.CONDITION_NOT_MET,
@@ -89,6 +89,27 @@ class Course:
     reason: str = ""
 
 
+def cancellations(run: OpenRun, tasks: Mapping[TaskPath, RunTask], *, now: datetime) -> list[TaskMove]:
+    """What of a run that is being canceled waits for a node, and is to wait no more.
+
+    A placer may take such a task meanwhile; so these are moved before the run's course is asked for.
+    """
+    if run.state is not RunState.CANCELING:
+        return []
+    return [
+        TaskMove(
+            ref=TaskRef(run_id=run.id, path=path),
+            state=task.row.state,
+            event=TaskEvent.CANCEL,
+            at=now,
+            reason=Reason(code=ReasonCode.RUN_CANCELED, text="the run was canceled"),
+            finished_at=now,
+        )
+        for path, task in tasks.items()
+        if task.row.state in NOT_PLACED and not task.finaliser
+    ]
+
+
 def course(
     run: OpenRun,
     tasks: Mapping[TaskPath, RunTask],
@@ -97,7 +118,7 @@ def course(
     *,
     now: datetime,
 ) -> Course:
-    """All that follows from the rows of a run. Applying it and asking again gives nothing new."""
+    """All that follows from the rows of a run, after its `cancellations`. Applying it and asking again gives nothing new."""
     return _Walker(run=run, tasks=tasks, program=program, library=library, now=now).walk()
 
 
@@ -111,28 +132,21 @@ class _Walker:
     births: dict[TaskPath, Birth] = field(default_factory=dict)
     moves: list[TaskMove] = field(default_factory=list)
     rows: dict[TaskPath, Row] = field(default_factory=dict)
+    made: Made | None = None
+    """Of `rows`, once somebody asked for it."""
 
     def walk(self) -> Course:
         """Advance until nothing that is there already makes more ready."""
         self.rows = {path: task.row for path, task in self.tasks.items()}
         canceling = self.run.state is RunState.CANCELING
-        if canceling:
-            self._cancel_what_waits()
         while True:
             step = advance(
                 self.program, self.run.parameters, self.rows, facts=facts_of(self.run), canceling=canceling
             )
             self.births.update({birth.path: birth for birth in step.new_tasks})
-            self.rows = applied(self.rows, step)
+            self.rows, self.made = applied(self.rows, step), None
             if not self._take(step):
                 return self._course(step)
-
-    def _cancel_what_waits(self) -> None:
-        why = Reason(code=ReasonCode.RUN_CANCELED, text="the run was canceled")
-        for path, task in self.tasks.items():
-            if task.row.state in _NOT_PLACED and not task.finaliser:
-                self._move(path, TaskEvent.CANCEL, why, state=task.row.state)
-                self.rows[path] = replace(task.row, state=TaskState.CANCELED, message=why.text)
 
     def _take(self, step: Advance) -> bool:
         """Note the moves of a step; whether some task got its outputs, or failed, at once, so that more follows."""
@@ -188,13 +202,13 @@ class _Walker:
         """Its spec with needs that come from parameters; None where they were known before."""
         if needs_before(task.leaf) is not None:
             return None
-        before = self.tasks.get(task.path)
-        upstream = before.upstream if before else ()
+        if self.made is None:
+            self.made = Made(self.rows)
         spec = task_spec(
             task.step,
             task.leaf,
             path=task.path,
-            upstream=upstream,
+            upstream=upstream_of(self.program, task.path, self.made),
             needs=needs(task.leaf, task.inputs, path=task.path),
         )
         spec = with_measurements(spec, self._facts(task.leaf))
@@ -226,10 +240,8 @@ class _Walker:
     def _fail(self, path: TaskPath, text: str) -> None:
         self._move(path, TaskEvent.FAIL, Reason(code=ReasonCode.INPUT_UNRESOLVED, text=text))
 
-    def _move(
-        self, path: TaskPath, event: TaskEvent, reason: Reason, *, state: TaskState = TaskState.WAITING
-    ) -> None:
-        self.moves.append(replace(self._base(path, event, reason), state=state))
+    def _move(self, path: TaskPath, event: TaskEvent, reason: Reason) -> None:
+        self.moves.append(self._base(path, event, reason))
 
     def _base(self, path: TaskPath, event: TaskEvent, reason: Reason) -> TaskMove:
         """The move of a WAITING task to its end."""
@@ -243,7 +255,7 @@ class _Walker:
         )
 
     def _course(self, step: Advance) -> Course:
-        made = Made(self.rows)
+        made = self.made or Made(self.rows if self.births else ())
         return Course(
             births=tuple(self._birth(birth, made) for birth in self.births.values()),
             moves=tuple(self.moves),

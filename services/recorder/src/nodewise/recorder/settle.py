@@ -12,16 +12,16 @@ from nodewise.core.db.queries.lives import OpenRun, RunTask
 from nodewise.core.db.queries.moves import TaskMove, move_run, move_tasks
 from nodewise.core.db.queries.new_tasks import insert_tasks
 from nodewise.core.errors import InvalidPipeline
+from nodewise.core.ir.locate import tried_again
 from nodewise.core.lifecycle import FINAL_TASK_STATES, RunEvent, RunState, TaskEvent, TaskState
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import RunId, TaskPath, TaskRef
-from nodewise.recorder.course import Course, Library, course
+from nodewise.recorder.course import NOT_PLACED, Course, Library, cancellations, course
 from nodewise.recorder.library import RecordLibrary
 from nodewise.recorder.programs import Programs
 
 SERVICE: Final = "recorder"
 _HAS_RUN: Final = frozenset({TaskState.RUNNING, TaskState.SUCCEEDED, TaskState.FAILED})
-_NOT_PLACED: Final = frozenset({TaskState.READY, TaskState.ADMITTED})
 
 Tasks = Mapping[TaskPath, RunTask]
 
@@ -64,9 +64,12 @@ def settle(
     tasks = lives.tasks_of_runs(connection, [run.id for run in runs])
     library = RecordLibrary(connection)
     runs = [_begun(connection, run, tasks[run.id], starts=starts, now=now) for run in runs]
+    canceled = [move for run in runs for move in cancellations(run, tasks[run.id], now=now)]
+    moved = move_tasks(connection, canceled, service=SERVICE)
+    tasks = _after(tasks, canceled, moved)
     steps = [_step(run, tasks[run.id], programs, library, now=now) for run in runs]
-    moves = [move for step in steps for move in step.course.moves]
-    moved = _write(connection, steps, moves, now=now)
+    moves = [*canceled, *(move for step in steps for move in step.course.moves)]
+    moved |= _write(connection, steps, moves[len(canceled) :], now=now)
     ended = [step.run.id for step in steps if _close(connection, step, moved, now=now)]
     lives.mark_settled(connection, [run.id for run in runs], at=now)
     return Settled(
@@ -91,6 +94,19 @@ def _begun(
     return replace(run, state=state)
 
 
+def _after(
+    tasks: Mapping[RunId, Tasks], canceled: Sequence[TaskMove], moved: set[TaskRef]
+) -> Mapping[RunId, Tasks]:
+    """The tasks after these cancellations. What could not be canceled, a placer took meanwhile."""
+    after = {run_id: dict(of_run) for run_id, of_run in tasks.items()}
+    for move in canceled:
+        task = after[move.ref.run_id][move.ref.path]
+        state = TaskState.CANCELED if move.ref in moved else TaskState.PLACED
+        row = replace(task.row, state=state, message=move.reason.text)
+        after[move.ref.run_id][move.ref.path] = replace(task, row=row)
+    return after
+
+
 def _step(run: OpenRun, tasks: Tasks, programs: Programs, library: Library, *, now: datetime) -> _Step:
     try:
         program = programs.of(run.spec_digest)
@@ -105,7 +121,7 @@ def _unreadable(run: OpenRun, tasks: Tasks, error: InvalidPipeline, *, now: date
     waiting = {
         path: task.row.state
         for path, task in tasks.items()
-        if task.row.state in _NOT_PLACED or task.row.state is TaskState.WAITING
+        if task.row.state in NOT_PLACED or task.row.state is TaskState.WAITING
     }
     live = any(task.row.state not in FINAL_TASK_STATES for path, task in tasks.items() if path not in waiting)
     moves = tuple(
@@ -135,7 +151,7 @@ def _write(
 
 
 def _close(connection: Connection, step: _Step, moved: set[TaskRef], *, now: datetime) -> bool:
-    """End the run, if all that had to move did (a placer may have taken a task that was to be canceled)."""
+    """End the run, if all that had to move did."""
     outcome = step.course.outcome
     if outcome is None or any(move.ref not in moved for move in step.course.moves):
         return False
@@ -152,8 +168,9 @@ def _last_event(run: OpenRun, outcome: RunState) -> RunEvent:
 
 
 def _error(connection: Connection, step: _Step) -> str:
-    failure = lives.first_failure(connection, step.run.id)
-    if failure is None:
-        return step.course.reason or "a task did not succeed"
-    path, reason = failure
-    return f"task {path!r} failed: {reason or 'no reason was reported'}"
+    """What broke the run first. A failure in a sub-pipeline that was tried again broke nothing."""
+    overcome = tried_again([*step.tasks, *(birth.spec.path for birth in step.course.births)])
+    for path, reason in lives.failures(connection, step.run.id).items():
+        if path not in overcome:
+            return f"task {path!r} failed: {reason or 'no reason was reported'}"
+    return step.course.reason or "a task did not succeed"

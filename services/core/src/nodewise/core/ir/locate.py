@@ -5,7 +5,7 @@ try: `exit-handler-1.for-loop-2[3].inner~2.train`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,6 +67,24 @@ def _steps_around(path: TaskPath) -> Iterable[str]:
     for part in path.split("."):
         yield path[:end] + _INSTANCE.sub("", part)
         end += len(part) + 1
+
+
+def tried_again(paths: Collection[TaskPath]) -> set[TaskPath]:
+    """Those of a run's leaf tasks that belong to a try of a sub-pipeline after which another one came."""
+    begun = {around for path in paths for around in _dags_around(path)}
+    return {path for path in paths if any(_next_try(around) in begun for around in _dags_around(path))}
+
+
+def _dags_around(path: TaskPath) -> Iterable[str]:
+    end = path.rfind(".")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind(".", 0, end)
+
+
+def _next_try(path: str) -> str:
+    before, _, number = path.rpartition("~")
+    return f"{before}~{int(number) + 1}" if number.isdigit() and before else f"{path}~2"
 
 
 def upstream_of(program: Program, path: TaskPath, made: Made) -> tuple[TaskPath, ...]:

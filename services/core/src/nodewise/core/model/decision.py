@@ -23,9 +23,9 @@ class ReasonCode(StrEnum):
     UNKNOWN_STRATEGY = "unknown_strategy"
     JOB_NOT_BUILT = "job_not_built"
     # a node is excluded
-    NODE_NOT_ALLOWED = "node_not_allowed"
     OTHER_ENGINE = "other_engine"
     NO_CONTAINER_RUNTIME = "no_container_runtime"
+    NODE_NOT_ALLOWED = "node_not_allowed"
     ARCHITECTURE = "architecture"
     WORKER_TYPE = "worker_type"
     ACCELERATOR = "accelerator"

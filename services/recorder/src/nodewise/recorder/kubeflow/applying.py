@@ -231,10 +231,10 @@ def _end(connection: Connection, run_id: RunId, state: RunState, verdict: Verdic
 
 
 def _error(connection: Connection, run_id: RunId, verdict: Verdict) -> str | None:
-    failure = lives.first_failure(connection, run_id)
-    if failure is None:
+    failures = lives.failures(connection, run_id)
+    if not failures:
         return verdict.error
-    path, reason = failure
+    path, reason = next(iter(failures.items()))
     return f"task {path!r} failed: {reason or 'no reason was reported'}"
 
 

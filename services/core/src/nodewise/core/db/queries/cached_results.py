@@ -1,5 +1,6 @@
 """Results that may be reused. Writer: recorder."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,9 +37,8 @@ _STORE = text("""
 INSERT INTO cached_results (digest, component, parts, outputs, run_id, path, stored_at)
 SELECT DISTINCT ON (t.cache ->> 'digest') t.cache ->> 'digest', t.component, t.cache -> 'parts', t.outputs, t.run_id, t.path,
        CAST(:at AS timestamptz)
-FROM tasks AS t
-WHERE t.run_id = ANY(CAST(:run_ids AS uuid[])) AND t.path = ANY(:paths) AND t.state = 'SUCCEEDED' AND t.cache IS NOT NULL
-  AND t.outputs IS NOT NULL
+FROM tasks AS t JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text) USING (run_id, path)
+WHERE t.state = 'SUCCEEDED' AND t.cache IS NOT NULL AND t.outputs IS NOT NULL
 ORDER BY t.cache ->> 'digest', t.run_id, t.path
 ON CONFLICT (digest) DO UPDATE SET
     parts = excluded.parts, outputs = excluded.outputs, run_id = excluded.run_id, path = excluded.path,
@@ -62,8 +62,8 @@ def store_results(connection: Connection, refs: Sequence[TaskRef], *, at: dateti
     """Keep what these tasks left, as far as they succeeded and may be reused."""
     if not refs:
         return
-    run_ids = sorted({ref.run_id for ref in refs})
-    connection.execute(_STORE, {"run_ids": run_ids, "paths": sorted({ref.path for ref in refs}), "at": at})
+    rows = json.dumps([{"run_id": ref.run_id, "path": ref.path} for ref in refs])
+    connection.execute(_STORE, {"rows": rows, "at": at})
 
 
 def _result(row: "Row[tuple[object, ...]]") -> CachedResult:

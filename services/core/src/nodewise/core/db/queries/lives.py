@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -12,7 +13,8 @@ from nodewise.core.ir.rows import Row
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.artifact import TaskOutputs, Values
 from nodewise.core.model.ids import RunId, TaskPath, TaskRef
-from nodewise.core.model.task import TaskSpec
+
+_NO_OUTPUTS: Final = TaskOutputs()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,11 @@ class OpenRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
-    """A task of a run, as far as the run's course depends on it. `spec` is None unless it is WAITING."""
+    """A task of a run, as far as the run's course depends on it. `upstream` is told of WAITING tasks only."""
 
     row: Row
     finaliser: bool
-    upstream: tuple[TaskPath, ...]
-    spec: TaskSpec | None = None
+    upstream: tuple[TaskPath, ...] = ()
 
 
 # NO KEY UPDATE: a placer that inserts an event or an attempt of the run need not wait (its foreign key takes KEY SHARE).
@@ -52,10 +53,10 @@ FOR NO KEY UPDATE
 """)
 
 _TASKS = text("""
-SELECT run_id, path, state, attempt, finaliser, upstream,
+SELECT run_id, path, state, attempt, finaliser,
+       CASE WHEN state = 'WAITING' THEN upstream END AS upstream,
        CASE WHEN state = 'SUCCEEDED' THEN outputs END AS outputs,
-       CASE WHEN state IN ('FAILED', 'SKIPPED', 'CANCELED') THEN reason END AS reason,
-       CASE WHEN state = 'WAITING' THEN spec END AS spec
+       CASE WHEN state IN ('FAILED', 'SKIPPED', 'CANCELED') THEN reason END AS reason
 FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uuid[])) ORDER BY run_id, ordinal
 """)
 
@@ -69,8 +70,8 @@ _SAVE_OUTPUTS = text("UPDATE runs SET outputs = CAST(:outputs AS jsonb) WHERE id
 
 _MARK_SETTLED = text("UPDATE runs SET settled_at = :at WHERE id = ANY(CAST(:run_ids AS uuid[]))")
 
-_FIRST_FAILURE = text("""
-SELECT path, reason FROM tasks WHERE run_id = :run_id AND state = 'FAILED' ORDER BY finished_at, ordinal LIMIT 1
+_FAILURES = text("""
+SELECT path, reason FROM tasks WHERE run_id = :run_id AND state = 'FAILED' ORDER BY finished_at, ordinal
 """)
 
 _MARK_SCHEDULED = text("""
@@ -131,18 +132,23 @@ def tasks_of_runs(
 ) -> Mapping[RunId, Mapping[TaskPath, RunTask]]:
     """The tasks of these runs, in the order of their births."""
     found: dict[RunId, dict[TaskPath, RunTask]] = {run_id: {} for run_id in run_ids}
-    for row in connection.execute(_TASKS, {"run_ids": list(run_ids)}):
-        found[RunId(str(row.run_id))][TaskPath(row.path)] = RunTask(
-            row=Row(
-                state=TaskState(row.state),
-                outputs=decode(TaskOutputs, row.outputs or {}),
-                message=row.reason or "",
-                attempt=max(1, row.attempt),
-            ),
-            finaliser=row.finaliser,
-            upstream=tuple(TaskPath(path) for path in row.upstream),
-            spec=None if row.spec is None else decode(TaskSpec, row.spec),
-        )
+    # A run may have thousands, and each heartbeat looks at all of them: those that are alike are one object.
+    alike: dict[tuple[object, ...], RunTask] = {}
+    for run_id, path, *columns in connection.execute(_TASKS, {"run_ids": list(run_ids)}):
+        state, attempt, finaliser, upstream, outputs, reason = columns
+        key = (state, attempt, finaliser, reason)
+        task = None if upstream or outputs else alike.get(key)
+        if task is None:
+            row = Row(
+                state=TaskState(state),
+                outputs=decode(TaskOutputs, outputs) if outputs else _NO_OUTPUTS,
+                message=reason or "",
+                attempt=max(1, attempt),
+            )
+            task = RunTask(row=row, finaliser=finaliser, upstream=tuple(upstream or ()))
+            if not (upstream or outputs):
+                alike[key] = task
+        found[RunId(str(run_id))][path] = task
     return found
 
 
@@ -168,10 +174,10 @@ def mark_settled(connection: Connection, run_ids: Sequence[RunId], *, at: dateti
         connection.execute(_MARK_SETTLED, {"run_ids": list(run_ids), "at": at})
 
 
-def first_failure(connection: Connection, run_id: RunId) -> tuple[TaskPath, str | None] | None:
-    """The task of a run that failed first, and why."""
-    row = connection.execute(_FIRST_FAILURE, {"run_id": run_id}).first()
-    return None if row is None else (TaskPath(row.path), row.reason)
+def failures(connection: Connection, run_id: RunId) -> Mapping[TaskPath, str | None]:
+    """The tasks of a run that failed, in the order of their ends, and why."""
+    rows = connection.execute(_FAILURES, {"run_id": run_id})
+    return {TaskPath(row.path): row.reason for row in rows}
 
 
 def mark_scheduled(connection: Connection, run_ids: Sequence[RunId]) -> None:

@@ -24,8 +24,8 @@ _OPEN = frozenset(
 _NOT_WELL = frozenset({TaskState.FAILED, TaskState.CANCELED})
 
 _RUNS = text("""
-SELECT id, submitted_at, policy, strategy, priority, deadline, team FROM runs
-WHERE state IN ('PENDING', 'RUNNING') AND cancel_requested_at IS NULL AND strategy = ANY(:strategies)
+SELECT id, submitted_at, policy, strategy, priority, deadline, team, cancel_requested_at IS NOT NULL AS canceling FROM runs
+WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND strategy = ANY(:strategies)
   AND NOT EXISTS (SELECT FROM kfp_submissions AS k WHERE k.run_id = runs.id)
 ORDER BY submitted_at, id
 """)
@@ -33,7 +33,7 @@ ORDER BY submitted_at, id
 # Without the specs: they hardly ever change, so only those that are new are asked for. A task that ended without a word of
 # its start began, as far as anybody knows, when it was placed.
 _TASKS = text("""
-SELECT t.run_id, t.path, t.state, t.task_class, t.effort_flops, t.input_bytes, t.not_before, t.allowed_nodes, t.upstream, t.resized,
+SELECT t.run_id, t.path, t.state, t.finaliser, t.task_class, t.effort_flops, t.input_bytes, t.not_before, t.allowed_nodes, t.upstream, t.resized,
        a.node, coalesce(a.started_at, a.placed_at) AS started_at, a.finished_at,
        CASE WHEN t.state = 'SUCCEEDED' THEN (
            SELECT sum(CAST(artifact.value ->> 'size_bytes' AS numeric))
@@ -70,10 +70,11 @@ GROUP BY r.team
 def load_open_runs(
     connection: Connection, strategies: Collection[str], specs: MutableMapping[TaskRef, TaskSpec]
 ) -> tuple[OpenRun, ...]:
-    """The runs of these strategies that have not ended and are not being cancelled, oldest first. Three round trips.
+    """The runs of these strategies that have not ended, oldest first. Three round trips.
 
-    What can never run any more, because something before it failed, is left out: the recorder will say so. A run that
-    was bound early as a whole is left out, too: nothing of it is left to plan.
+    What can never run any more, because something before it failed, is left out: the recorder will say so. Of a run that is being
+    cancelled there are only the exit tasks whose turn has come; without any it is left out. A run that was bound early as a whole
+    is left out, too: nothing of it is left to plan.
 
     Args:
         connection: Of a transaction that sees one moment.
@@ -88,7 +89,9 @@ def load_open_runs(
     for row in connection.execute(_TASKS, {"run_ids": list(rows)}):
         rows[row.run_id].append((_ref(row), row))
     _refresh(connection, specs, (pair for of_run in rows.values() for pair in of_run))
-    return tuple(_open_run(run, rows[run.id], specs) for run in runs)
+    found = (_open_run(run, rows[run.id], specs) for run in runs)
+    canceling = {RunId(str(run.id)) for run in runs if run.canceling}
+    return tuple(run for run in found if run.tasks or run.id not in canceling)
 
 
 def load_running(connection: Connection) -> tuple[Occupancy, ...]:
@@ -139,7 +142,7 @@ def _open_run(
             done[ref.path] = _done(row)
         elif state is TaskState.WAITING and not lost.isdisjoint(row.upstream):
             lost.add(ref.path)
-        elif state in _OPEN:
+        elif state in _OPEN and (not run.canceling or _goes_on(row)):
             tasks.append(_open_task(ref, row, specs[ref], ended=ended))
     return OpenRun(
         id=RunId(str(run.id)),
@@ -152,6 +155,11 @@ def _open_run(
         tasks=tuple(tasks),
         done=done,
     )
+
+
+def _goes_on(row: Row[Any]) -> bool:
+    """Whether the task of a run that is being cancelled runs nevertheless."""
+    return bool(row.finaliser) and row.state != TaskState.WAITING
 
 
 def _ended(rows: Sequence[tuple[TaskRef, Row[Any]]]) -> tuple[set[str], set[str]]:
