@@ -316,7 +316,9 @@ def test_a_silent_kubernetes_api_keeps_its_nodes_for_a_while(services: Services)
 def test_a_task_waits_in_our_queue_where_no_node_has_room(services: Services, chain_ir: Document) -> None:
     services.server.behave = by_task(double=Outcome(seconds=100))
     services.server.cluster.nodes = {"n1": FakeNode(name="n1", millicores=1500)}
-    first, second = services.submit(chain_ir), services.submit(chain_ir)
+    first = services.submit(chain_ir)
+    services.server.turn(1)
+    second = services.submit(chain_ir)
     services.hand_over()
     assert services.tasks(first)["double"] == "PLACED"
     assert services.tasks(second)["double"] == "READY"
