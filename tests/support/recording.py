@@ -110,7 +110,9 @@ class World:
         body: dict[str, object] = {"pipeline_spec": ir, **options}
         if platforms:
             body["platform_spec"] = platforms
-        submission = read_submission(submit_request(body), body, key=None, max_tasks=MAX_TASKS)
+        submission = read_submission(
+            submit_request(body), body, key=None, settings=Settings(max_tasks_per_run=MAX_TASKS)
+        )
         with transaction(self.engine) as connection:
             found = datasets_named(connection, submission.dataset_names())
             facts = {name: row.facts for name, row in found.items()}
