@@ -69,7 +69,7 @@ def _brings_image(case: Case) -> bool:
 def _submitted(http: httpx.Client, case: Case) -> str:
     ir, platforms = compiled_documents(case.pipeline)
     body = {
-        "pipeline_spec": _with_faults(ir, case.failures),
+        "pipeline_spec": _with_faults(_without_accelerators(ir), case.failures),
         "parameters": dict(case.parameters),
         "cache": False,
     }
@@ -78,6 +78,13 @@ def _submitted(http: httpx.Client, case: Case) -> str:
     answer = http.post("/v1/runs", json=body)
     assert answer.status_code == 202, f"{case.name}: {answer.text}"
     return str(answer.json()["id"])
+
+
+def _without_accelerators(ir: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline for a cluster whose one accelerator is simulated, on a node of one core."""
+    for executor in ir["deploymentSpec"]["executors"].values():
+        executor.get("container", {}).get("resources", {}).pop("accelerator", None)
+    return ir
 
 
 def _with_faults(ir: dict[str, Any], failures: Mapping[str, int]) -> dict[str, Any]:
