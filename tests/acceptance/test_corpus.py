@@ -13,7 +13,7 @@ from nodewise.core.ir import read_program
 from nodewise.core.ir.outline import leaves_of
 from nodewise.core.model.component import ContainerWork
 from nodewise.core.store.addresses import safe_segment
-from tests.support.dynamic_runs import compiled_documents
+from tests.support.dynamic_runs import FACTS, compiled_documents
 from tests.support.stack import RunningStack
 from tests.support.waiting import wait_until
 from tests.unit.core_ir.corpus.case import Case
@@ -72,6 +72,7 @@ def _submitted(http: httpx.Client, case: Case) -> str:
         "pipeline_spec": _with_faults(_without_accelerators(ir), case.failures),
         "parameters": dict(case.parameters),
         "cache": False,
+        "name": FACTS.name,
     }
     if platforms:
         body["platform_spec"] = platforms
@@ -123,7 +124,8 @@ def test_it_ends_as_documented(index: int, ended: Mapping[int, Ended]) -> None:
     assert _of_state(end, "SKIPPED") == set(case.skipped.split())
     assert set(end.states.values()) <= {"SUCCEEDED", "FAILED", "SKIPPED"}
     for name, value in case.outputs.items():
-        assert end.run["outputs"]["parameters"][name] == value
+        expected = end.run["id"] if value == FACTS.run_id else value
+        assert end.run["outputs"]["parameters"][name] == expected
     for path, wanted in case.given.items():
         assert {name: end.inputs[path].get(name) for name in wanted} == wanted
 
