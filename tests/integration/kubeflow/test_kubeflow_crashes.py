@@ -246,6 +246,9 @@ def test_two_placers_at_once_bind_each_run_once(services: Services, chain_ir: Do
     services.watch.look()
     services.scheduler.look()
     together([services.make_placer(f"placer-{number}") for number in range(3)])
+    # Who lost a race for the last room went back to the queue.
+    services.scheduler.look()
+    services.placer.look()
     bound = all_rows(services.engine, "SELECT count(*), count(DISTINCT run_id) FROM attempts")
     placed = [run_id for run_id in runs if services.tasks(run_id)["double"] == "PLACED"]
     assert bound == [(2 * len(placed), len(placed))]

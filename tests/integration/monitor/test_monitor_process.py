@@ -31,7 +31,7 @@ def test_it_serves_without_its_servers_and_ends_cleanly() -> None:
             lambda: httpx.get(f"http://127.0.0.1:{port}/v1/cluster").json()["looked_at"], 10, "the first look"
         )
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         _, logged = process.communicate()
