@@ -125,7 +125,7 @@ class AgentProcess:
     def terminate(self, seconds: float = 15) -> int:
         return self._end(signal.SIGTERM, seconds)
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = 40) -> int:
         assert self._process is not None
         return self._process.wait(seconds)
 
