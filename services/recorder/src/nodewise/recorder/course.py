@@ -6,6 +6,7 @@ Decides, changes nothing; what it must look up comes in as a `Library`.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -278,7 +279,12 @@ class _Walker:
     def _birth(self, birth: Birth, made: Made) -> NewTask:
         upstream = upstream_of(self.program, birth.path, made)
         datasets = self._facts(birth.leaf)
-        task = new_task(birth.step, birth.leaf, path=birth.path, upstream=upstream, datasets=datasets)
+        make = partial(new_task, birth.step, birth.leaf, path=birth.path, upstream=upstream)
+        try:
+            task = make(datasets=datasets)
+        except (ValueError, OverflowError):
+            # A data set was registered since whose figures are absurd; what its author said was checked at submission.
+            task = make(datasets={})
         return replace(
             task, reason=f"waits for {', '.join(birth.after)}" if birth.after else "its turn comes"
         )
