@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from nodewise.agent.runtime import ContainerRuntime, RuntimeFailed
-from tests.contracts.container_runtime_contract import ContainerRuntimeContract
+from nodewise.agent.supervision import StopCause
+from tests.contracts.container_runtime_contract import HOLD, Bench, ContainerRuntimeContract
 from tests.support.container_runtimes import FAKE, REAL, fake_runtime
+from tests.support.waiting import wait_until
 
 
 class TestTheFake(ContainerRuntimeContract):
@@ -21,6 +23,19 @@ class TestTheFake(ContainerRuntimeContract):
         down.touch()
         with pytest.raises(RuntimeFailed, match=r"version` fails: .*daemon running\?"):
             ContainerRuntime.connect(command)
+
+    def test_one_that_was_made_and_never_ran_did_not_succeed(self, bench: Bench, tmp_path: Path) -> None:
+        """Its exit code is 0 for an engine."""
+        (tmp_path / "fake" / "slow-start").touch()
+        container = bench.container(*HOLD)
+        process = bench.start(container)
+        wait_until(lambda: bench.runtime.state(container.name) is not None, 30, "the container")
+        process.stop(StopCause.CANCELED, grace=0)
+        end = process.wait()
+        bench.containers.forget(container.name)
+        assert (end.stopped, end.lost) == (StopCause.CANCELED, False)
+        assert end.exit_code != 0
+        assert bench.runtime.state(container.name) is None
 
 
 if REAL is not None:

@@ -32,7 +32,7 @@ from nodewise.core.model.task import RetryPolicy
 from tests.support.driving import inputs_on_record
 from tests.support.dynamic_runs import left_by
 from tests.support.pipelines import compiled
-from tests.support.recording import World
+from tests.support.recording import TASK_SIZE, World
 from tests.support.replaying import broken_lives, interpreted, rows_of
 from tests.support.whole_pipelines import FUNCTIONS, documents, program
 
@@ -294,8 +294,14 @@ class LifeOfRuns(RuleBasedStateMachine):
             self.fleet[str(node)].start(_key(run_id, path, attempt))
 
     def _place(self, node: str, *, limit: int) -> None:
-        usable = self.world.all("SELECT 1 FROM nodes WHERE name = :name AND state = 'READY'", name=node)
-        if not usable:
+        room = self.world.all(
+            """SELECT (l.capacity_millicores - l.booked_millicores) / :size
+               FROM node_loads AS l JOIN nodes AS n ON n.name = l.node
+               WHERE n.name = :name AND n.state = 'READY'""",
+            name=node,
+            size=TASK_SIZE.millicores,
+        )
+        if not room:
             return
         ready = self.world.all(
             """SELECT t.run_id, t.path FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
@@ -303,7 +309,7 @@ class LifeOfRuns(RuleBasedStateMachine):
                  AND (t.not_before IS NULL OR t.not_before <= :now)
                ORDER BY r.submitted_at, t.run_id, t.path LIMIT :limit""",
             now=self.world.clock.now,
-            limit=limit,
+            limit=min(limit, int(str(room[0][0]))),
         )
         for run_id, path in ready:
             self.starts.append((node, self.world.place(RunId(str(run_id)), str(path), node)))

@@ -157,6 +157,8 @@ def run(argv: list[str]) -> int:
             json.dump(known, file)
     except FileExistsError:
         return refuse(f'docker: Error response from daemon: Conflict. The name "/{name}" is in use', REFUSED)
+    while (HOME / "slow-start").exists():
+        time.sleep(TICK_SECONDS)
     return attach(name)
 
 
@@ -202,6 +204,8 @@ def shim(argv: list[str]) -> int:
         update(name, exit_code=127, error=text)
         return 0
     update(name, status="running", pid=process.pid, shim=os.getpid())
+    if read(name) is None:  # It was removed before it ran.
+        signal_all(process.pid, signal.SIGKILL)
     out_of_memory = False
     while process.poll() is None:
         if resident_mib(process.pid) > known["memory_mib"]:

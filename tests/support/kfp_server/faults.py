@@ -1,8 +1,13 @@
 """Faults on demand: what goes wrong with the next requests of a kind."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+
+
+_EFFECT_SECONDS = 60.0
 
 
 class Fault(Enum):
@@ -32,6 +37,7 @@ class Faults:
     """`hold` ends what is slow. One rule counts down at each request that it strikes."""
 
     hold: threading.Event = field(default_factory=threading.Event)
+    _held: list[threading.Event] = field(default_factory=list)
     _rules: list[_Rule] = field(default_factory=list)
 
     def add(
@@ -47,7 +53,21 @@ class Faults:
                 return rule.fault, rule.status
         return None
 
+    @contextmanager
+    def late_effect(self, seconds: float) -> Iterator[None]:
+        """Hold what is inside back until `clear`, at most so long."""
+        done = threading.Event()
+        self._held.append(done)
+        try:
+            self.hold.wait(seconds)
+            yield
+        finally:
+            done.set()
+
     def clear(self) -> None:
+        """End all faults. What was held back has happened when this returns: no later request may pass it."""
         self._rules.clear()
         self.hold.set()
         self.hold = threading.Event()
+        while self._held:
+            self._held.pop().wait(_EFFECT_SECONDS)

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -220,9 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _effect(self, fault: Fault | None, status: int, body: bytes) -> None:
         owner = self.server.owner  # type: ignore[attr-defined]
         hold = owner.faults.hold
-        if fault is Fault.SLOW_BEFORE:
-            hold.wait(_SLOW_SECONDS)
-        found, answer = self._answered(body)
+        with owner.faults.late_effect(_SLOW_SECONDS) if fault is Fault.SLOW_BEFORE else nullcontext():
+            found, answer = self._answered(body)
         if fault is Fault.SLOW_AFTER:
             hold.wait(_SLOW_SECONDS)
         if fault is Fault.CUT_AFTER:

@@ -61,6 +61,9 @@ class ContainerProcess(TaskProcess):
         state = self._runtime.state(self._name)
         if state is None:
             return replace(end, lost=True, trouble="the container runtime did not make the container")
+        if not state.started and not state.error:
+            text = "the container runtime made the container and did not start it"
+            return replace(end, lost=client.stopped is None, trouble=text)
         if state.running:
             text = "the container runtime's client ended before the container"
             return replace(end, lost=client.stopped is None, trouble=text)

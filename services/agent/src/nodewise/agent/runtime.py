@@ -17,6 +17,8 @@ from nodewise.core.errors import NodewiseError
 ANSWER_SECONDS: Final = 30.0
 """How long the runtime may take for a question. Pulling an image is none."""
 _CHECK_SECONDS: Final = 20.0
+_NOT_STARTED: Final = ("created", "configured", "initialized")
+"""What docker and podman call a container that was made and never ran."""
 _HELP: Final = re.compile(r"(See|Run) '[^']* --help'")
 
 
@@ -46,8 +48,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerState:
-    """What the runtime says of a container. `error` is why it could not be started (empty: it could)."""
+    """What the runtime says of a container. `error` is why it could not be started (empty: it could).
 
+    One that was made and not `started` has an exit code of 0 all the same, which says nothing.
+    """
+
+    started: bool
     running: bool
     exit_code: int
     out_of_memory: bool
@@ -179,6 +185,7 @@ def _cpus(container: Container) -> Sequence[str]:
 
 def _state(said: Mapping[str, Any]) -> ContainerState:
     return ContainerState(
+        started=str(said.get("Status") or "").lower() not in _NOT_STARTED,
         running=bool(said.get("Running")),
         exit_code=int(said.get("ExitCode") or 0),
         out_of_memory=bool(said.get("OOMKilled")),
