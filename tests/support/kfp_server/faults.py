@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-
 _EFFECT_SECONDS = 60.0
 
 
