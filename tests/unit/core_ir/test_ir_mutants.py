@@ -15,6 +15,7 @@ from nodewise.core.errors import InvalidParameters, InvalidPipeline
 from nodewise.core.ir import Program, read_program
 from nodewise.core.lifecycle import FINAL_RUN_STATES
 from tests.support.dynamic_runs import FakeRun, compiled_documents
+from tests.support.examples import examples
 from tests.support.kfp_pipelines import compiled_by_kfp, f_strings, retries, with_hints
 from tests.support.programs import born
 from tests.unit.core_ir.corpus.every import CASES
@@ -105,7 +106,7 @@ def grow(container: Any, data: st.DataObject) -> None:
         container.extend(copy.deepcopy(container[:50]))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(data=st.data())
 def test_a_mutated_pipeline_is_refused_or_runs_to_an_end(data: st.DataObject) -> None:
     ir, platforms = copy.deepcopy(seed(data.draw(st.sampled_from(SEEDS))))

@@ -14,6 +14,7 @@ from nodewise.simulator.metrics import figures
 from nodewise.simulator.problem_file import parse_scenario
 from nodewise.simulator.scenario import Scenario
 from nodewise.simulator.simulation import Choice, simulate
+from tests.support.examples import examples
 from tests.support.scenarios import Document, a_node, a_pipeline, a_problem, a_task, random_problem
 
 FAST_PLANNERS = sorted(PLANNERS.keys() - {"portfolio", "exact"})
@@ -55,7 +56,7 @@ def check(scenario: Scenario, choice: Choice) -> None:
     assert violations(scenario.truth, Schedule(assignments=outcome.assignments)) == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     documents(),
     st.sampled_from(sorted(plugins.policies())),
