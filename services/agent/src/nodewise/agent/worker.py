@@ -40,7 +40,7 @@ from nodewise.core.messages import (
     Message,
     StartJobs,
 )
-from nodewise.core.messaging.app import agent_queue, create_app, worker_arguments
+from nodewise.core.messaging.app import agent_queue, create_app, run_worker
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.telemetry import configure_logging, serve_metrics
@@ -90,7 +90,7 @@ def _work(settings: Settings, options: AgentOptions, agent: Agent, *, boot_id: s
     try:
         with deferring():
             agent.start(create_heart(settings, options, app, agent, boot_id=boot_id))
-            app.worker_main(worker_arguments(queue, name=options.node.name))
+            run_worker(app, queue, name=options.node.name)
     finally:
         agent.leave()
 

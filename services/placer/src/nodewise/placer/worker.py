@@ -14,7 +14,7 @@ from nodewise.core.db.engine import create_database
 from nodewise.core.engine.agents import AgentsEngine
 from nodewise.core.errors import InvalidOptions
 from nodewise.core.messages import WAKE_PLACER
-from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.app import create_app, run_worker
 from nodewise.core.messaging.loop import WakeLoop, accept_wake
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -83,7 +83,7 @@ def main() -> None:
         kubeflow.start()
     try:
         # The name of the process comes from us alone: Celery would read our own arguments otherwise.
-        app.worker_main(worker_arguments("placer", name=name))
+        run_worker(app, "placer", name=name)
     finally:
         loop.stop(timeout=3.0)
         if kubeflow is not None:
