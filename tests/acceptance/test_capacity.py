@@ -1,4 +1,7 @@
-"""Four placers at once, 500 tasks of a tenth of a core on four nodes (issue: the main job, 5)."""
+"""Four placers at once, hundreds of tasks of a tenth of a core on four nodes.
+
+Five hundred with `NODEWISE_EXAMPLES=1`; `tests/integration/placer/test_many_placers.py` always has as many, without agents.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +11,12 @@ import pytest
 
 from nodewise.sdk import Client
 from tests.acceptance import acceptance_pipelines as pipelines
+from tests.support.examples import examples
 from tests.support.stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
-RUNS = 10
+RUNS = examples(10)
 OVERBOOKED = """
 WITH changes AS (
     SELECT node, booked_at AS at, millicores, memory_mib FROM bookings
