@@ -83,8 +83,8 @@ def test_perfect_knowledge_sees_no_estimates() -> None:
     )
 
 
-def test_thousands_of_tasks_are_simulated_to_the_end() -> None:
-    scenario = parse_scenario(random_problem(1, pipelines=700, nodes=10, spread=1900.0))
+def test_a_long_stream_is_simulated_to_the_end() -> None:
+    scenario = parse_scenario(random_problem(1, pipelines=examples(700), nodes=10, spread=1900.0))
     outcome, _ = simulate(scenario, Choice(policy="fifo", strategy="greedy"))
     assert len(outcome.assignments) == sum(len(pipeline.tasks) for pipeline in scenario.truth.pipelines)
 
