@@ -1,9 +1,9 @@
 """What a look of the recorder at KFP costs with 1,000 runs in flight, by how many runs have finished before.
 
 The recorder's follower is the production one, on real tables (a server tuned as for tests: fsync off). KFP is the test server
-(`tests/support/kfp_server`) in a process of its own, so that the recorder's CPU time is the recorder's alone. The test server
-answers a list by looking at all of its rows, which a real one does by an index: so wall time is told, but CPU time and the
-number of requests are what is compared. Three kinds of looks: the first after a start, which reads every run in flight in
+(`tests/support/kfp_server`) in a process of its own, so that the recorder's CPU time is the recorder's alone; it answers a list
+by state from an index, so that wall time does not tell of its table. What a real KFP's database makes of such a list is its own
+affair. Three kinds of looks: the first after a start, which reads every run in flight in
 detail; one at which nothing has changed; one at which every tenth run has.
 """
 

@@ -1,5 +1,6 @@
-"""A further machine joins with nothing but the broker and the store, goes, and comes back."""
+"""A further machine joins with nothing but the broker and the store, by the page's own command; it goes, and comes back."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,10 +10,22 @@ import pytest
 
 from nodewise.sdk import Client
 from tests.acceptance import acceptance_pipelines as pipelines
+from tests.support.documents import blocks
 from tests.support.stack import RunningStack, clean_environment
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
+
+
+def command_of_the_page(**own: str) -> list[str]:
+    """`nodewise agent` as docs/without-kubernetes.md shows it, with these values for its options."""
+    (shown,) = [
+        block for block in blocks("without-kubernetes.md", "sh") if block.startswith("nodewise agent")
+    ]
+    words = shlex.split(shown)[1:]
+    for option, value in own.items():
+        words[words.index(f"--{option}") + 1] = value
+    return [sys.executable, "-m", "nodewise.sdk.cli", *words]
 
 
 class Agent:
@@ -20,8 +33,8 @@ class Agent:
 
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self._command = [
-            sys.executable, "-m", "nodewise.sdk.cli", "agent", "--name", "extra", "--broker", stack.redis_url,
-            "--store", stack.store_url, "--work-dir", str(folder), "--millicores", "1000", "--memory-mib", "512",
+            *command_of_the_page(name="extra", broker=stack.redis_url, store=stack.store_url),
+            "--work-dir", str(folder), "--millicores", "1000", "--memory-mib", "512",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 

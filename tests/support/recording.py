@@ -70,6 +70,7 @@ class World:
     listening: bool = True
     wakes: int = 0
     sequences: dict[str, int] = field(default_factory=dict)
+    container_runtime: str | None = None
     recorder: Recorder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -200,7 +201,7 @@ class World:
         """The next heartbeat of a node, not yet sent."""
         self.sequences[node] = self.sequences.get(node, 0) + 1
         return Heartbeat(
-            node=Node(name=NodeName(node), capacity=capacity),
+            node=Node(name=NodeName(node), capacity=capacity, container_runtime=self.container_runtime),
             boot_id=boot,
             sequence=self.sequences[node],
             sent_at=self.clock.now,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Engine, insert, text
 
 from nodewise.core.codec import encode
 from nodewise.core.db import schema
@@ -17,6 +17,13 @@ from nodewise.core.model.task import TaskSpec
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NO_INPUTS = Values()
+
+
+def counted_rows(engine: Engine) -> dict[str, int]:
+    """How many rows each table has."""
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in schema.metadata.tables)
+    with engine.connect() as connection:
+        return {str(name): int(count) for name, count in connection.execute(text(counts))}
 
 
 def insert_run(

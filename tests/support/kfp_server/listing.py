@@ -3,9 +3,9 @@
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from tests.support.kfp_server.shape import invalid
+from tests.support.kfp_server.shape import ApiError, invalid
 
 _PAGE, _MOST = 20, 200
 _OPERATIONS = {
@@ -27,7 +27,11 @@ _VALUES = {
     "timestampValue", "int_values", "intValues", "long_values", "longValues", "string_values", "stringValues",
 }  # fmt: skip
 
-Row = Mapping[str, Any]
+
+class Row(Protocol):
+    """The columns of a row by their names; only those that are asked for need be made."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
 
 
 def page(
@@ -58,6 +62,32 @@ def page(
         text = json.dumps({"order": order, "filter": chosen, "next": after})
         token = base64.b64encode(text.encode()).decode()
     return {"rows": shown, "total_size": len(matching), "next_page_token": token}
+
+
+def allowed(query: Mapping[str, str], field: str) -> frozenset[Any] | None:
+    """The values of a field that a query lets through, as far as an index on it would be asked; None: all of them."""
+    try:
+        text = (
+            _read_token(query["page_token"])["filter"] if query.get("page_token") else query.get("filter", "")
+        )
+        predicates = json.loads(text or "{}").get("predicates", [])
+    except (ApiError, ValueError, KeyError):
+        return None  # Whoever reads the query in earnest says what is wrong with it.
+    for predicate in predicates:
+        operation = predicate.get("operation")
+        name = _OPERATIONS.get(operation, "") if isinstance(operation, int) else operation
+        if predicate.get("key") == field and name in ("EQUALS", "IN"):
+            given = _given(predicate)
+            return frozenset(given if name == "IN" else (given,))
+    return None
+
+
+def _given(predicate: Mapping[str, Any]) -> Any:
+    """The one value of a predicate; a list of them for IN."""
+    values = [value for name, value in predicate.items() if name in _VALUES]
+    if len(values) != 1:
+        raise invalid("a predicate needs one value")
+    return values[0].get("values", []) if isinstance(values[0], dict) else values[0]
 
 
 def _not_before(position: tuple[Any, ...], start: tuple[Any, ...], descending: bool) -> bool:
@@ -106,8 +136,4 @@ def _holds(row: Row, predicate: Mapping[str, Any], fields: frozenset[str]) -> bo
     test = _TESTS.get(_OPERATIONS.get(operation, "") if isinstance(operation, int) else str(operation))
     if test is None or predicate.get("key") not in fields:
         raise invalid(f"cannot filter by {predicate}")
-    values = [value for name, value in predicate.items() if name in _VALUES]
-    if len(values) != 1:
-        raise invalid("a predicate needs one value")
-    value = values[0].get("values", []) if isinstance(values[0], dict) else values[0]
-    return test(row[predicate["key"]], value)
+    return test(row[predicate["key"]], _given(predicate))

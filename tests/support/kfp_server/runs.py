@@ -1,22 +1,17 @@
 """Runs as the API server keeps them: a row per run, beside the workflows that are in the cluster."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from tests.support.kfp_server.clock import Clock
-from tests.support.kfp_server.listing import page
+from tests.support.kfp_server.listing import allowed, page
 from tests.support.kfp_server.shape import dense, internal, invalid, not_found, precondition, stamp
 from tests.support.kfp_server.workflow import Workflow
 
-_FIELDS = frozenset(
-    {
-        "run_id", "id", "display_name", "name", "created_at", "finished_at", "scheduled_at", "storage_state",
-        "state", "experiment_id", "namespace", "recurring_run_id", "description",
-    }
-)  # fmt: skip
 _BODY = frozenset(
     {
         "run_id", "experiment_id", "display_name", "description", "pipeline_spec", "runtime_config",
@@ -46,10 +41,30 @@ class RunRow:
     details: list[dict[str, Any]] = field(default_factory=list)
     history: list[tuple[datetime, str]] = field(default_factory=list)
 
-    def become(self, state: str, now: datetime) -> None:
-        if state != self.state:
-            self.state = state
-            self.history.append((now, state))
+    def __getitem__(self, column: str) -> Any:
+        """A column of KFP's table of runs."""
+        return _COLUMNS[column](self)
+
+
+def _body(name: str) -> Callable[[RunRow], str]:
+    return lambda row: row.body.get(name) or ""
+
+
+_COLUMNS: Mapping[str, Callable[[RunRow], str]] = {
+    "run_id": lambda row: row.run_id,
+    "id": lambda row: row.run_id,
+    "display_name": lambda row: str(row.body["display_name"]),
+    "name": lambda row: str(row.body["display_name"]),
+    "created_at": lambda row: stamp(row.created),
+    "scheduled_at": lambda row: stamp(row.created),
+    "finished_at": lambda row: stamp(row.finished),
+    "storage_state": lambda row: row.storage_state,
+    "state": lambda row: row.state,
+    "experiment_id": lambda row: row.experiment_id,
+    "namespace": lambda _: "",
+    "recurring_run_id": _body("recurring_run_id"),
+    "description": _body("description"),
+}
 
 
 StartWorkflow = Callable[..., Workflow]
@@ -61,6 +76,7 @@ class Runs:
     def __init__(self, clock: Clock, start: StartWorkflow) -> None:
         self.rows: dict[str, RunRow] = {}
         self.workflows: list[Workflow] = []
+        self._by_state: defaultdict[str, dict[str, RunRow]] = defaultdict(dict)
         self._clock = clock
         self._start = start
 
@@ -86,7 +102,7 @@ class Runs:
             body=body, run_id=run_id, experiment_id=experiment_id, workflow=workflow, created=self._clock.now
         )
         row.history.append((row.created, "PENDING"))
-        self.rows[run_id] = row
+        self.rows[run_id] = self._by_state[row.state][run_id] = row
         return self.shown(row)
 
     def report(self) -> None:
@@ -98,9 +114,9 @@ class Runs:
             row.manifest, row.details = workflow.manifest(), workflow.task_details()
             if workflow.finished is not None:
                 row.finished = workflow.finished
-                row.become(_FINAL[workflow.phase], self._clock.now)
+                self._become(row, _FINAL[workflow.phase])
             elif row.state != "CANCELING":
-                row.become("RUNNING", self._clock.now)
+                self._become(row, "RUNNING")
 
     def row(self, run_id: str) -> RunRow:
         if run_id not in self.rows:
@@ -111,7 +127,7 @@ class Runs:
         row = self.row(run_id)
         if row.state not in _STOPPABLE:
             raise invalid(f"Failed to terminate a run {run_id}. Row not found")
-        row.become("CANCELING", self._clock.now)
+        self._become(row, "CANCELING")
         row.workflow.terminate()
 
     def retry(self, run_id: str) -> None:
@@ -120,22 +136,37 @@ class Runs:
             raise invalid(f"Failed to retry run {run_id}: only failed runs can be retried")
         row.workflow.retry()
         row.finished = None
-        row.become("PENDING", self._clock.now)
+        self._become(row, "PENDING")
 
     def store(self, run_id: str, storage_state: str) -> None:
         self.row(run_id).storage_state = storage_state
 
     def delete(self, run_id: str) -> None:
         self.row(run_id).workflow.delete()
-        del self.rows[run_id]
+        row = self.rows.pop(run_id)
+        del self._by_state[row.state][run_id]
 
     def listed(self, query: Mapping[str, str]) -> dict[str, Any]:
-        rows = [self._columns(row) for row in self.rows.values()]
+        rows = self._indexed(allowed(query, "state"))
         if query.get("experiment_id"):
-            rows = [row for row in rows if row["experiment_id"] == query["experiment_id"]]
-        found = page(rows, query, key="run_id", fields=_FIELDS)
-        shown = [self.shown(self.rows[row["run_id"]]) for row in found.pop("rows")]
+            rows = [row for row in rows if row.experiment_id == query["experiment_id"]]
+        found = page(rows, query, key="run_id", fields=frozenset(_COLUMNS))
+        shown = [self.shown(row) for row in found.pop("rows")]
         return dense({"runs": shown, **found})
+
+    def _indexed(self, states: frozenset[str] | None) -> list[RunRow]:
+        """The rows in these states (None: all). What else there is costs nothing, so that what is timed is who asks."""
+        if states is None:
+            return list(self.rows.values())
+        return [row for state in states for row in self._by_state[state].values()]
+
+    def _become(self, row: RunRow, state: str) -> None:
+        if state == row.state:
+            return
+        del self._by_state[row.state][row.run_id]
+        self._by_state[state][row.run_id] = row
+        row.state = state
+        row.history.append((self._clock.now, state))
 
     def shown(self, row: RunRow) -> dict[str, Any]:
         """The run as v2beta1 shows it."""
@@ -173,23 +204,6 @@ class Runs:
             "status": row.state.capitalize(),
         }
         return {"run": run, "pipeline_runtime": dense({"workflow_manifest": row.manifest})}
-
-    def _columns(self, row: RunRow) -> dict[str, Any]:
-        return {
-            "run_id": row.run_id,
-            "id": row.run_id,
-            "display_name": row.body["display_name"],
-            "name": row.body["display_name"],
-            "created_at": stamp(row.created),
-            "scheduled_at": stamp(row.created),
-            "finished_at": stamp(row.finished),
-            "storage_state": row.storage_state,
-            "state": row.state,
-            "experiment_id": row.experiment_id,
-            "namespace": "",
-            "recurring_run_id": row.body.get("recurring_run_id") or "",
-            "description": row.body.get("description") or "",
-        }
 
 
 def _pipeline(given: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -20,9 +20,18 @@ def test_the_deepest_nesting_allowed_is_read_and_one_more_is_not() -> None:
     assert refused.value.status == 422
 
 
-def test_a_nul_is_refused_in_a_key_too() -> None:
-    with pytest.raises(Problem):
-        parse_object(json.dumps({"a": {"b\0": 1}}).encode())
+@pytest.mark.parametrize("value", [{"b\0": 1}, ["x", "b\0"], "\ud800"], ids=["key", "in a list", "surrogate"])
+def test_text_that_cannot_be_stored_is_refused_with_its_place(value: object) -> None:
+    with pytest.raises(Problem) as refused:
+        parse_object(json.dumps({"pipeline_spec": {"x": [{"a": value}]}}).encode())
+    (fault,) = refused.value.faults
+    assert fault.field == "body.pipeline_spec.x[0].a" + ("[1]" if isinstance(value, list) else "")
+
+
+def test_what_is_too_deep_is_refused_with_its_place() -> None:
+    with pytest.raises(Problem) as refused:
+        parse_object(nested(MAX_DEPTH + 1))
+    assert refused.value.faults[0].field == "body.a" + "[0]" * (MAX_DEPTH - 1)
 
 
 def test_text_beyond_the_basic_plane_is_no_surrogate() -> None:

@@ -153,6 +153,22 @@ def test_what_a_task_would_miss_is_refused(feature: str) -> None:
     assert refusal.value.path == f"platforms.kubernetes.deploymentSpec.executors.exec-a.{feature}"
 
 
+def of_the_whole_run(**config: Any) -> dict[str, Any]:
+    """What KFP compiles of `dsl.PipelineConfig`."""
+    return {"pipelineConfig": config}
+
+
+def test_how_long_kfp_keeps_a_workflow_concerns_kfp_only() -> None:
+    assert spec_with({}, kubernetes=of_the_whole_run(resourceTtlOnCompletion=5)).timeout is None
+
+
+@pytest.mark.parametrize("setting", ["workspace", "activeDeadlineSeconds", "somethingNew"])
+def test_what_a_whole_run_would_miss_is_refused(setting: str) -> None:
+    with pytest.raises(UnsupportedFeature, match="run the pipeline on KFP") as refusal:
+        spec_with({}, kubernetes=of_the_whole_run(**{setting: 60}))
+    assert refusal.value.path == f"platforms.kubernetes.pipelineConfig.{setting}"
+
+
 def test_a_node_selector_from_a_parameter_is_refused() -> None:
     with pytest.raises(UnsupportedFeature):
         spec_with({}, kubernetes=kubernetes(nodeSelector={"nodeSelectorJson": {}}))

@@ -1,10 +1,8 @@
 """Whatever is sent, reading ends with a program or a typed refusal, and a program that was read runs to an end."""
 
-import copy
 import json
 import time
-from collections.abc import Callable
-from functools import cache
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,104 +12,21 @@ from hypothesis import strategies as st
 from nodewise.core.errors import InvalidParameters, InvalidPipeline
 from nodewise.core.ir import Program, read_program
 from nodewise.core.lifecycle import FINAL_RUN_STATES
-from tests.support.dynamic_runs import FakeRun, compiled_documents
+from tests.support.dynamic_runs import FakeRun
 from tests.support.examples import examples
-from tests.support.kfp_pipelines import compiled_by_kfp, f_strings, retries, with_hints
+from tests.support.mutants import GIVEN, SEEDS, mutate, seed
 from tests.support.programs import born
-from tests.unit.core_ir.corpus.every import CASES
 from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, task
 
-SEEDS = (
-    "exit-handler-with-all",
-    "loop-over-objects-of-an-output",
-    "if-elif-else",
-    "containers",
-    "imported-parameter",
-    "sub-pipeline-tried-again",
-    "loop-over-artifacts",
-    "resources-and-variables",
-    "text-of-anything",
-    f_strings,
-    retries,
-    with_hints,
-)
 LIMIT = 300
 
 
-@cache
-def seed(which: str | Callable[[], Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    if not isinstance(which, str):
-        return compiled_by_kfp(which)
-    return compiled_documents(next(case.pipeline for case in CASES if case.name == which))
-
-
-WORDS = (
-    "{{$.inputs.parameters['x']}}", "{{$", "{{$}}", "2.1.0", "system.Model", "NUMBER_INTEGER", "STRING", "5s", "add",
-    "comp-inner", "comp-for-loop-2", "root", "inputs.parameter_values['n'] > 1", "!(true)", "a && b", "((((", "[1, 2, 3]",
-    '[{"a": 1}]', '{"Concat": ["a", {"IfPresent": {"InputName": "extra", "Then": []}}]}', "parseJson(string_value)[\"a\"]",
-    "ALL_UPSTREAM_TASKS_COMPLETED", "prepare",
-)  # fmt: skip
-JUNK = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.text(max_size=12)
-    | st.sampled_from(WORDS),
-    lambda children: (
-        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3)
-    ),
-    max_leaves=6,
-)
-
-
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (container, key) of a document."""
-    found, pending = [], [value]
-    while pending:
-        container = pending.pop()
-        keys = list(container) if isinstance(container, dict) else list(range(len(container)))
-        found.extend((container, key) for key in keys)
-        pending.extend(container[key] for key in keys if isinstance(container[key], dict | list))
-    return found
-
-
-def mutate(document: Any, data: st.DataObject) -> None:
-    """One change: dropped, renamed, duplicated under another name, swapped with another place, retyped, repeated, added."""
-    spots = places(document)
-    if not spots:
-        return
-    container, key = spots[data.draw(st.integers(0, len(spots) - 1))]
-    kind = data.draw(st.integers(0, 5))
-    if kind == 0:
-        del container[key]
-    elif kind == 1:
-        container[key] = data.draw(JUNK)
-    elif kind == 2:
-        other, other_key = spots[data.draw(st.integers(0, len(spots) - 1))]
-        container[key] = copy.deepcopy(other[other_key])
-    elif kind == 3 and isinstance(container, dict):
-        container[data.draw(st.sampled_from(WORDS) | st.text(max_size=5))] = container.pop(key)
-    elif kind == 4 and isinstance(container, dict):
-        container[f"{key}-2"] = copy.deepcopy(container[key])
-    else:
-        grow(container, data)
-
-
-def grow(container: Any, data: st.DataObject) -> None:
-    if isinstance(container, dict):
-        name = data.draw(st.text(max_size=8) | st.sampled_from(sorted(map(str, container))))
-        container[name] = data.draw(JUNK)
-    else:
-        container.extend(copy.deepcopy(container[:50]))
-
-
 @settings(max_examples=examples(400), deadline=None)
-@given(data=st.data())
-def test_a_mutated_pipeline_is_refused_or_runs_to_an_end(data: st.DataObject) -> None:
-    ir, platforms = copy.deepcopy(seed(data.draw(st.sampled_from(SEEDS))))
-    for _ in range(data.draw(st.integers(1, 4))):
-        mutate(platforms if data.draw(st.integers(0, 9)) == 9 else ir, data)
+@given(rng=st.randoms(use_true_random=True))
+def test_a_mutated_pipeline_is_refused_or_runs_to_an_end(rng: Random) -> None:
+    ir, platforms = seed(rng.choice(SEEDS))
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        event(mutate(platforms if rng.random() < 0.1 else ir, rng))
     result = read_or_refused(ir, platforms)
     if isinstance(result, Program):
         event("read")
@@ -138,8 +53,7 @@ def is_consistent(program: Program) -> None:
 
 
 def runs_to_an_end(program: Program) -> None:
-    given: dict[str, Any] = {"n": 2, "uri": "s3://x", "rows": 1, "text": "x"}
-    parameters = {name: value for name, value in given.items() if name in program.parameters}
+    parameters = {name: value for name, value in GIVEN.items() if name in program.parameters}
     try:
         run = FakeRun(program=program, parameters=parameters)
         end = run.run(most_events=LIMIT * 4)

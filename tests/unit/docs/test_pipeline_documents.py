@@ -1,6 +1,5 @@
 """The pages on writing pipelines and on coming from KFP: every pipeline in them compiles, is read by KFP, and runs as the page says."""
 
-import re
 import runpy
 import shlex
 from pathlib import Path
@@ -15,18 +14,9 @@ from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.sdk import CompiledPipeline, load_pipelines, load_submission
 from nodewise.sdk import compile as compile_pipeline
 from nodewise.sdk.cli.app import app
+from tests.support.documents import DOCS, blocks
 from tests.support.dynamic_runs import FakeRun
 from tests.support.sdk_flows import kfp_reads
-
-ROOT = Path(__file__).parents[3]
-STACK = "<!-- stack -->\n"
-
-
-def blocks(document: str, language: str, *, stack: bool = False) -> list[str]:
-    """The blocks of a page; those that need a stack, or those that do not."""
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    found = re.findall(rf"(^{STACK})?^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [block for marked, block in found if bool(marked) == stack]
 
 
 def written(tmp_path: Path, block: str, name: str = "shown.py") -> Path:
@@ -66,7 +56,7 @@ def test_every_pipeline_of_the_guide_runs_to_its_end(tmp_path: Path, block: str)
 
 
 def test_the_guide_shows_all_words() -> None:
-    text = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    text = (DOCS / "pipelines.md").read_text(encoding="utf-8")
     for word in (
         "each",
         "collect",
@@ -158,14 +148,13 @@ def test_the_way_back_is_as_from_kfp_says(
     assert again.stdout == Path("ours.yaml").read_text(encoding="utf-8")
 
 
-def test_what_needs_a_stack_is_well_formed(pages: tuple[Path, Path]) -> None:
-    commands = [
-        shlex.split(line) for block in blocks("from-kfp.md", "sh", stack=True) for line in block.splitlines()
-    ]
-    assert commands
-    for _, command, *arguments in commands:
+@pytest.mark.parametrize("page", ["from-kfp.md", "without-kubernetes.md"])
+def test_every_command_that_a_page_shows_has_the_options_that_it_names(page: str) -> None:
+    shown = [*blocks(page, "sh"), *blocks(page, "sh", stack=True)]
+    commands = [shlex.split(line) for block in shown for line in block.splitlines()]
+    ours = [words for program, *words in commands if program == "nodewise"]
+    assert ours
+    for command, *arguments in ours:
         options = {word for word in arguments if word.startswith("--")}
         helped = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
         assert all(option in helped for option in options)
-    for block in blocks("from-kfp.md", "python", stack=True):
-        compile(block, "from-kfp.md", "exec")

@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterator
 
 from fastapi import Request
 
 from nodewise.api.problems import Problem, invalid
+from nodewise.core.ir.guard import parts, place
 
 MAX_DEPTH = 64
 """Levels of nesting. KFP's IR stays under 20: its DAGs refer to components by name instead of nesting them."""
+
+_TOO_DEEP = f"must not be nested deeper than {MAX_DEPTH} levels"
 
 
 async def json_bytes(request: Request) -> bytes:
@@ -34,11 +36,13 @@ def parse_object(raw: bytes) -> dict[str, object]:
 
     Raises:
         Problem: 400, not JSON (RFC 8259: no NaN, no Infinity). 422, not an object, nested too deep, a number beyond
-            the range of doubles, or text that cannot be stored (NUL, a lone surrogate).
+            the range of doubles, or text that cannot be stored (NUL, a lone surrogate); names the place.
     """
     value = _parse(raw)
-    for depth, part in _walk(value):
-        _check(depth, part)
+    for part, trail, depth in parts(value):
+        rule = _broken_rule(part, depth)
+        if rule is not None:
+            raise invalid(place("body", trail), rule)
     if not isinstance(value, dict):
         raise invalid("body", f"must be a JSON object, got {type(value).__name__}")
     return value
@@ -48,7 +52,7 @@ def _parse(raw: bytes) -> object:
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except RecursionError as error:
-        raise _too_deep() from error
+        raise invalid("body", _TOO_DEEP) from error
     except ValueError as error:
         detail = f"the body is not JSON: {str(error)[:200]}"
         raise Problem(status=400, kind="malformed-json", detail=detail) from error
@@ -65,31 +69,15 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _walk(value: object) -> Iterator[tuple[int, object]]:
-    """Every key and value with its depth, without recursion."""
-    stack: list[tuple[int, object]] = [(1, value)]
-    while stack:
-        depth, part = stack.pop()
-        yield depth, part
-        if isinstance(part, dict):
-            stack.extend((depth + 1, key) for key in part)
-            stack.extend((depth + 1, item) for item in part.values())
-        elif isinstance(part, list):
-            stack.extend((depth + 1, item) for item in part)
-
-
-def _check(depth: int, part: object) -> None:
-    if depth > MAX_DEPTH and isinstance(part, dict | list):
-        raise _too_deep()
-    if isinstance(part, str) and ("\0" in part or not _encodable(part)):
-        raise invalid("body", "text must not contain NUL characters or lone surrogates")
+def _broken_rule(value: object, depth: int) -> str | None:
+    if depth >= MAX_DEPTH and isinstance(value, dict | list):
+        return _TOO_DEEP
+    texts = value if isinstance(value, dict) else (value,)
+    storable = all("\0" not in text and _encodable(text) for text in texts if isinstance(text, str))
+    return None if storable else "text must not contain NUL characters or lone surrogates"
 
 
 def _encodable(text: str) -> bool:
     if text.isascii():
         return True
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _too_deep() -> Problem:
-    return invalid("body", f"must not be nested deeper than {MAX_DEPTH} levels")

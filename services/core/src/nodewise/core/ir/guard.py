@@ -14,8 +14,8 @@ MAX_VALUES: Final = 500_000
 _MAX_KEY_SHOWN: Final = 80
 _LARGEST_INTEGER: Final = 2**63 - 1
 
-_Trail = tuple["_Trail | None", str]
-"""A path as a linked list: shared between siblings, made into text only for an error."""
+Trail = tuple["Trail | None", str]
+"""A path as a linked list: shared between siblings, made into text only for an error (`place`)."""
 
 
 def at(path: str, key: str | int) -> str:
@@ -37,15 +37,36 @@ def check_json(document: object, *, root: str = "") -> None:
     Raises:
         InvalidPipeline: names the first offending place that is found.
     """
-    pending: list[tuple[object, _Trail | None, int]] = [(document, None, 0)]
     seen = 0
-    while pending:
-        value, trail, depth = pending.pop()
+    for value, trail, depth in parts(document):
         seen += 1 if not isinstance(value, dict | list) else 1 + len(value)
         rule = _broken_rule(value, depth, seen)
         if rule is not None:
-            raise InvalidPipeline(_text(root, trail), rule)
+            raise InvalidPipeline(place(root, trail) or "pipeline_spec", rule)
+
+
+def parts(document: object) -> Iterator[tuple[object, Trail | None, int]]:
+    """Every value in a document, however deep, with its way and its depth (0: the document itself).
+
+    Whoever stops iterating at a value never gets what is in it: a document in itself has no end.
+    """
+    pending: list[tuple[object, Trail | None, int]] = [(document, None, 0)]
+    while pending:
+        value, trail, depth = pending.pop()
+        yield value, trail, depth
         pending.extend((child, (trail, key), depth + 1) for key, child in _children(value))
+
+
+def place(root: str, trail: Trail | None) -> str:
+    """A way as text: a path that begins with `root`."""
+    keys: list[str] = []
+    while trail is not None:
+        trail, key = trail
+        keys.append(key)
+    path = root
+    for key in reversed(keys):
+        path = f"{path}{key}" if key.startswith("[") else at(path, key)
+    return path
 
 
 def _children(value: object) -> Iterator[tuple[str, object]]:
@@ -100,14 +121,3 @@ def _broken_text(text: str) -> str | None:
     except UnicodeEncodeError:
         return "has a lone surrogate, which is not Unicode text"
     return None
-
-
-def _text(root: str, trail: _Trail | None) -> str:
-    keys: list[str] = []
-    while trail is not None:
-        trail, key = trail
-        keys.append(key)
-    path = root
-    for key in reversed(keys):
-        path = f"{path}{key}" if key.startswith("[") else at(path, key)
-    return path or "pipeline_spec"

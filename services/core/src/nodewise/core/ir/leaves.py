@@ -55,8 +55,9 @@ def read_work(executor: Any, signature: Signature, *, channels: frozenset[str], 
         return _importer(executor.importer, signature, channels, path=at(path, "importer"))
     if kind is None:
         raise InvalidPipeline(path, "has neither a container nor an importer")
+    field = executor.DESCRIPTOR.fields_by_name[kind].camelcase_name
     raise UnsupportedFeature(
-        at(path, kind), f"an executor of kind {kind}", "write it as a component that does the work itself"
+        at(path, field), f"an executor of kind {field}", "write it as a component that does the work itself"
     )
 
 

@@ -1,8 +1,9 @@
 """Platform sections: our own hints, and the few things of Kubernetes' that hold for any cluster.
 
 `platforms.nodewise` is read strictly. A pipeline's own hints stand under `config`, which plain KFP accepts as
-well; `pipelineConfig` is read too. Of `platforms.kubernetes` a node selector and a deadline are honoured, what concerns
-pods only is ignored, and what a task would miss (volumes, secrets) is refused. Other platforms are ignored.
+well; `pipelineConfig` is read too. Of `platforms.kubernetes` a node selector and a task's deadline are honoured, what concerns
+pods or workflows only is ignored, and what a run would miss (volumes, secrets, a deadline of its own) is refused. Other
+platforms are ignored.
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,12 @@ _POD_ONLY: Final = frozenset(
         "enabledSharedMemory",
     }
 )
+_WORKFLOW_ONLY: Final = frozenset({"resourceTtlOnCompletion", "resourceTtlOnSuccess", "resourceTtlOnFailure"})
+_WITHOUT_WORKFLOWS: Final = {
+    "workspace": "pass artifacts from task to task, or run the pipeline on KFP",
+    "activeDeadlineSeconds": "give tasks time limits of their own, or run the pipeline on KFP",
+}
+"""What to do instead of settings of a whole run."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -81,9 +88,10 @@ def read_platforms(platforms: Mapping[str, object], *, labels: frozenset[str]) -
         InvalidPipeline: with a path from `platforms`.
     """
     hints = _read_nodewise(Fields(platforms.get("nodewise") or {}, "platforms.nodewise"), labels)
-    kubernetes = Fields(platforms.get("kubernetes") or {}, "platforms.kubernetes").group("deploymentSpec")
+    kubernetes = Fields(platforms.get("kubernetes") or {}, "platforms.kubernetes")
+    _check_pipeline_config(kubernetes.group("pipelineConfig"))
     executors = dict(hints.executors)
-    section = kubernetes.group("executors")
+    section = kubernetes.group("deploymentSpec").group("executors")
     for label in sorted(labels):
         executors[label] = _with_kubernetes(hints.of(label), section.group(label))
     return replace(hints, executors=executors)
@@ -203,6 +211,18 @@ def _choice(fields: Fields, name: str, kind: type[_Choice]) -> _Choice | None:
         return kind(value)
     except ValueError as error:
         raise InvalidPipeline(at(fields.path, name), f"must be one of {', '.join(kind)}") from error
+
+
+def _check_pipeline_config(fields: Fields) -> None:
+    """Refuse what KFP would do for the run as a whole and agents do not.
+
+    Raises:
+        UnsupportedFeature: a workspace, a time limit of the whole run, or something that we do not know.
+    """
+    for name in fields.names():
+        if name not in _WORKFLOW_ONLY:
+            instead = _WITHOUT_WORKFLOWS.get(name, "leave it out, or run the pipeline on KFP")
+            raise UnsupportedFeature(at(fields.path, name), f"{name[:80]} of a whole run", instead)
 
 
 def _with_kubernetes(hints: ExecutorHints, fields: Fields) -> ExecutorHints:

@@ -1,0 +1,15 @@
+"""What the pages in docs/ show, for tests that run it."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+_STACK = "<!-- stack -->\n"
+
+
+def blocks(page: str, language: str, *, stack: bool = False) -> list[str]:
+    """The blocks of a page in that language; those that need a stack, or those that do not."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(rf"(^{_STACK})?^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block for marked, block in found if bool(marked) == stack]
