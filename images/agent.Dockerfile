@@ -56,7 +56,7 @@ ENV PATH=/opt/nodewise/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYT
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=6 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
     CMD ["/opt/nodewise/bin/python", "-I", "-m", "nodewise.core.healthcheck"]
 ENTRYPOINT ["/opt/nodewise/bin/service"]
 CMD ["--work-dir", "/var/lib/nodewise/agent"]
