@@ -39,7 +39,8 @@ RUN cd /opt/nodewise/lib/python3*/site-packages \
     && rm -rf pandas/tests matplotlib/tests pyarrow/tests pyarrow/include \
     && find scipy sklearn -type d -name tests -prune -exec rm -rf {} + 2>/dev/null || true
 RUN printf '#!/bin/sh\nexec /opt/nodewise/bin/python -P -m nodewise.agent "$@"\n' > /opt/nodewise/bin/service \
-    && chmod 755 /opt/nodewise/bin/service
+    && chmod 755 /opt/nodewise/bin/service \
+    && cp services/core/src/nodewise/core/healthcheck.py /opt/nodewise/bin/
 
 # 3. The image.
 FROM ${PYTHON_IMAGE}
@@ -56,7 +57,7 @@ ENV PATH=/opt/nodewise/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYT
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
-    CMD ["/opt/nodewise/bin/python", "-I", "-m", "nodewise.core.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=6 \
+    CMD ["/opt/nodewise/bin/python", "-I", "-S", "/opt/nodewise/bin/healthcheck.py"]
 ENTRYPOINT ["/opt/nodewise/bin/service"]
 CMD ["--work-dir", "/var/lib/nodewise/agent"]

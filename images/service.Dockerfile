@@ -41,7 +41,8 @@ RUN cd /opt/nodewise/lib/python3*/site-packages \
     && find scipy sklearn -type d -name tests -prune -exec rm -rf {} + 2>/dev/null || true
 ARG SERVICE
 RUN printf '#!/bin/sh\nexec /opt/nodewise/bin/python -P -m nodewise.%s "$@"\n' "${SERVICE}" > /opt/nodewise/bin/service \
-    && chmod 755 /opt/nodewise/bin/service
+    && chmod 755 /opt/nodewise/bin/service \
+    && cp services/core/src/nodewise/core/healthcheck.py /opt/nodewise/bin/
 
 # 3. The image.
 FROM ${PYTHON_IMAGE}
@@ -60,6 +61,6 @@ ENV PATH=/opt/nodewise/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYT
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
-    CMD ["/opt/nodewise/bin/python", "-I", "-m", "nodewise.core.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=6 \
+    CMD ["/opt/nodewise/bin/python", "-I", "-S", "/opt/nodewise/bin/healthcheck.py"]
 ENTRYPOINT ["/opt/nodewise/bin/service"]

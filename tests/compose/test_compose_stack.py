@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from examples.demo import WAVES
-from nodewise.sdk import Client, Run
+from nodewise.sdk.client import Client, Run
 from nodewise.stack.ports import choose_ports
 from tests.acceptance import acceptance_pipelines as pipelines
 from tests.support.compose import ROOT, ComposeStack, engine_answers

@@ -1,6 +1,9 @@
 """What probes are told, from the last look of every loop."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from urllib.request import urlopen
@@ -9,6 +12,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from nodewise.core import healthcheck as healthcheck_module
 from nodewise.core.liveness import STUCK_SECONDS, Look, hanging, last_looks, unready
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.settings import Settings
@@ -77,3 +81,25 @@ def test_a_process_serves_them_where_its_settings_say(host: str) -> None:
     serve_metrics(Settings(host=host, metrics_port=port))
     with urlopen(f"http://{f'[{host}]' if ':' in host else host}:{port}/healthz") as answer:
         assert json.load(answer) == {"status": "ok"}
+
+
+def healthcheck(port: int) -> "subprocess.CompletedProcess[str]":
+    """As the images run it: a file, without any package."""
+    command = [sys.executable, "-I", "-S", healthcheck_module.__file__]
+    env = {"NODEWISE_METRICS_PORT": str(port)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_health_check_of_the_images_says_what_the_process_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: dict[str, Look] = {"a": NONE_YET}
+    monkeypatch.setattr("nodewise.core.liveness.last_looks", lambda: looks)
+    (port,) = choose_ports(("it",), {}, hosts={"it": "127.0.0.1"}).values()
+    serve_metrics(Settings(metrics_port=port))
+    asked = healthcheck(port)
+    assert (asked.returncode, "the loop a has not looked yet" in asked.stdout) == (1, True)
+    looks["a"] = Look(at=time.time(), well=True)
+    asked = healthcheck(port)
+    assert (asked.returncode, asked.stdout) == (0, 'HTTP/1.0 200 OK {"status": "ok"}\n')
+    (closed,) = choose_ports(("it",), {}, hosts={"it": "127.0.0.1"}).values()
+    asked = healthcheck(closed)
+    assert (asked.returncode, asked.stdout.startswith(f"no answer on port {closed}")) == (1, True)

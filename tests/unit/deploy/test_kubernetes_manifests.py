@@ -1,5 +1,7 @@
 """The promises of the Kubernetes manifests that can be read from them."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,22 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
             yield from objects(path)
         else:
             yield from yaml.safe_load_all(path.read_text())
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
+@pytest.mark.parametrize("folder", ["base", "example", "kubeflow"])
+def test_kustomize_builds_it(folder: str, tmp_path: Path) -> None:
+    copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    for name in ("postgres", "redis"):
+        (copy / "example" / "passwords").mkdir(exist_ok=True)
+        (copy / "example" / "passwords" / name).write_text("secret")
+    built = subprocess.run(
+        ["kubectl", "kustomize", str(copy / folder)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert built.returncode == 0, built.stderr
+    kinds = [found["kind"] for found in yaml.safe_load_all(built.stdout)]
+    assert kinds.count("Deployment") == 5
+    assert ("Secret" in kinds) == (folder != "base")
 
 
 EXAMPLE = list(objects(KUBERNETES / "example"))
