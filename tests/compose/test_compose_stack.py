@@ -41,6 +41,8 @@ class Story:
     targets: dict[str, str] = field(default_factory=dict)
     placed: dict[str, float] = field(default_factory=dict)
     restarted: list[str] = field(default_factory=list)
+    kept: bool = False
+    """Whether scaling left all other containers alone."""
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +88,10 @@ def run_waves(client: Client, story: Story) -> None:
     wait_until(
         lambda: any(run.refresh().state == "RUNNING" for run in story.runs), 120, "a run that runs", every=0.5
     )
+    before = {container["Id"] for container in stack.containers()}
     with stack.timed("four placers instead of one"):
-        stack.run("up", "--detach", "--no-recreate", "--wait", "--scale", f"placer={PLACERS}")
+        stack.run("up", "--detach", "--wait", "--scale", f"placer={PLACERS}")
+    story.kept = before < {container["Id"] for container in stack.containers()}
     submit(client, story, 1)
     for server in ("redis", "postgres"):
         with stack.timed(f"restart of {server}"):
@@ -169,6 +173,10 @@ def test_the_metrics_show_four_placers_placing(story: Story) -> None:
     assert len(story.placed) == PLACERS, story.placed
     rows = story.stack.sql("SELECT count(DISTINCT placer) FROM attempts")
     assert rows == [[str(PLACERS)]]
+
+
+def test_scaling_placers_leaves_everything_else_as_it_runs(story: Story) -> None:
+    assert story.kept
 
 
 def test_prometheus_sees_every_target(story: Story) -> None:

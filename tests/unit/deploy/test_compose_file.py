@@ -54,6 +54,13 @@ def test_placers_can_be_scaled() -> None:
     assert not any("container_name" in service for service in SERVICES.values())
 
 
+def test_each_image_of_ours_is_built_by_one_service_and_by_nobody_looked_for_elsewhere() -> None:
+    images = {SERVICES[name]["image"] for name in OURS}
+    built = [SERVICES[name]["image"] for name in OURS if "build" in SERVICES[name]]
+    assert sorted(built) == sorted(images)
+    assert all(SERVICES[name]["pull_policy"] == "never" for name in OURS if "build" not in SERVICES[name])
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_goes_on_is_asked_for_its_health(name: str) -> None:
     service = SERVICES[name]
