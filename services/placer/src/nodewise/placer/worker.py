@@ -1,6 +1,7 @@
 """A placer's process: a Celery worker whose one task pokes the loop."""
 
 import argparse
+import socket
 import sys
 from datetime import UTC, datetime
 from random import Random
@@ -56,7 +57,9 @@ def create_placer(name: str, settings: Settings, app: Celery, client: "redis.Red
 def main() -> None:
     """Run until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m nodewise.placer", description="Places admitted tasks.")
-    parser.add_argument("--name", default="placer-1", help="recorded with every placement")
+    parser.add_argument(
+        "--name", default=f"placer-{socket.gethostname()}", help="recorded with every placement; unique"
+    )
     name = parser.parse_args().name
     settings = Settings()
     configure_logging(settings, name)
