@@ -22,9 +22,9 @@ RUN test -d "services/${SERVICE:?name a service}" \
 FROM ${PYTHON_IMAGE} AS build
 # An index of your own, if you have one: --build-arg PIP_INDEX_URL=...
 ARG PIP_INDEX_URL
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_CACHE_DIR=/var/cache/pip
 COPY --from=lists /lists /lists
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 -m venv /tools \
     && /tools/bin/pip install --quiet --require-hashes -r /lists/tools.txt \
     && python3 -m venv --without-pip /opt/nodewise \

@@ -14,16 +14,16 @@ RUN mkdir /lists \
 
 FROM ${PYTHON_IMAGE} AS build-base
 ARG PIP_INDEX_URL
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_CACHE_DIR=/var/cache/pip
 COPY --from=lists /lists/base.txt /lists/
 # KFP's executor needs no other package where _KFP_RUNTIME is set.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 -m venv /opt/task \
     && /opt/task/bin/pip install --quiet --require-hashes --no-deps -r /lists/base.txt
 
 FROM build-base AS build-cpu
 COPY --from=lists /lists/cpu.txt /lists/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /opt/task/bin/pip install --quiet --require-hashes -r /lists/cpu.txt
 
 FROM ${PYTHON_IMAGE} AS runtime
