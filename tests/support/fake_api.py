@@ -24,7 +24,7 @@ def run_info(run_id: str, **changes: Any) -> dict[str, Any]:
         "id": run_id, "name": "quickstart", "pipeline": "quickstart", "state": "PENDING", "team": "default",
         "priority": 0, "deadline": None, "policy": "fifo", "strategy": "greedy", "parameters": {}, "labels": {},
         "submitted_at": NOW, "scheduled_at": None, "started_at": None, "finished_at": None,
-        "cancel_requested_at": None, "error": None, "tasks": {"total": 2, "by_state": {"READY": 1, "WAITING": 1}},
+        "cancel_requested_at": None, "retry_of": None, "archived_at": None, "error": None, "tasks": {"total": 2, "by_state": {"READY": 1, "WAITING": 1}},
     }  # fmt: skip
     return {**info, **changes}
 
@@ -164,8 +164,8 @@ class FakeApi:
             return httpx.Response(200, json=self.runs[run_id])
         if what == "tasks":
             return httpx.Response(200, json={"items": self.tasks[run_id]})
-        if what == "cancel":
-            return self._cancel(run_id)
+        if what in ("cancel", "retry", "archive", "unarchive"):
+            return self._do(run_id, what)
         if what == "explain":
             return httpx.Response(200, json={"run": self.runs[run_id], "tasks": self.answers["explain"]})
         if "/artifacts/" in what:
@@ -179,12 +179,30 @@ class FakeApi:
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{file}"}
         return httpx.Response(200, content=self.contents[what], headers=headers)
 
+    def _do(self, run_id: str, verb: str) -> httpx.Response:
+        if verb == "cancel":
+            return self._cancel(run_id)
+        return self._retry(run_id) if verb == "retry" else self._archive(run_id, archived=verb == "archive")
+
     def _cancel(self, run_id: str) -> httpx.Response:
         run = self.runs[run_id]
         if run["state"] in ENDED:
             return problem(409, "Conflict", detail=f"run {run_id} has already ended: {run['state']}")
         run["state"] = "CANCELING"
         return httpx.Response(202, json=run)
+
+    def _retry(self, run_id: str) -> httpx.Response:
+        if self.runs[run_id]["state"] not in {"FAILED", "CANCELED"}:
+            return problem(409, "Conflict", detail=f"run {run_id} is {self.runs[run_id]['state']}")
+        self.add_run(f"{run_id}-2", states=("PENDING", "SUCCEEDED"), retry_of=run_id)
+        return httpx.Response(202, json=self.runs[f"{run_id}-2"])
+
+    def _archive(self, run_id: str, *, archived: bool) -> httpx.Response:
+        run = self.runs[run_id]
+        if run["state"] not in ENDED:
+            return problem(409, "Conflict", detail=f"the run has not ended: {run['state']}")
+        run["archived_at"] = NOW if archived else None
+        return httpx.Response(200, json=run)
 
     def _submit(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["Idempotency-Key"]
@@ -200,7 +218,9 @@ class FakeApi:
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         params = request.url.params
-        found = [run for run in self.runs.values() if params.get("state") in (None, run["state"])]
+        archived = params.get("archived") == "true"
+        shown = [run for run in self.runs.values() if (run["archived_at"] is not None) == archived]
+        found = [run for run in shown if params.get("state") in (None, run["state"])]
         start, size = int(params.get("cursor", 0)), min(int(params["limit"]), self.page_size)
         following = start + size if start + size < len(found) else None
         page = {"items": found[start : start + size], "next_cursor": following and str(following)}

@@ -9,12 +9,16 @@ from typing import Any
 import redis
 from sqlalchemy import Engine, text
 
+from nodewise.api.acceptance import accept
 from nodewise.api.choice import Choice
 from nodewise.api.requests import submit_request
+from nodewise.api.retrying import next_try
 from nodewise.api.submission import new_run, read_submission
 from nodewise.core import plugins
 from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.ended_runs import stored_run
 from nodewise.core.db.queries.runs import insert_run, request_cancel
+from nodewise.core.db.queries.specs import compiled_specs
 from nodewise.core.engine.kubeflow.client import KfpApi, KfpClient
 from nodewise.core.engine.kubeflow.connection import KfpConnection
 from nodewise.core.engine.kubeflow.engine import KubeflowEngine
@@ -125,6 +129,15 @@ class Services:
         with transaction(self.engine) as connection:
             insert_run(connection, run)
         return run.id
+
+    def retry(self, run_id: RunId) -> RunId:
+        """Submit the next try of a run as the gateway does."""
+        with transaction(self.engine) as connection:
+            stored = stored_run(connection, run_id)
+            assert stored is not None
+            spec = compiled_specs(connection, [stored.spec_digest])[stored.spec_digest]
+            submission = next_try(run_id, stored, spec, key=None, settings=self.settings)
+            return accept(connection, submission, self.settings, now=self.now())[0]
 
     def hand_over(self) -> None:
         """See the nodes, admit, bind, submit."""

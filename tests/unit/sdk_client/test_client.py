@@ -292,6 +292,25 @@ def test_cancelling_what_has_ended_is_refused(api: FakeApi, client: Client) -> N
         client.get("r").cancel()
 
 
+def test_a_run_that_failed_is_tried_again_as_a_new_one(api: FakeApi, client: Client) -> None:
+    api.add_run("r", states=("FAILED",))
+
+    again = client.get("r").retry()
+
+    assert (again.id, again.info["retry_of"], again.state) == ("r-2", "r", "PENDING")
+    assert api.requests[-1].headers["Idempotency-Key"]
+
+
+def test_a_run_that_was_put_away_is_listed_when_asked_for(api: FakeApi, client: Client) -> None:
+    api.add_run("r")
+    run = client.get("r").archive()
+
+    assert run.info["archived_at"]
+    assert list(client.runs()) == []
+    assert [one.id for one in client.runs(archived=True)] == ["r"]
+    assert run.archive(archived=False).info["archived_at"] is None
+
+
 @pytest.mark.parametrize("deadline", ["2h", timedelta(hours=2)])
 def test_a_duration_is_a_deadline_from_now(api: FakeApi, client: Client, deadline: str | timedelta) -> None:
     before = datetime.now(UTC)

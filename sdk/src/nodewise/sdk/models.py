@@ -33,6 +33,8 @@ class RunInfo(TypedDict):
     started_at: str | None
     finished_at: str | None
     cancel_requested_at: str | None
+    retry_of: str | None
+    archived_at: str | None
     error: str | None
     tasks: TaskCounts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,7 +54,11 @@ def find_run(client: Client, ref: str) -> Run:
         return _only(ref, list(client.runs(limit=1)))
     if len(ref) >= _ID_LENGTH:
         return client.get(ref)
-    return _only(ref, [run for run in client.runs() if run.id.startswith(ref) or run.name == ref])
+    return _only(ref, _called(ref, client.runs()) or _called(ref, client.runs(archived=True)))
+
+
+def _called(ref: str, runs: Iterable[Run]) -> list[Run]:
+    return [run for run in runs if run.id.startswith(ref) or run.name == ref]
 
 
 def _only(ref: str, found: list[Run]) -> Run:

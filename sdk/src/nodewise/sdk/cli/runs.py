@@ -23,13 +23,14 @@ _NEVER_RAN = frozenset({"SKIPPED", "CANCELED"})
 TaskRef = Annotated[str | None, typer.Argument(metavar="TASK", help="A task of the run; all by default.")]
 
 
-def ls(
+def ls(  # noqa: PLR0913 (one argument per option of the command)
     *,
     state: Annotated[
         RunState | None, typer.Option(case_sensitive=False, help="Only runs in this state.")
     ] = None,
     team: Annotated[str | None, typer.Option(help="Only runs of this team.")] = None,
     label: Annotated[str | None, typer.Option(metavar="KEY=VALUE", help="Only runs with this label.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Only runs that were put away.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
@@ -39,7 +40,8 @@ def ls(
     if label and ":" not in label.partition("=")[0]:
         label = label.replace("=", ":", 1)
     with connect(url) as client:
-        found = [run.info for run in client.runs(state=wanted, team=team, label=label, limit=limit)]
+        runs = client.runs(state=wanted, team=team, label=label, archived=archived, limit=limit)
+        found = [run.info for run in runs]
     if as_json:
         print_json(found)
         return
@@ -91,7 +93,7 @@ def _facts(info: RunInfo) -> list[str]:
         "pipeline": info["pipeline"], "policy": info["policy"], "strategy": info["strategy"],
         "team": info["team"], "priority": info["priority"], "deadline": info["deadline"],
         "parameters": _pairs(info["parameters"]), "labels": _pairs(info["labels"]),
-        "submitted": info["submitted_at"], "started": info["started_at"], "finished": info["finished_at"],
+        "retry of": info.get("retry_of"), "submitted": info["submitted_at"], "started": info["started_at"], "finished": info["finished_at"],
     }  # fmt: skip
     return [f"{name:<10}  {value}" for name, value in facts.items() if value not in (None, "")]
 
@@ -162,6 +164,28 @@ def cancel(run: RunRef, url: Url = None) -> None:
     with connect(url) as client:
         found = find_run(client, run).cancel()
         typer.echo(f"{found.id}  {found.name}  {found.state}, asked to end")
+
+
+def retry(run: RunRef, as_json: AsJson = False, url: Url = None) -> None:
+    """Try a run again that failed or was canceled, as a new run; what may be reused is not run again."""
+    with connect(url) as client:
+        found = find_run(client, run).retry()
+    if as_json:
+        print_json(found.info)
+        return
+    typer.echo(f"{found.id}  {found.name}  {found.state}")
+
+
+def archive(
+    run: RunRef,
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
+    url: Url = None,
+) -> None:
+    """Put a run away that has ended: `ls` leaves it out. Tables and reports keep it."""
+    with connect(url) as client:
+        found = find_run(client, run).archive(archived=not undo)
+    typer.echo(f"{found.id}  {found.name}  {'back' if undo else 'put away'}")
 
 
 def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url = None) -> None:

@@ -169,10 +169,15 @@ class Client(Scheduling):
         team: str | None = None,
         label: str | None = None,
         schedule: str | None = None,
+        archived: bool = False,
         limit: int | None = None,
     ) -> Iterator[Run]:
-        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`, `schedule` an id."""
+        """Runs, newest first, page by page as you iterate; at most `limit`. `label` is `key:value`, `schedule` an id.
+
+        `archived`: those that were put away, else those that were not.
+        """
         params = {"state": state, "team": team, "label": label, "schedule": schedule}
+        params |= {"archived": "true"} if archived else {}
         left, cursor = limit, None
         while left is None or left > 0:
             size = _PAGE if left is None else min(left, _PAGE)
@@ -208,6 +213,24 @@ class Client(Scheduling):
             ApiError: 409, it has already ended.
         """
         return Run(self, cast("RunInfo", self._json("POST", f"{_run(run_id)}/cancel")))
+
+    def retry(self, run_id: str, *, idempotency_key: str | None = None) -> Run:
+        """Try a run again that failed or was canceled, as a new run, which is returned. Results that may be reused are.
+
+        Raises:
+            ApiError: 409, it has not ended, or it has succeeded.
+        """
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return Run(self, cast("RunInfo", self._json("POST", f"{_run(run_id)}/retry", headers=headers)))
+
+    def archive(self, run_id: str, *, archived: bool = True) -> Run:
+        """Put a run away that has ended, so that lists leave it out, or take it back.
+
+        Raises:
+            ApiError: 409, it has not ended.
+        """
+        verb = "archive" if archived else "unarchive"
+        return Run(self, cast("RunInfo", self._json("POST", f"{_run(run_id)}/{verb}")))
 
     def logs(self, run_id: str, task: str, *, attempt: int | None = None) -> str:
         """What a task wrote, of its latest attempt or the one given."""

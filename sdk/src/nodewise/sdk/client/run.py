@@ -139,3 +139,20 @@ class Run:
         """
         self.info = self._client.cancel(self.id).info
         return self
+
+    def retry(self) -> Run:
+        """Try it again, as a new run, which is returned; see `Client.retry`.
+
+        Raises:
+            ApiError: 409, it has not ended, or it has succeeded.
+        """
+        return self._client.retry(self.id)
+
+    def archive(self, *, archived: bool = True) -> Run:
+        """Put it away, or take it back; see `Client.archive`.
+
+        Raises:
+            ApiError: 409, it has not ended.
+        """
+        self.info = self._client.archive(self.id, archived=archived).info
+        return self

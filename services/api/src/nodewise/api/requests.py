@@ -125,6 +125,7 @@ class RunQuery(BaseModel):
     team: str | None = Field(default=None, max_length=100)
     label: list[str] = Field(default=[], max_length=64, description="key:value; several must all hold.")
     schedule: uuid.UUID | None = Field(default=None, description="Only the runs of that schedule.")
+    archived: bool = Field(default=False, description="Only runs that were put away; by default only others.")
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(
         default=None, max_length=300, description="The next_cursor of the page before."

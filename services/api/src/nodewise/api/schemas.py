@@ -75,6 +75,8 @@ class Run(BaseModel):
         started_at="2030-01-31T12:00:02Z",
         finished_at=None,
         cancel_requested_at=None,
+        retry_of=None,
+        archived_at=None,
         error=None,
         outputs=None,
         tasks={"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
@@ -102,6 +104,8 @@ class Run(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
+    retry_of: str | None = Field(description="The run whose next try it is.")
+    archived_at: datetime | None = Field(description="When it was put away; null: it was not.")
     error: str | None
     outputs: RunOutputs | None = Field(
         description="What the pipeline as a whole gives; null: nothing, or not yet."

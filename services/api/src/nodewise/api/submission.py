@@ -45,7 +45,7 @@ class Origin:
 class Submission:
     """A request that was read. `digest` is equal for equal bodies, whatever their spelling.
 
-    `origin` is None where somebody submitted it by hand.
+    `origin` is None where somebody submitted it by hand, `retry_of` where it is no other run's next try.
     """
 
     request: SubmitRequest
@@ -54,6 +54,7 @@ class Submission:
     idempotency_key: str | None = None
     origin: Origin | None = None
     engine: str = "agents"
+    retry_of: RunId | None = None
 
     @property
     def team(self) -> str:
@@ -148,6 +149,7 @@ def new_run(
         idempotency_key=submission.idempotency_key,
         schedule_id=schedule_id,
         scheduled_for=scheduled_for,
+        retry_of=submission.retry_of,
     )
 
 

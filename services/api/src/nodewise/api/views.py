@@ -16,9 +16,9 @@ Row = Mapping[Any, Any]
 def run_view(row: Row, counts: Mapping[TaskState, int]) -> dict[str, object]:
     """A run and how many of its tasks are in which state."""
     by_state = {state.value: counts[state] for state in TaskState if state in counts}
-    schedule_id = row["schedule_id"] and str(row["schedule_id"])
+    others = {name: row[name] and str(row[name]) for name in ("schedule_id", "retry_of")}
     tasks = {"total": sum(counts.values()), "by_state": by_state}
-    return {**row, "id": str(row["id"]), "schedule_id": schedule_id, "tasks": tasks}
+    return {**row, "id": str(row["id"]), **others, "tasks": tasks}
 
 
 def task_view(row: Row, *, now: datetime) -> dict[str, object]:

@@ -11,7 +11,7 @@ from nodewise.api.problems import Fault, Problem
 from nodewise.api.requests import submit_request
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
-from nodewise.api.routes.submit import take
+from nodewise.api.routes.taking import take
 from nodewise.api.seed import MlopxAccepted, MlopxPipeline, pipeline_view
 from nodewise.api.submission import read_submission
 from nodewise.api.wiring import Wired

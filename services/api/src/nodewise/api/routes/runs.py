@@ -17,8 +17,10 @@ from nodewise.api.stream import event_stream
 from nodewise.api.views import Row, run_view, task_view
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.runs import RunFilter, runs_page, task_counts
+from nodewise.core.db.queries.runs import RunFilter, run_by_id, runs_page, task_counts
 from nodewise.core.db.queries.tasks_read import events_after, latest_attempt, tasks_of_run
+from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
+from nodewise.core.errors import Conflict
 from nodewise.core.lifecycle import FINAL_RUN_STATES, RunState
 from nodewise.core.model.ids import AttemptKey, RunId, ScheduleId, TaskPath
 from nodewise.core.store import log_key
@@ -36,6 +38,7 @@ def list_runs(services: Wired, query: Annotated[RunQuery, Query()]) -> Any:
         team=query.team,
         labels=_labels(query.label),
         schedule_id=ScheduleId(str(query.schedule)) if query.schedule else None,
+        archived=query.archived,
         before=decode_cursor(query.cursor) if query.cursor else None,
     )
     with transaction(services.engine) as connection:
@@ -91,7 +94,7 @@ async def get_events(
 
 
 @router.get(
-    "/{run_id}/tasks/{path}/logs", response_class=PlainTextResponse, responses=problems(404, 422, 503)
+    "/{run_id}/tasks/{path}/logs", response_class=PlainTextResponse, responses=problems(404, 409, 422, 503)
 )
 def get_logs(
     run_id: RunIdPath, path: str, services: Wired, attempt: Annotated[int | None, Query(ge=1)] = None
@@ -99,8 +102,11 @@ def get_logs(
     """What an attempt wrote, by default the latest one; empty when it has written nothing yet."""
     with transaction(services.engine) as connection:
         latest = latest_attempt(connection, run_id, path)
-    if latest is None:
+        run = run_by_id(connection, run_id)
+    if latest is None or run is None:
         raise not_found("task", f"{run_id}/{path[:200]}")
+    if run["engine"] == KUBEFLOW:
+        raise Conflict("the logs of this run are with Kubeflow Pipelines, not here")
     if attempt is not None and attempt > latest:
         raise not_found("attempt", f"{run_id}/{path}#{attempt}")
     if latest == 0:

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import Connection, RowMapping
 
-from nodewise.api.acceptance import accept, prepared, to_wake
+from nodewise.api.acceptance import prepared
 from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.paging import decode_cursor, encode_cursor
 from nodewise.api.problems import not_found
 from nodewise.api.refusals import REFUSALS
 from nodewise.api.routes.documented import problems
-from nodewise.api.routes.lookup import ScheduleIdPath, run_of
-from nodewise.api.routes.submit import Key
+from nodewise.api.routes.lookup import ScheduleIdPath
+from nodewise.api.routes.taking import Key, answered, take_read, taken_or
 from nodewise.api.scheduling.creation import (
     in_run,
     new_schedule,
@@ -135,32 +135,25 @@ def disable(schedule_id: ScheduleIdPath, services: Wired) -> Any:
     "/{schedule_id}/run",
     status_code=202,
     response_model=Run,
-    responses={
-        200: {"model": Run, "description": "Submitted before"},
-        **problems(404, 409, 422, 503),
-    },
+    responses=taken_or(404, 409, 422, 503),
 )
 def run_now(
     schedule_id: ScheduleIdPath, services: Wired, response: Response, idempotency_key: Key = None
 ) -> Any:
     """Submit it once more, now: even if it is disabled or has as many runs as it may. It counts among them."""
-    with transaction(services.engine) as connection:
+
+    def recurring(connection: Connection) -> Submission:
         schedule = schedule_of(_row(connection, schedule_id))
         ir, platforms = compiled_specs(connection, [schedule.spec_digest])[schedule.spec_digest]
-        submission = recurring_submission(
+        return recurring_submission(
             schedule,
             recurring_body(schedule, ir, platforms),
             Origin(schedule_id=schedule_id),
             key=idempotency_key,
             settings=services.settings,
         )
-        run_id, new = accept(connection, submission, services.settings, now=services.clock())
-        run = run_of(connection, run_id)
-    if new:
-        services.waker.wake(to_wake(new))
-    response.status_code = 202 if new else 200
-    response.headers["Location"] = f"/v1/runs/{run['id']}"
-    return run
+
+    return answered(response, take_read(services, recurring))
 
 
 def _created_before(connection: Connection, team: str, key: str | None) -> KnownSchedule | None:

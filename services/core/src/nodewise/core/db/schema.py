@@ -20,7 +20,6 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    UniqueConstraint,
     func,
     text,
 )
@@ -30,9 +29,10 @@ from nodewise.core.db.columns import RUN_ID as _RUN_ID
 from nodewise.core.db.columns import TIME as _TIME
 from nodewise.core.db.columns import metadata
 from nodewise.core.db.columns import one_of as _one_of
+from nodewise.core.db.run_table import runs
 from nodewise.core.db.schedule_table import schedules
 from nodewise.core.estimates.learning import Basis
-from nodewise.core.lifecycle import AttemptState, RunState, TaskState
+from nodewise.core.lifecycle import AttemptState, TaskState
 
 __all__ = [
     "attempts", "bookings", "cached_results", "datasets", "events", "metadata", "node_loads", "nodes", "pipeline_specs",
@@ -47,67 +47,6 @@ pipeline_specs = Table(
     Column("platforms", JSONB, nullable=False),
     Column("created_at", _TIME, nullable=False, server_default=func.clock_timestamp()),
     comment="Compiled pipelines by content (SHA-256 of the canonical JSON). Writer: api. Never changed.",
-)
-
-runs = Table(
-    "runs",
-    metadata,
-    Column("id", _RUN_ID, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("pipeline_name", Text, nullable=False),
-    Column("spec_digest", Text, ForeignKey("pipeline_specs.digest"), nullable=False),
-    Column("parameters", JSONB, nullable=False),
-    Column("labels", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("team", Text, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("deadline", _TIME),
-    Column("policy", Text, nullable=False),
-    Column("strategy", Text, nullable=False),
-    Column("idempotency_key", Text),
-    Column("request_digest", Text, nullable=False),
-    Column("submitted_at", _TIME, nullable=False),
-    Column("engine", Text, nullable=False, server_default="agents", comment="Where its tasks run."),
-    Column("caching", Boolean, nullable=False, server_default=text("true"), comment="May results be reused?"),
-    Column("schedule_id", _RUN_ID, ForeignKey("schedules.id"), comment="Which recurring run it is one of."),
-    Column(
-        "scheduled_for", _TIME, comment="Whose time of its schedule it is; null: of none, or run at once."
-    ),
-    Column("cancel_requested_at", _TIME),
-    Column("settled_at", _TIME, comment="When its tasks were last moved on; null: they are to be."),
-    Column("state", Text, nullable=False),
-    Column("scheduled_at", _TIME),
-    Column("started_at", _TIME),
-    Column("finished_at", _TIME),
-    Column("error", Text),
-    Column("outputs", JSONB, comment="nodewise.core.model.artifact.Values: the pipeline's own outputs."),
-    UniqueConstraint("team", "idempotency_key", name="runs_team_idempotency_key_key"),
-    UniqueConstraint("schedule_id", "scheduled_for", name="runs_one_per_scheduled_time"),
-    CheckConstraint("scheduled_for IS NULL OR schedule_id IS NOT NULL", name="scheduled_by_a_schedule"),
-    _one_of("state", RunState),
-    CheckConstraint(
-        "(finished_at IS NOT NULL) = (state IN ('SUCCEEDED', 'FAILED', 'CANCELED'))",
-        name="finished_when_final",
-    ),
-    Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
-    Index(
-        "runs_unsettled_idx",
-        "id",
-        postgresql_where=text("settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
-    ),
-    Index("runs_open_idx", "id", postgresql_where=text("state IN ('PENDING', 'RUNNING', 'CANCELING')")),
-    Index(
-        "runs_of_schedule_idx",
-        "schedule_id",
-        text("submitted_at DESC"),
-        text("id DESC"),
-        postgresql_where=text("schedule_id IS NOT NULL"),
-    ),
-    Index(
-        "runs_open_of_schedule_idx",
-        "schedule_id",
-        postgresql_where=text("schedule_id IS NOT NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
-    ),
-    comment="Submissions. Writer: api inserts and sets cancel_requested_at; recorder moves state, *_at and error.",
 )
 
 tasks = Table(

@@ -25,6 +25,7 @@ from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import RunId, TaskPath
 from nodewise.core.settings import Settings
 from nodewise.recorder.kubeflow.applying import Applied, Judge, apply, book_started
+from nodewise.recorder.kubeflow.archiving import tell_kfp
 from nodewise.recorder.kubeflow.journal import end_all, read_run
 from nodewise.recorder.kubeflow.known import KnownTask, Verdict
 from nodewise.recorder.kubeflow.missing import Missing
@@ -76,6 +77,7 @@ class Follower:
         2. Ask KFP for all that it has of ours; what it says it does not have is lost only after a while.
         3. Read what changed in detail, and write it, run by run.
         4. Ask KFP to end what somebody canceled, until it shows that it does.
+        5. Tell KFP what was put away here.
         """
         applied = self._end_what_kfp_never_had()
         with transaction(self._database) as connection:
@@ -83,6 +85,7 @@ class Follower:
         _FOLLOWED.set(len(followed))
         try:
             applied += self._follow(followed)
+            tell_kfp(self._database, self._kubeflow)
             _POLLS.labels("answered").inc()
         except KfpUnavailable as error:
             _POLLS.labels("unavailable").inc()

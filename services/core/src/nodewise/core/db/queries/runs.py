@@ -41,6 +41,7 @@ class NewRun:
     settled: bool = True
     schedule_id: ScheduleId | None = None
     scheduled_for: datetime | None = None
+    retry_of: RunId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +54,16 @@ class KnownSubmission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Which runs a page shows. None or empty: all. `before`: only those submitted before (time, id)."""
+    """Which runs a page shows. None or empty: all. `archived`: those that were put away, else those that were not.
+
+    `before`: only those submitted before (time, id).
+    """
 
     state: RunState | None = None
     team: str | None = None
     schedule_id: ScheduleId | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    archived: bool = False
     before: tuple[datetime, RunId] | None = None
 
 
@@ -66,10 +71,10 @@ class RunFilter:
 _INSERT_RUN = text("""
 INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
                   strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state,
-                  schedule_id, scheduled_for)
+                  schedule_id, scheduled_for, retry_of)
 VALUES (:id, :name, :pipeline_name, :spec_digest, :parameters, :labels, :team, :priority, :deadline, :policy,
         :strategy, :engine, :caching, :idempotency_key, :request_digest, :submitted_at, :settled_at, 'PENDING',
-        CAST(:schedule_id AS uuid), CAST(:scheduled_for AS timestamptz))
+        CAST(:schedule_id AS uuid), CAST(:scheduled_for AS timestamptz), CAST(:retry_of AS uuid))
 ON CONFLICT DO NOTHING
 RETURNING id
 """).bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
@@ -87,7 +92,7 @@ SELECT id, request_digest FROM runs WHERE schedule_id = CAST(:schedule_id AS uui
 
 _COLUMNS = """
 SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels, engine, caching, outputs,
-       schedule_id, scheduled_for, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, error
+       schedule_id, scheduled_for, retry_of, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, archived_at, error
 FROM runs
 """
 _BY_ID = text(_COLUMNS + "WHERE id = :run_id")
@@ -98,6 +103,7 @@ WHERE (CAST(:state AS text) IS NULL OR state = :state)
   AND (CAST(:team AS text) IS NULL OR team = :team)
   AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
   AND labels @> :labels
+  AND (archived_at IS NOT NULL) = :archived
   AND (CAST(:before_at AS timestamptz) IS NULL OR (submitted_at, id) < (:before_at, CAST(:before_id AS uuid)))
 ORDER BY submitted_at DESC, id DESC LIMIT :limit
 """
@@ -163,6 +169,7 @@ def runs_page(connection: Connection, wanted: RunFilter, *, limit: int) -> Seque
         "team": wanted.team,
         "schedule_id": wanted.schedule_id,
         "labels": dict(wanted.labels),
+        "archived": wanted.archived,
         "before_at": before_at,
         "before_id": before_id,
         "limit": limit,
@@ -206,4 +213,5 @@ def _run_values(run: NewRun) -> dict[str, object]:
         "settled_at": run.submitted_at if run.settled else None,
         "schedule_id": run.schedule_id,
         "scheduled_for": run.scheduled_for,
+        "retry_of": run.retry_of,
     }

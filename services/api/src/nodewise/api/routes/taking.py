@@ -1,0 +1,59 @@
+"""How a submission becomes an answer, whatever endpoint it came by: a body, a form, a schedule, an earlier run."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+from prometheus_client import Counter
+from sqlalchemy import Connection
+
+from nodewise.api.acceptance import accept, to_wake
+from nodewise.api.routes.documented import problems
+from nodewise.api.routes.lookup import run_of
+from nodewise.api.schemas import Run
+from nodewise.api.submission import Submission
+from nodewise.api.wiring import Services
+from nodewise.core.db.engine import transaction
+
+_SUBMISSIONS = Counter("nodewise_submissions_total", "Submissions by outcome.", ["outcome"])
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,200}$",
+        description="Sending the same body under the same key again gives the same run.",
+    ),
+]
+Taken = tuple[dict[str, object], bool]
+"""A run, and whether it is new."""
+
+
+def taken_or(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an endpoint that makes runs and may refuse with these."""
+    return {200: {"model": Run, "description": "Submitted before"}, **problems(*statuses)}
+
+
+def take(services: Services, submission: Submission) -> Taken:
+    """Store a submission and wake who has to look at it next."""
+    return take_read(services, lambda _: submission)
+
+
+def take_read(services: Services, read: Callable[[Connection], Submission]) -> Taken:
+    """The same of a submission that is made of rows. One transaction from there on: all of it or nothing."""
+    with transaction(services.engine) as connection:
+        submission = read(connection)
+        run_id, new = accept(connection, submission, services.settings, now=services.clock())
+        run = run_of(connection, run_id)
+    _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
+    if new:
+        services.waker.wake(to_wake(new))
+    return run, new is not None
+
+
+def answered(response: Response, taken: Taken) -> dict[str, object]:
+    """The body of the answer: 202 for a new run, 200 for one that was there; with its address."""
+    run, new = taken
+    response.status_code = 202 if new else 200
+    response.headers["Location"] = f"/v1/runs/{run['id']}"
+    return run
