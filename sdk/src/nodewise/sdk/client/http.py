@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
+from nodewise.sdk.client.paging import every_item
 from nodewise.sdk.client.run import Run
 from nodewise.sdk.client.schedules import Scheduling
 from nodewise.sdk.client.submission import body_of
@@ -23,8 +24,6 @@ from nodewise.sdk.models import Event, Json, Plan, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
     import httpx
-
-_PAGE = 200
 
 
 class Client(Scheduling):
@@ -178,15 +177,8 @@ class Client(Scheduling):
         """
         params = {"state": state, "team": team, "label": label, "schedule": schedule}
         params |= {"archived": "true"} if archived else {}
-        left, cursor = limit, None
-        while left is None or left > 0:
-            size = _PAGE if left is None else min(left, _PAGE)
-            page = self._json("GET", "/v1/runs", params={**params, "limit": size, "cursor": cursor})
-            yield from (Run(self, info) for info in page["items"])
-            left = None if left is None else left - len(page["items"])
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return
+        for info in every_item(self._json, "/v1/runs", params, limit=limit):
+            yield Run(self, cast("RunInfo", info))
 
     def wait(self, run_id: str, *, timeout: float | None = None, progress: bool = True) -> Run:
         """Wait until the run has ended; see `Run.wait`."""

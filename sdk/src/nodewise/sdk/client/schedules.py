@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 from urllib.parse import quote
 
+from nodewise.sdk.client.paging import every_item
 from nodewise.sdk.client.run import Run
 from nodewise.sdk.client.submission import body_of
 from nodewise.sdk.client.transport import Request, Transport
@@ -17,7 +18,6 @@ from nodewise.sdk.models import Json, RunInfo
 if TYPE_CHECKING:
     from nodewise.sdk.client.http import Client
 
-_PAGE = 200
 _PATH = "/v1/schedules"
 
 
@@ -189,15 +189,8 @@ class Scheduling:
     ) -> Iterator[Schedule]:
         """Schedules, newest first, page by page as you iterate; at most `limit`."""
         params = {"team": team, "name": name, "enabled": None if enabled is None else str(enabled).lower()}
-        left, cursor = limit, None
-        while left is None or left > 0:
-            size = _PAGE if left is None else min(left, _PAGE)
-            page = self._ask("GET", _PATH, params={**params, "limit": size, "cursor": cursor})
-            yield from (self._handle(info) for info in page["items"])
-            left = None if left is None else left - len(page["items"])
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return
+        for info in every_item(self._ask, _PATH, params, limit=limit):
+            yield self._handle(info)
 
     def get_schedule(self, schedule_id: str) -> Schedule:
         """The schedule of that id.

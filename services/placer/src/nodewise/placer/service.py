@@ -14,15 +14,13 @@ from sqlalchemy import Connection, Engine
 
 from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.forecasts import Forecast, Forecaster
+from nodewise.core.db.forecasts import Forecaster
 from nodewise.core.db.queries.inputs import upstream_data
 from nodewise.core.db.queries.placements import (
     ClaimedTask,
     any_queued,
     claim_admitted,
-    previous_node,
 )
-from nodewise.core.db.queries.situation import load_running
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Deferral, Reason, ReasonCode
@@ -31,9 +29,10 @@ from nodewise.core.model.job import Job
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
+from nodewise.placer.context import mapping_context
 from nodewise.placer.dispatch import Dispatcher
 from nodewise.placer.jobs import JobBuilder
-from nodewise.placer.mapping import MappingContext, map_tasks
+from nodewise.placer.mapping import map_tasks
 from nodewise.placer.settle import Desk, Settled, settle
 
 LOST_RACES: Final = 5
@@ -106,22 +105,9 @@ class Placer:
         cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
         forecast = self.forecaster.current(connection)
         tasks = _with_inputs(connection, [c.task for c in claimed if c.task.ref not in refused])
-        decisions = map_tasks(tasks, cluster, self._context(connection, forecast, now))
+        decisions = map_tasks(tasks, cluster, mapping_context(self, connection, forecast, now=now))
         desk = Desk(placer=self.name, now=now, lease=self.settings.lease, cluster=cluster, forecast=forecast)
         return settle(connection, claimed, [*given_up, *decisions], desk), jobs
-
-    def _context(self, connection: Connection, forecast: Forecast, now: datetime) -> MappingContext:
-        return MappingContext(
-            strategies=self.strategies,
-            now=now,
-            rng=self.rng,
-            previous_node=previous_node(connection),
-            predict=forecast.predict,
-            running=load_running(connection),
-            link_mib_per_s=self.settings.link_mib_per_s,
-            options=self.options,
-            costs_told=True,
-        )
 
 
 def _with_inputs(connection: Connection, tasks: Sequence[WaitingTask]) -> list[WaitingTask]:

@@ -14,6 +14,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ProblemBody, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
+def json_body(model: str) -> dict[str, Any]:
+    """The `openapi_extra` of an endpoint that reads its body itself, as that model."""
+    schema = {"schema": {"$ref": f"#/components/schemas/{model}"}}
+    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
+
+
 def as_problem_json(document: dict[str, Any]) -> dict[str, Any]:
     """The OpenAPI document with our problems on every error, also where FastAPI documents its own."""
     for foreign in ("HTTPValidationError", "ValidationError"):

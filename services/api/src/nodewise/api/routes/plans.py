@@ -17,7 +17,7 @@ from nodewise.api.forecasting.question import Question, Rules, hypothetical
 from nodewise.api.forecasting.schemas import Plan
 from nodewise.api.forecasting.views import plan_view
 from nodewise.api.requests import submit_request
-from nodewise.api.routes.documented import problems
+from nodewise.api.routes.documented import json_body, problems
 from nodewise.api.submission import Submission, new_run, outlined_tasks, read_submission
 from nodewise.api.wiring import Services, Wired
 from nodewise.core import plugins
@@ -42,12 +42,7 @@ _SEED = 0
     "/v1/plans",
     response_model=Plan,
     responses=problems(400, 413, 415, 422, 503),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SubmitRequest"}}},
-        }
-    },
+    openapi_extra=json_body("SubmitRequest"),
 )
 async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired) -> Any:
     """Say where and when each task of this submission would run, on today's queue. Takes what `/v1/runs` takes; stores nothing."""

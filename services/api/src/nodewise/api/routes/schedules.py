@@ -11,7 +11,7 @@ from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.paging import decode_cursor, encode_cursor
 from nodewise.api.problems import not_found
 from nodewise.api.refusals import REFUSALS
-from nodewise.api.routes.documented import problems
+from nodewise.api.routes.documented import json_body, problems
 from nodewise.api.routes.lookup import ScheduleIdPath
 from nodewise.api.routes.taking import Key, answered, take_read, taken_or
 from nodewise.api.scheduling.creation import (
@@ -55,12 +55,7 @@ router = APIRouter(tags=["schedules"], prefix="/v1/schedules")
         200: {"model": ScheduleDetail, "description": "Made before"},
         **problems(400, 409, 413, 415, 422, 503),
     },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ScheduleRequest"}}},
-        }
-    },
+    openapi_extra=json_body("ScheduleRequest"),
 )
 def create(
     raw: Annotated[bytes, Depends(json_bytes)],

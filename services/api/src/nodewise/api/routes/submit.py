@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.requests import SubmitRequest, submit_request
-from nodewise.api.routes.documented import problems
+from nodewise.api.routes.documented import json_body, problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
 from nodewise.api.routes.taking import Key, answered, take, taken_or
 from nodewise.api.schemas import Run
@@ -25,12 +25,7 @@ router = APIRouter(tags=["runs"])
     status_code=202,
     response_model=Run,
     responses=taken_or(400, 409, 413, 415, 422, 503),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SubmitRequest"}}},
-        }
-    },
+    openapi_extra=json_body("SubmitRequest"),
 )
 def submit(
     raw: Annotated[bytes, Depends(json_bytes)],

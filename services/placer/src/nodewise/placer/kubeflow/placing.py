@@ -13,11 +13,10 @@ from sqlalchemy import Connection, Engine
 
 from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.forecasts import Forecast, Forecaster
+from nodewise.core.db.forecasts import Forecaster
 from nodewise.core.db.queries import kubeflow as queries
 from nodewise.core.db.queries.kubeflow import ClaimedRun, UnboundTask
-from nodewise.core.db.queries.placements import ClaimedTask, previous_node
-from nodewise.core.db.queries.situation import load_running
+from nodewise.core.db.queries.placements import ClaimedTask
 from nodewise.core.db.queries.specs import compiled_specs
 from nodewise.core.engine.kubeflow.errors import PlacementConflict
 from nodewise.core.engine.kubeflow.leaves import leaves
@@ -32,9 +31,9 @@ from nodewise.core.model.ids import NodeName, RunId
 from nodewise.core.model.node import Cluster
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
+from nodewise.placer.context import mapping_context
 from nodewise.placer.kubeflow.binding import Binding, Unbound, bind, nodes_by_leaf
 from nodewise.placer.kubeflow.recording import FOREVER, bind_later, defer_all
-from nodewise.placer.mapping import MappingContext
 from nodewise.placer.settle import Desk, settle
 
 _RUNS_PER_LOOK: Final = 100
@@ -88,7 +87,8 @@ class EarlyPlacer:
         tasks = queries.unbound_tasks(connection, run.id)
         cluster = _of_engine(load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness))
         forecast = self.forecaster.current(connection)
-        binding = bind([_unbound(one) for one in tasks], cluster, self._context(connection, forecast, now))
+        context = mapping_context(self, connection, forecast, now=now)
+        binding = bind([_unbound(one) for one in tasks], cluster, context)
         if binding.refused is not None:
             defer_all(connection, tasks, _why_all_wait(binding.refused), now=now, until=now + _REST)
             return "refused"
@@ -122,19 +122,6 @@ class EarlyPlacer:
         bind_later(connection, [(claimed[one.ref], states[one.ref], one) for one in later], desk)
         queries.insert_submission(connection, run.id, nodes, at=desk.now)
         return "bound"
-
-    def _context(self, connection: Connection, forecast: Forecast, now: datetime) -> MappingContext:
-        return MappingContext(
-            strategies=self.strategies,
-            now=now,
-            rng=self.rng,
-            previous_node=previous_node(connection),
-            predict=forecast.predict,
-            running=load_running(connection),
-            link_mib_per_s=self.settings.link_mib_per_s,
-            options=self.options,
-            costs_told=True,
-        )
 
 
 def _of_engine(cluster: Cluster) -> Cluster:
