@@ -17,7 +17,7 @@ def square(x: int) -> int:
 
 @component
 def total(xs: list) -> int:
-    return sum(xs)
+    return int(sum(xs))  # kfp.local gives numbers of a list as doubles
 
 
 @component
