@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 SEED_CLIENT := .venv-mlopx
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench bench-placement up down lock clean
+.PHONY: setup demo test check bench bench-placement up down image image-sizes compose-test lock clean
 
 setup: $(READY)
 
@@ -61,6 +61,22 @@ up: setup
 
 down: setup
 	@$(BIN)/nodewise down
+
+# The images of docker-compose.yml, and those that the steps of pipelines on Kubernetes can begin from.
+image:
+	@docker compose --profile images build
+	@$(MAKE) --no-print-directory image-sizes
+
+image-sizes:
+	@docker image ls --format 'table {{.Repository}}\t{{.Tag}}\t{{.Size}}' --filter "reference=$${IMAGE_PREFIX:-nodewise}/*:$${IMAGE_TAG:-local}"
+
+# The stack in containers, from its first start to its end, with the demo's waves. Takes a while: it builds the images.
+compose-test: setup
+	@if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then \
+		NODEWISE_COMPOSE_TEST=1 $(BIN)/python -m pytest tests/compose -s -v; \
+	else \
+		echo "compose-test LEFT OUT: no Docker engine with Compose answers here (docker info, docker compose version)"; \
+	fi
 
 lock:
 	@$(BIN)/python -m pip install --quiet uv

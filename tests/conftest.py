@@ -15,7 +15,6 @@ from nodewise.core.settings import Settings
 from nodewise.stack.postgres import PostgresServer
 from nodewise.stack.valkey import ValkeyServer
 from tests.support.servers import Databases, postgres_in, valkey_in
-from tests.support.stack import RunningStack
 
 # A slow machine must not fail a test, and CI must fail for a change, not for a draw; elsewhere examples differ each time.
 hypothesis.settings.register_profile(
@@ -102,17 +101,3 @@ def prometheus_binary() -> str:
     if found is None:
         pytest.skip("no `prometheus` on PATH (Debian: apt-get install prometheus)")
     return found
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The whole stack with four agents, shared by the tests of the session; mark them `stack`.
-
-    A test that kills processes or fills queues starts a `RunningStack` of its own.
-    """
-    running = RunningStack(home=tmp_path_factory.mktemp("stack") / "home", placers=2)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-    assert running.leftovers() == []

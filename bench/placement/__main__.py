@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from bench.measure import save
+from bench.measure import RESULTS, save
 from bench.placement import adversary, cost, on_streams, optimum, recipes, wrong_estimates
 from bench.placement.checked import InvalidPlan, Result
 from bench.placement.contenders import Job
 from bench.placement.peers import NoPeers, versions
 from bench.placement.report import Report, say
 from bench.placement.scale import Scale, full, quick
+from bench.placement.shelf import resume_from
 from bench.placement.targets import Target, missed
 
 
@@ -36,6 +37,8 @@ PACKAGES = ("nodewise-core", "nodewise-planning", "nodewise-simulator", "numpy",
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
+    if options.resume:
+        resume_from(RESULTS / "kept")
     scale = (quick if options.quick else full)(options.seed)
     chosen, runs = options.parts or list(LETTERS), parts()
     command = " ".join(["python -m bench.placement", *arguments])
@@ -55,6 +58,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.placement", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help="a to f; none: all of them")
     parser.add_argument("--quick", action="store_true", help="small versions, to see that everything works")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an interrupted run of the same code was; keep what is found",
+    )
     parser.add_argument("--seed", type=int, default=0, help="the first seed of all (default: 0)")
     parser.add_argument(
         "--no-targets", action="store_true", help="print which targets are met, but end well in any case"

@@ -7,6 +7,7 @@ from statistics import geometric_mean, mean, median
 from bench.placement.checked import Result, planned
 from bench.placement.peers import PeerAnswer, schedules
 from bench.placement.pool import cores
+from bench.placement.shelf import kept
 from nodewise.core.model.problem import Objective, Problem
 from nodewise.core.model.validation import violations
 from nodewise.planning import PLANNERS
@@ -44,7 +45,8 @@ def ours(problem: Problem, *, seed: int, placements: int, where: str) -> dict[st
 def peers(problems: Mapping[str, Problem], *, limit: float) -> dict[str, Tally]:
     """What SAGA's schedulers make of the problems. An invalid schedule is counted, and its figures are left out."""
     tallies: dict[str, Tally] = {}
-    for name, answers in schedules(problems, limit=limit, processes=cores()).items():
+    asked = f"SAGA {sorted(problems)} {limit} s, {cores()} processes"
+    for name, answers in kept(asked, lambda: schedules(problems, limit=limit, processes=cores())).items():
         for answer in answers:
             _count(tallies.setdefault(f"SAGA {answer.scheduler}", Tally()), name, problems[name], answer)
     return tallies

@@ -11,6 +11,7 @@ import redis
 
 from nodewise.sdk import Client
 from nodewise.sdk.client import Run
+from nodewise.sdk.client.errors import ApiError, NotReachable
 from tests.acceptance import acceptance_pipelines as pipelines
 from tests.support.stack import RunningStack
 from tests.support.waiting import wait_until
@@ -39,6 +40,13 @@ def under_way(client: Client, folder: Path) -> list[Run]:
     return runs
 
 
+def answers(client: Client) -> bool:
+    try:
+        return client.queue()["counts"] is not None
+    except (NotReachable, ApiError):
+        return False
+
+
 def assert_all_end_well(stack: RunningStack, runs: list[Run]) -> None:
     for run in runs:
         run.wait(timeout=PATIENCE, progress=False)
@@ -62,6 +70,7 @@ def test_a_killed_service_is_started_again_and_all_runs_end_well(
         runs = under_way(client, tmp_path)
         killed = breakable.kill(victim)
         breakable.wait_restarted(victim, killed)
+        wait_until(lambda: answers(client), PATIENCE, "the api to answer")
         assert_all_end_well(breakable, runs)
     starts = Counter(path.name.rsplit("-", 1)[0] for path in tmp_path.glob("*/started-*"))
     assert starts == {"started-first": 6, "started-second": 6, "started-third": 6}, "no task ran twice"
@@ -99,7 +108,7 @@ def test_a_killed_server_comes_back_and_all_runs_end_well(
         runs = under_way(client, tmp_path)
         killed = breakable.kill(server)
         breakable.wait_restarted(server, killed)
-        wait_until(lambda: client.queue()["counts"] is not None, PATIENCE, "the api to answer")
+        wait_until(lambda: answers(client), PATIENCE, "the api to answer")
         assert_all_end_well(breakable, runs)
 
 

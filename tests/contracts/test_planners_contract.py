@@ -26,6 +26,7 @@ from nodewise.planning.exact import Exact
 from nodewise.planning.portfolio import QUICK_MEMBERS, THOROUGH_MEMBERS, Portfolio
 from nodewise.planning.score import Score, score, value
 from tests.contracts.planner_contract import ROOM, PlannerContract
+from tests.support.examples import examples
 from tests.support.generated_problems import problems
 
 ROUNDING = 1e-3
@@ -128,7 +129,7 @@ def reached(planner: Planner, problem: Problem, objective: Objective) -> Score:
     return score(problem, planner.plan(problem, context))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(problems(most_tasks=8), st.sampled_from(Objective))
 def test_the_portfolio_is_never_worse_than_a_member(problem: Problem, objective: Objective) -> None:
     plans = every_plan(problem, objective)
@@ -138,7 +139,7 @@ def test_the_portfolio_is_never_worse_than_a_member(problem: Problem, objective:
     assert all(ours <= value(member, objective, best=best) + 1e-9 for member in members)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(problems(), st.sampled_from(Objective))
 def test_exact_is_never_worse_than_any_other(problem: Problem, objective: Objective) -> None:
     bounds = lower_bounds(problem)
@@ -149,7 +150,7 @@ def test_exact_is_never_worse_than_any_other(problem: Problem, objective: Object
         assert ours <= other + ROUNDING * max(1.0, other), name
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(problems(most_tasks=12, most_nodes=4), st.sampled_from(Objective))
 def test_no_plan_is_better_than_the_bounds(problem: Problem, objective: Objective) -> None:
     bounds = lower_bounds(problem)

@@ -24,6 +24,7 @@ from nodewise.core.messages import Heartbeat
 from nodewise.core.model.ids import AttemptKey, NodeName, TaskPath
 from nodewise.core.model.node import Node
 from nodewise.core.model.resources import Resources
+from tests.support.examples import examples
 from tests.support.placing import DRIFT, wall_clock
 from tests.support.rows import insert_attempt, insert_run, insert_task
 
@@ -181,7 +182,7 @@ def test_capacity_under_several_placers(engine: Engine) -> None:
     run_state_machine_as_test(
         OnThisDatabase,
         settings=settings(
-            max_examples=20,
+            max_examples=examples(20),
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

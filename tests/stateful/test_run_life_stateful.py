@@ -31,6 +31,7 @@ from nodewise.core.model.ids import AttemptKey, RunId
 from nodewise.core.model.task import RetryPolicy
 from tests.support.driving import inputs_on_record
 from tests.support.dynamic_runs import left_by
+from tests.support.examples import examples
 from tests.support.pipelines import compiled
 from tests.support.recording import TASK_SIZE, World
 from tests.support.replaying import broken_lives, interpreted, rows_of
@@ -378,7 +379,7 @@ def test_every_run_reaches_its_end_whatever_is_lost_doubled_or_killed(engine: En
     run_state_machine_as_test(
         lambda: LifeOfRuns(engine),
         settings=settings(
-            max_examples=25,
+            max_examples=examples(25),
             stateful_step_count=40,
             deadline=None,
             # Shrinking would take minutes on a real database; forty steps can be read as they are.

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,17 +48,28 @@ ENDED = (AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELED)
 HEADER = "from kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n\n"
 
 
+_run = RunId("run-1")
+
+
 def key(path: str = "train", attempt: int = 1) -> AttemptKey:
-    return AttemptKey(run_id=RunId("run-1"), path=TaskPath(path), attempt=attempt)
+    """An attempt of this test's run."""
+    return AttemptKey(run_id=_run, path=TaskPath(path), attempt=attempt)
 
 
-FIRST = key()
+def first_key() -> AttemptKey:
+    return key()
+
+
+def begin_run() -> None:
+    """From now on `key` names attempts that no agent has heard of."""
+    global _run  # noqa: PLW0603 - one test runs at a time in a process
+    _run = RunId(f"run-{uuid.uuid4().hex[:8]}")
 
 
 def job(
     source: str,
     *,
-    key: AttemptKey = FIRST,
+    key: AttemptKey | None = None,
     outputs: Mapping[str, ValueKind] | None = None,
     artifacts: Mapping[str, str] | None = None,
     inputs: Mapping[str, ArtifactRef] | None = None,
@@ -73,7 +85,7 @@ def job(
         output_artifacts={name: Artifact(schema_title=title) for name, title in (artifacts or {}).items()},
     )
     return Job(
-        key=key,
+        key=key or first_key(),
         run_name="run",
         component="step",
         work=PythonWork(source=HEADER + source, function="step", environment={"GREETING": "hello"}),
@@ -149,6 +161,21 @@ class AgentProcess:
         """Put the job into the store, as a placer does."""
         uri = self.store.put_bytes(json.dumps(encode(job)).encode())
         return JobRef(key=job.key, job_uri=uri, dispatched_at=datetime.now(UTC))
+
+    def tidy(self) -> None:
+        """End and forget all that it was given."""
+
+        def ended(heartbeat: Heartbeat) -> bool:
+            live = [report.key for report in heartbeat.attempts if report.state not in ENDED]
+            over = [report.key for report in heartbeat.attempts if report.state in ENDED]
+            if live:
+                self.cancel(*live)
+            if over:
+                self.forget(*over)
+            return not heartbeat.attempts
+
+        self.ear.drain()
+        self.ear.wait_for(ended, 40, "an agent with nothing to do")
 
     def cancel(self, *keys: AttemptKey) -> None:
         self.send(CANCEL_JOBS, CancelJobs(keys=keys))

@@ -24,6 +24,12 @@ def nested(depth):
 """
 
 
+@pytest.fixture
+def agent(shared_agent: AgentProcess) -> AgentProcess:
+    """One for all tests that only give it something to do."""
+    return shared_agent
+
+
 def assert_tasks_fault(report: AttemptReport, said: str) -> None:
     assert (report.state, report.reason) == (AttemptState.FAILED, ReasonCode.EXIT_CODE), report.message
     assert said in (report.message or "")
@@ -144,7 +150,7 @@ def step():
     assert_goes_on(agent)
 
 
-def test_an_agent_starts_again_where_a_task_left_pipes(agent: AgentProcess, tmp_path: Path) -> None:
+def test_an_agent_starts_again_where_a_task_left_pipes(stopped_agent: AgentProcess, tmp_path: Path) -> None:
     source = """
 def step(marker: str):
     import os, time
@@ -154,11 +160,12 @@ def step(marker: str):
     open(marker, "w").close()
     time.sleep(60)
 """
-    agent.submit(job(source, parameters={"marker": str(tmp_path / "made")}))
+    stopped_agent.start()
+    stopped_agent.submit(job(source, parameters={"marker": str(tmp_path / "made")}))
     wait_until((tmp_path / "made").exists, 20, "the pipes")
-    agent.kill()
-    agent.start()
-    assert_goes_on(agent)
+    stopped_agent.kill()
+    stopped_agent.start()
+    assert_goes_on(stopped_agent)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +186,7 @@ def test_a_signal_without_a_name_fails_its_task(agent: AgentProcess) -> None:
     assert_tasks_fault(agent.end_of(key()), "killed by signal 40")
 
 
-def test_a_directory_deeper_than_we_walk_fails_its_task(agent: AgentProcess) -> None:
+def test_a_directory_deeper_than_we_walk_fails_its_task(stopped_agent: AgentProcess) -> None:
     source = """
 def step(model: Output[Model]):
     import os
@@ -189,14 +196,15 @@ def step(model: Output[Model]):
         os.mkdir("d")
         os.chdir("d")
 """
-    agent.submit(job(source, artifacts=MODEL))
+    stopped_agent.start()
+    stopped_agent.submit(job(source, artifacts=MODEL))
     try:
-        assert_tasks_fault(agent.end_of(key()), "the output artifact 'model'")
-        agent.forget(key())
-        assert_goes_on(agent)
+        assert_tasks_fault(stopped_agent.end_of(key()), "the output artifact 'model'")
+        stopped_agent.forget(key())
+        assert_goes_on(stopped_agent)
     finally:
         # `shutil.rmtree`, which pytest uses later, does not reach that deep either.
-        subprocess.run(["rm", "-rf", str(agent.work_dir)], check=True)
+        subprocess.run(["rm", "-rf", str(stopped_agent.work_dir)], check=True)
 
 
 def test_an_upload_ends_when_it_is_cancelled(agent: AgentProcess, tmp_path: Path) -> None:

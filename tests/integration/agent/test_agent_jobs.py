@@ -28,6 +28,12 @@ def pid_in(marker: Path) -> int:
     return int(wait_until(lambda: marker.exists() and marker.read_text(), 20, "the task's pid"))
 
 
+@pytest.fixture
+def agent(shared_agent: AgentProcess) -> AgentProcess:
+    """One for all tests that only give it something to do."""
+    return shared_agent
+
+
 def test_a_job_runs_and_its_end_is_reported(agent: AgentProcess) -> None:
     agent.submit(job(ADD, parameters={"a": 3.0, "b": None}, outputs={"Output": ValueKind.NUMBER_DOUBLE}))
 
@@ -138,7 +144,7 @@ def test_a_failing_task_says_its_last_line_and_leaves_its_log(agent: AgentProces
     assert report.reason is ReasonCode.EXIT_CODE
     assert report.exit_code == 1
     assert report.message == "ValueError: no such column: age"
-    assert report.log_key == "logs/run-1/train/1.txt"
+    assert report.log_key == f"logs/{key().run_id}/train/1.txt"
     log = (agent.store.read_key(report.log_key) or b"").decode()
     assert log.startswith("before\n")
     assert "raise ValueError('no such column: age')" in log
@@ -219,7 +225,9 @@ def test_a_task_that_ignores_sigterm_is_killed(agent: AgentProcess, tmp_path: Pa
 def test_a_log_grows_in_the_store_while_the_task_runs(agent: AgentProcess, tmp_path: Path) -> None:
     source = "def step(marker: str):\n    import time\n    print('first line')\n    time.sleep(60)\n"
     agent.submit(job(source, parameters={"marker": "x"}))
-    wait_until(lambda: agent.store.read_key("logs/run-1/train/1.txt") == b"first line\n", 10, "the log")
+    wait_until(
+        lambda: agent.store.read_key(f"logs/{key().run_id}/train/1.txt") == b"first line\n", 10, "the log"
+    )
     agent.cancel(key())
     agent.end_of(key())
 

@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.integration.api.conftest import Api
+from tests.support.examples import examples
 from tests.support.pipelines import compiled
 
 JSON = {"content-type": "application/json"}
@@ -159,7 +160,7 @@ def check(answer: httpx.Response) -> None:
 
 
 fuzz = hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

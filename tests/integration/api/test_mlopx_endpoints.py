@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.integration.api.conftest import Api
+from tests.support.examples import examples
 from tests.support.mlopx_scripts import COMPONENTS, LINEAR, SCRIPT
 
 Files = list[tuple[str, tuple[str, bytes]]]
@@ -165,7 +166,7 @@ ANY_BYTES = st.binary(max_size=300)
         max_size=6,
     ),
 )
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_there_is_an_answer_below_500(api: Api, content: bytes, parts: list[Any]) -> None:
     raw = api.http.post(
         "/submit/", content=content, headers={"content-type": "multipart/form-data; boundary=b"}

@@ -189,6 +189,7 @@ def test_the_monitor_serves_figures_with_their_age(
         n2 = httpx.get(f"{url}/v1/cluster").json()["nodes"][1]
         assert (n2["name"], n2["load1"], n2["available_memory_mib"]) == ("n2", None, None)
         assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ok"}
         page = httpx.get(f"{url}/metrics").text
         assert 'nodewise_monitor_scrapes_total{outcome="ok"}' in page
         assert 'nodewise_monitor_scrapes_total{outcome="failed"}' in page

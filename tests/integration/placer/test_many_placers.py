@@ -57,5 +57,6 @@ def test_four_placers_never_overbook_and_place_each_task_once(engine: Engine, se
     assert all_rows(engine, "SELECT count(*) FROM events WHERE event = 'place'") == [(TASKS,)]
     assert all_rows(engine, "SELECT count(*) FROM bookings WHERE released_at IS NOT NULL") == [(TASKS,)]
     assert len(all_rows(engine, "SELECT DISTINCT placer FROM attempts")) > 1, "several placers took part"
-    assert len(carrier.started) == len({job.key for _, job in carrier.started}) == TASKS
+    # On a slow machine a start is sent again when nobody has accepted it for a while; always to the same node.
+    assert len({(node, job.key) for node, job in carrier.started}) == TASKS
     assert all_rows(engine, DRIFT) == []

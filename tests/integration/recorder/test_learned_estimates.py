@@ -50,14 +50,15 @@ def test_the_rows_hold_what_observing_everything_gives(engine: Engine) -> None:
     assert {pair: samples for pair, samples in found.memory.items() if samples.seen} == expected.memory
 
 
+@pytest.mark.parametrize("outcome", [FIRST[0], FIRST[1], SECOND[0]], ids=["latest", "known", "new"])
 @pytest.mark.parametrize("after", [1.0, 0.0, -60.0])
 def test_the_version_moves_on_with_every_outcome_whatever_the_clock_says(
-    engine: Engine, after: float
+    engine: Engine, after: float, outcome: Observation
 ) -> None:
     record(engine, FIRST)
     with engine.connect() as connection:
         before = beliefs_version(connection)
-    record(engine, [FIRST[0]], after=after)
+    record(engine, [outcome], after=after)
     with engine.connect() as connection:
         now = beliefs_version(connection)
     assert before is not None

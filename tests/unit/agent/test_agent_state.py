@@ -25,6 +25,7 @@ from nodewise.agent.state import (
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport, JobRef
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
+from tests.support.examples import examples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -227,4 +228,4 @@ class AgentLife(RuleBasedStateMachine):
 
 
 TestAgentLife = AgentLife.TestCase
-TestAgentLife.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAgentLife.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)

@@ -135,7 +135,7 @@ def test_packages_beyond_what_nodes_have() -> None:
     work = step_of("resources-and-variables", "with-packages")[1].work
     assert isinstance(work, PythonWork)
     assert work.packages == ("pandas==2.1", "six")
-    assert "--index-url=https://index.example/simple" in work.pip_options
+    assert work.pip_options == ("--index-url=https://index.example/simple", "--trusted-host=index.example")
     assert work.function == "with_packages"
 
 

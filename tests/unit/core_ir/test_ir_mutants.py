@@ -13,6 +13,7 @@ from nodewise.core.errors import InvalidParameters, InvalidPipeline
 from nodewise.core.ir import Program, read_program
 from nodewise.core.lifecycle import FINAL_RUN_STATES
 from tests.support.dynamic_runs import FakeRun
+from tests.support.examples import examples
 from tests.support.mutants import GIVEN, SEEDS, mutate, seed
 from tests.support.programs import born
 from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, task
@@ -20,7 +21,7 @@ from tests.unit.core_ir.corpus.handwritten import chained, dag, document, leaf, 
 LIMIT = 300
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(rng=st.randoms(use_true_random=True))
 def test_a_mutated_pipeline_is_refused_or_runs_to_an_end(rng: Random) -> None:
     ir, platforms = seed(rng.choice(SEEDS))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nodewise.core.compat.mlopx import UnreadableScript
 from nodewise.core.ir import read_program
 from tests.support import mlopx_scripts as scripts
+from tests.support.examples import examples
 from tests.support.mlopx_scripts import COMPONENTS, LINEAR, SCRIPT, read
 
 # What a script says in a string is its own business: Python warns of odd escapes while it parses.
@@ -64,7 +65,7 @@ def damaged(draw: st.DrawFn, text: str) -> str:
 
 @given(script=st.one_of(TEXTS, damaged(SCRIPT)))
 @example(script=SCRIPT)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_script_is_read_or_refused(script: str | bytes) -> None:
     accepted(script=_encodable(script))
 
@@ -73,7 +74,7 @@ def test_any_script_is_read_or_refused(script: str | bytes) -> None:
     name=st.sampled_from(sorted(COMPONENTS)),
     text=st.one_of(TEXTS, *(damaged(text) for text in COMPONENTS.values())),
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_component_is_read_or_refused(name: str, text: str | bytes) -> None:
     accepted(components={**COMPONENTS, name: _encodable(text)})
 
@@ -101,14 +102,14 @@ def damaged_metadata(draw: st.DrawFn) -> Any:
 
 
 @given(metadata=st.one_of(damaged_metadata(), VALUES, st.binary(max_size=100)))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_metadata_are_read_or_refused(metadata: Any) -> None:
     raw = metadata if isinstance(metadata, bytes) else json.dumps(metadata).encode()
     accepted(metadata=raw)
 
 
 @given(name=st.text(max_size=300), file=st.text(max_size=150))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_any_name_is_taken_or_refused(name: str, file: str) -> None:
     accepted(name=name)
     accepted(components={**COMPONENTS, file: "def f(): pass"})

@@ -12,6 +12,7 @@ from nodewise.core.model.ids import TaskRef
 from nodewise.planning import PLANNERS
 from nodewise.planning.joint import JointContext, JointPlan, Memory, Stage, plan_jointly
 from tests.support.builders import NOON
+from tests.support.examples import examples
 from tests.support.schedule_checker import assert_valid
 from tests.support.situations import Situated, all_runs, situations
 
@@ -48,7 +49,7 @@ def one_by_one(situated: Situated, planner: str = "portfolio") -> list[Stage]:
 
 
 @given(situated=situations(), planner=st.sampled_from(CHEAP), apart=st.booleans(), horizon=st.integers(0, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_every_plan_is_valid_and_leaves_nothing_out_unsaid(
     situated: Situated, planner: str, apart: bool, horizon: int
 ) -> None:
@@ -78,14 +79,14 @@ def test_every_plan_is_valid_and_leaves_nothing_out_unsaid(
 
 
 @given(situated=situations(), apart=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_equal_situations_have_equal_plans(situated: Situated, apart: bool) -> None:
     stages = one_by_one(situated) if apart else together(situated)
     assert joint(situated, stages) == joint(situated, stages)
 
 
 @given(situated=situations(admitted=False), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_later_stages_never_delay_earlier_ones(situated: Situated, data: st.DataObject) -> None:
     stages = one_by_one(situated, data.draw(st.sampled_from(("heft", "eft", "min_min"))))
     first = stages[: data.draw(st.integers(0, len(stages)))]
@@ -95,7 +96,7 @@ def test_later_stages_never_delay_earlier_ones(situated: Situated, data: st.Data
 
 @pytest.mark.parametrize("planner", CHEAP)
 @given(situated=situations(), apart=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_where_nothing_happened_the_plan_stays(planner: str, situated: Situated, apart: bool) -> None:
     stages = one_by_one(situated, planner) if apart else together(situated, planner)
     first = joint(situated, stages)
@@ -105,7 +106,7 @@ def test_where_nothing_happened_the_plan_stays(planner: str, situated: Situated,
 
 
 @given(situated=situations(), other=situations(), apart=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_memory_of_whatever_makes_a_plan_invalid(situated: Situated, other: Situated, apart: bool) -> None:
     memory = joint(other, together(other)).memory
     stages = one_by_one(situated) if apart else together(situated)
@@ -115,7 +116,7 @@ def test_no_memory_of_whatever_makes_a_plan_invalid(situated: Situated, other: S
 
 
 @given(situated=situations(), questions=st.integers(0, 20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whenever_time_runs_out_there_is_a_valid_plan(situated: Situated, questions: int) -> None:
     left = iter(range(questions))
     context = JointContext(
@@ -132,7 +133,7 @@ def test_whenever_time_runs_out_there_is_a_valid_plan(situated: Situated, questi
 
 
 @given(situated=situations(admitted=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_foreign_planner_is_planned_around_like_our_own(situated: Situated) -> None:
     class Foreign:
         name = "foreign"

@@ -20,6 +20,7 @@ from nodewise.planning import outlook as outlook_module
 from nodewise.planning.joint import JointContext, JointPlan, Memory, Stage, plan_jointly
 from nodewise.planning.outlook import DRAWS, MOST_DRAWS, Outlook, Outlooks, outlook
 from tests.support.builders import NOON, a_cluster, a_node, seconds
+from tests.support.examples import examples
 from tests.support.forecasts import a_prediction
 from tests.support.open_runs import an_open_run, an_open_task, lives
 from tests.support.situations import Situated, all_runs, situations
@@ -169,7 +170,7 @@ def test_what_has_run_for_long_is_not_believed_to_end_in_the_past() -> None:
 
 
 @given(situated=situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_planned_task_has_an_outlook_in_order(situated: Situated) -> None:
     context = JointContext(now=NOON, planners=PLANNERS, predict=situated.predict, rng=Random(0))
     stage = Stage(planner="heft", runs=tuple(all_runs(situated)))

@@ -19,6 +19,7 @@ from nodewise.core.model.problem import (
 from nodewise.planning import PLANNERS
 from nodewise.planning.portfolio import QUICK_MEMBERS, THOROUGH_MEMBERS, Portfolio
 from nodewise.planning.score import Score, score, value
+from tests.support.examples import examples
 from tests.support.planning import context, faults, node, pipelines_of, problems, spans, table, task
 from tests.support.schedule_checker import assert_valid
 
@@ -186,7 +187,7 @@ def test_an_unknown_parent_is_an_error_that_names_it() -> None:
 
 
 @given(problem=problems(), objective=st.sampled_from(Objective), seed=st.integers(0, 3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_every_planner_plans_validly_or_refuses(problem: Problem, objective: Objective, seed: int) -> None:
     refused = set()
     for planner in ALL:
@@ -203,7 +204,7 @@ def test_every_planner_plans_validly_or_refuses(problem: Problem, objective: Obj
 
 
 @given(problem=problems(), objective=st.sampled_from(Objective))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_portfolio_is_never_worse_than_a_member(problem: Problem, objective: Objective) -> None:
     try:
         ours = score(problem, QUICK.plan(problem, context(objective)))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from nodewise.core.model.schedule import Rules, ScheduleReason, Step, Timetable, decide, refused
 from nodewise.core.model.trigger import Cron, Interval
+from tests.support.examples import examples
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -106,7 +107,7 @@ TIMETABLES = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(times=TIMETABLES, hours=st.floats(0, 24 * 30))
 def test_the_latest_time_equals_a_walk_through_all(times: Timetable, hours: float) -> None:
     now = NOON + timedelta(hours=hours)
@@ -115,7 +116,7 @@ def test_the_latest_time_equals_a_walk_through_all(times: Timetable, hours: floa
         assert times.latest(passed[0], now) == passed[-1]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     times=TIMETABLES,
     catchup=st.booleans(),

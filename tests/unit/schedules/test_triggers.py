@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nodewise.core.errors import InvalidTrigger
 from nodewise.core.model.trigger import LONGEST_INTERVAL_SECONDS, Cron, Interval
+from tests.support.examples import examples
 
 MINUTE = timedelta(minutes=1)
 HOURS = 9
@@ -82,7 +83,7 @@ def walked(
             yield moment
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     place=st.sampled_from(BEFORE_JUMPS),
     ahead=st.integers(0, 4 * 60),
@@ -104,7 +105,7 @@ def test_cron_equals_a_walk_through_every_minute(
     assert following is None or following > start + timedelta(hours=HOURS)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     place=st.sampled_from(BEFORE_JUMPS),
     moments=st.lists(st.integers(0, HOURS * 3600), min_size=2, max_size=8),
@@ -184,7 +185,7 @@ def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
     assert refused.value.field == "cron"
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.text(alphabet="0123456789*/,-?#LWlw @abcdefghjmonsutu\n\t", max_size=30))
 def test_any_text_is_an_expression_or_refused(expression: str) -> None:
     try:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.sdk import each, elif_when, otherwise, pipeline, when
+from tests.support.examples import examples
 from tests.support.sdk_flows import add, drive
 
 
@@ -87,7 +88,7 @@ def taken(node: Choice, value: int) -> tuple[Any, ...]:
     return node.bodies[1] if len(node.limits) > 1 and value == node.limits[1] else node.bodies[-1]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(body=bodies(2), value=st.integers(-2, 2))
 def test_a_nest_of_blocks_calls_what_python_would_call(body: tuple[Any, ...], value: int) -> None:
     @pipeline

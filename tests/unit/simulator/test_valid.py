@@ -14,6 +14,7 @@ from nodewise.simulator.metrics import figures
 from nodewise.simulator.problem_file import parse_scenario
 from nodewise.simulator.scenario import Scenario
 from nodewise.simulator.simulation import Choice, simulate
+from tests.support.examples import examples
 from tests.support.scenarios import Document, a_node, a_pipeline, a_problem, a_task, random_problem
 
 FAST_PLANNERS = sorted(PLANNERS.keys() - {"portfolio", "exact"})
@@ -55,7 +56,7 @@ def check(scenario: Scenario, choice: Choice) -> None:
     assert violations(scenario.truth, Schedule(assignments=outcome.assignments)) == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     documents(),
     st.sampled_from(sorted(plugins.policies())),
@@ -82,8 +83,8 @@ def test_perfect_knowledge_sees_no_estimates() -> None:
     )
 
 
-def test_thousands_of_tasks_are_simulated_to_the_end() -> None:
-    scenario = parse_scenario(random_problem(1, pipelines=700, nodes=10, spread=1900.0))
+def test_a_long_stream_is_simulated_to_the_end() -> None:
+    scenario = parse_scenario(random_problem(1, pipelines=examples(700), nodes=10, spread=1900.0))
     outcome, _ = simulate(scenario, Choice(policy="fifo", strategy="greedy"))
     assert len(outcome.assignments) == sum(len(pipeline.tasks) for pipeline in scenario.truth.pipelines)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nodewise.core.errors import ArtifactMissing, ArtifactTooLarge, StoreError, StoreFull
 from nodewise.core.store import ArtifactStore
 from nodewise.core.store.blobs import Draft
+from tests.support.examples import examples
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..")
@@ -64,7 +65,9 @@ def test_a_file_comes_back(store: ArtifactStore, tmp_path: Path) -> None:
 
 
 @given(tree=st.dictionaries(NAMES, TREES, max_size=4))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_tree_comes_back(store: ArtifactStore, tree: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in"), Path(folder, "out")

@@ -13,6 +13,7 @@ from nodewise.planning.eft import Eft
 from nodewise.planning.heft import Heft
 from nodewise.planning.instance import index
 from nodewise.planning.score import score
+from tests.support.examples import examples
 from tests.support.generated_problems import problems
 from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
 
@@ -144,7 +145,7 @@ def not_above(bounds: Bounds, problem: Problem) -> bool:
     return all(bounds.makespan <= s.makespan and bounds.mean_flow <= s.mean_flow for s in scores)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(problem=problems(most_tasks=25, most_nodes=6))
 def test_no_plan_is_better_than_the_bounds(problem: Problem) -> None:
     thorough, quick = lower_bounds(problem), lower_bounds(problem, thorough=False)
@@ -176,7 +177,7 @@ def test_a_task_without_a_node_is_refused() -> None:
 
 
 @given(problem=problems(most_tasks=25, most_nodes=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_a_sparing_bound_leaves_out_makes_it_no_worse(problem: Problem) -> None:
     instance = index(problem)
     full, sparing = bounds_of(instance, thorough=True), bounds_of(instance, thorough=True, sparing=True)

@@ -11,6 +11,7 @@ from nodewise.planning.exact import Exact
 from nodewise.planning.heft import Heft
 from nodewise.planning.proof import SEARCH, SMALL, Certificate, prove
 from nodewise.planning.score import score
+from tests.support.examples import examples
 from tests.support.generated_problems import problems
 from tests.unit.planning.proof.problems import at, key, node, pipeline, schedule, task
 
@@ -111,7 +112,7 @@ def test_a_task_without_a_node_is_refused() -> None:
         prove(problem, schedule(at(key("a"), "y", 0.0, 1.0)), MAKESPAN)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(problem=problems(), objective=st.sampled_from(Objective))
 def test_only_what_cannot_be_bettered_is_called_optimal(problem: Problem, objective: Objective) -> None:
     planned = heft(problem)

@@ -16,6 +16,7 @@ from nodewise.planning.bounds import lower_bounds
 from nodewise.planning.exact import Exact, Proof
 from nodewise.planning.portfolio import Portfolio
 from nodewise.planning.score import Score, score, value
+from tests.support.examples import examples
 from tests.support.generated_problems import problems
 from tests.support.schedule_checker import assert_valid
 from tests.unit.planning.proof.problems import at, held, key, node, pipeline, task
@@ -72,7 +73,7 @@ def test_it_finds_the_least_of_all_schedules(seed: int) -> None:
     assert proof.bound <= least
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problem=problems(), objective=st.sampled_from([Objective.MAKESPAN, Objective.MEAN_FLOW]))
 def test_no_bound_is_above_the_optimum(problem: Problem, objective: Objective) -> None:
     """Proved without what the bounds have said, so that they cannot confirm themselves."""
@@ -82,7 +83,7 @@ def test_no_bound_is_above_the_optimum(problem: Problem, objective: Objective) -
     assert max(bounds.tried[objective].values(), default=0.0) <= found + ROUNDING
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(problem=problems(), objective=st.sampled_from(Objective))
 def test_what_is_implied_changes_no_optimum(problem: Problem, objective: Objective) -> None:
     with_it, without = prove(problem, objective), prove(problem, objective, implied=False)

@@ -45,10 +45,13 @@ class Transport:
         self.url = url
         self._retries = retries
         self._sleep = sleep
+        # Without TLS no certificates: loading them is most of the time that a client takes to make. No redirect is followed.
+        plain = url.lower().startswith("http://")
         try:
             self._http = httpx.Client(
-                base_url=url, timeout=timeout, transport=transport, headers={"User-Agent": "nodewise-sdk"}
-            )
+                base_url=url, timeout=timeout, transport=transport, verify=not plain, follow_redirects=False,
+                headers={"User-Agent": "nodewise-sdk"},
+            )  # fmt: skip
         except httpx.InvalidURL as error:
             raise NotReachable(url, f"no valid address: {error}") from error
 

@@ -11,11 +11,13 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from nodewise.core import liveness
 from nodewise.core.messages import HEARTBEAT, AttemptReport, Heartbeat
 from nodewise.core.model.node import Node
 
 LEAST_SECONDS: Final = 0.02
 """Between two heartbeats: many changes at once are one message."""
+_LOOP: Final = "heart"
 _log = structlog.get_logger()
 
 
@@ -46,6 +48,7 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
 
     def start(self) -> None:
+        liveness.expect_looks(_LOOP)
         self._changed.set()
         self._thread.start()
 
@@ -68,7 +71,9 @@ class Heart:
             if self._stopped.is_set():
                 return
             began = time.monotonic()
-            if not self._send(leaving=False):
+            sent = self._send(leaving=False)
+            liveness.note_look(_LOOP, well=sent)
+            if not sent:
                 # Not at once again, however much changes meanwhile.
                 self._stopped.wait(min(self._every, 1.0))
                 self._changed.set()

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from nodewise.agent.agent import Agent
 from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.containers import Containers
+from nodewise.agent.deferring import deferring
 from nodewise.agent.heart import Heart
 from nodewise.agent.joining import broker_client, shown, wait_for_cluster
 from nodewise.agent.journal import Journal
@@ -39,7 +40,7 @@ from nodewise.core.messages import (
     Message,
     StartJobs,
 )
-from nodewise.core.messaging.app import agent_queue, create_app, worker_arguments
+from nodewise.core.messaging.app import agent_queue, create_app, run_worker
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.telemetry import configure_logging, serve_metrics
@@ -56,7 +57,7 @@ def run(settings: Settings, options: AgentOptions) -> None:
         OptionError: The work directory cannot be used, or another agent uses it.
         CannotJoin: The cluster does not take this agent: its broker, its store, or the agent of the same name.
     """
-    # Until Celery's worker takes the signal over.
+    # Until there is an agent that has something to tell before it ends.
     signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings, "agent")
     structlog.contextvars.bind_contextvars(node=options.node.name)
@@ -87,8 +88,9 @@ def _work(settings: Settings, options: AgentOptions, agent: Agent, *, boot_id: s
     worker_shutting_down.connect(begin_leaving, weak=False)
     queue = agent_queue(options.node.name)
     try:
-        agent.start(create_heart(settings, options, app, agent, boot_id=boot_id))
-        app.worker_main(worker_arguments(queue, name=options.node.name))
+        with deferring():
+            agent.start(create_heart(settings, options, app, agent, boot_id=boot_id))
+            run_worker(app, queue, name=options.node.name)
     finally:
         agent.leave()
 

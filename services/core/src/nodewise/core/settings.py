@@ -4,9 +4,10 @@ are the ones that people already have; all others start with NODEWISE_.
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import AliasChoices, Field, PositiveFloat
+from pydantic import AliasChoices, Field, PositiveFloat, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nodewise.core.model.problem import Objective
@@ -29,6 +30,10 @@ class Settings(BaseSettings):
         default="redis://127.0.0.1:6379/0",
         validation_alias=AliasChoices("REDIS_URL", "NODEWISE_REDIS_URL"),
     )
+    database_password_file: Path | None = None
+    """A file with the password for `database_url`, where that names none."""
+    redis_password_file: Path | None = None
+    """A file with the password for `redis_url`, where that names none."""
     prometheus_url: str | None = Field(
         default=None, validation_alias=AliasChoices("PROMETHEUS_URL", "NODEWISE_PROMETHEUS_URL")
     )
@@ -115,6 +120,14 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_format: str = "json"
 
+    @model_validator(mode="after")
+    def _with_passwords(self) -> Self:
+        if self.database_password_file is not None:
+            self.database_url = _with_password(self.database_url, self.database_password_file)
+        if self.redis_password_file is not None:
+            self.redis_url = _with_password(self.redis_url, self.redis_password_file)
+        return self
+
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds)
@@ -130,6 +143,25 @@ class Settings(BaseSettings):
     @property
     def tick(self) -> timedelta:
         return timedelta(seconds=self.tick_seconds)
+
+
+def _with_password(url: str, file: Path) -> str:
+    """The URL with the password in that file, unless it has one.
+
+    Raises:
+        ValueError: The file cannot be read, or holds nothing.
+    """
+    parts = urlsplit(url)
+    if parts.password is not None:
+        return url
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the password file {file} cannot be read: {error}") from error
+    if not password:
+        raise ValueError(f"the password file {file} is empty")
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
 
 def home_from(start: Path) -> Path:

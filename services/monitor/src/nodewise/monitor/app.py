@@ -1,5 +1,6 @@
 """The monitor's HTTP side: what it sees, and how it is."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from nodewise.core import liveness
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.model.node import Figure, Observation
 from nodewise.monitor.wiring import Monitor
@@ -40,7 +42,10 @@ class ClusterBody(BaseModel):
 
 
 class Health(BaseModel):
+    """`detail` says what is wrong, where something is."""
+
     status: str
+    detail: str | None = None
 
 
 def create_monitor(monitor: Monitor) -> FastAPI:
@@ -61,10 +66,19 @@ def create_monitor(monitor: Monitor) -> FastAPI:
         """The latest figures of every node, each with its age."""
         return cluster_body(monitor)
 
-    @app.get("/healthz")
+    @app.get("/healthz", response_model_exclude_none=True)
     def healthz() -> Health:
         """Whether this process is alive; it asks nothing else."""
         return Health(status="ok")
+
+    @app.get("/readyz", response_model_exclude_none=True)
+    def readyz(response: Response) -> Health:
+        """Whether it looks at the nodes, and how the last look went."""
+        trouble = liveness.unready({loop.name: liveness.last_looks()[loop.name]}, now=time.time())
+        if trouble is None:
+            return Health(status="ok")
+        response.status_code = 503
+        return Health(status="failing", detail=trouble)
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:

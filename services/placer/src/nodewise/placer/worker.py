@@ -1,6 +1,7 @@
 """A placer's process: a Celery worker whose one task pokes the loop."""
 
 import argparse
+import socket
 import sys
 from datetime import UTC, datetime
 from random import Random
@@ -14,7 +15,7 @@ from nodewise.core.db.engine import create_database
 from nodewise.core.engine.agents import AgentsEngine
 from nodewise.core.errors import InvalidOptions
 from nodewise.core.messages import WAKE_PLACER
-from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.app import create_app, run_worker
 from nodewise.core.messaging.loop import WakeLoop, accept_wake
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -56,7 +57,9 @@ def create_placer(name: str, settings: Settings, app: Celery, client: "redis.Red
 def main() -> None:
     """Run until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m nodewise.placer", description="Places admitted tasks.")
-    parser.add_argument("--name", default="placer-1", help="recorded with every placement")
+    parser.add_argument(
+        "--name", default=f"placer-{socket.gethostname()}", help="recorded with every placement; unique"
+    )
     name = parser.parse_args().name
     settings = Settings()
     configure_logging(settings, name)
@@ -83,7 +86,7 @@ def main() -> None:
         kubeflow.start()
     try:
         # The name of the process comes from us alone: Celery would read our own arguments otherwise.
-        app.worker_main(worker_arguments("placer", name=name))
+        run_worker(app, "placer", name=name)
     finally:
         loop.stop(timeout=3.0)
         if kubeflow is not None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil, inf, log, sqrt
 from random import Random
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from nodewise.core.estimates.learning import Prediction
 from nodewise.core.model.ids import NodeName, TaskRef
@@ -199,7 +199,7 @@ class _Once:
             moved = self._plan.problem.links.seconds(parent.mib, source, at.node)
             ready = np.maximum(ready, self._ends[parent_key] + moved)
         start = self._lines[at.node].earliest(ready, task.resources)
-        end = start + _spread(self._plan.predictions[task_ref(key)], ndtri(self._shares()))
+        end = start + _spread(self._plan.predictions[task_ref(key)], _quantiles(self._shares()))
         self._lines[at.node].book(end, task.resources)
         self._ends[key] = end
         return start, end
@@ -226,10 +226,17 @@ class _Once:
 def _deviations(belief: Prediction) -> tuple[float, float, float]:
     """The logarithm of the median, and the standard deviations below and above it on that scale."""
     middle = log(max(belief.median_seconds, _LEAST_S))
-    reach = float(ndtri(0.5 + belief.level / 2))
+    reach = NormalDist().inv_cdf(0.5 + belief.level / 2)
     below = (middle - log(max(belief.low, _LEAST_S))) / reach
     above = (log(max(belief.high, _LEAST_S)) - middle) / reach
     return middle, max(below, 0.0), max(above, 0.0)
+
+
+def _quantiles(shares: Floats) -> Floats:
+    """The standard normal's, at these shares."""
+    from scipy.special import ndtri  # noqa: PLC0415 (half a second to import, which a service spends at its first forecast)
+
+    return np.asarray(ndtri(shares))
 
 
 def _spread(belief: Prediction, normal: Floats) -> Floats:
@@ -244,10 +251,10 @@ def _outlived(belief: Prediction, elapsed: float, shares: Floats) -> Floats:
     middle, below, above = _deviations(belief)
     distance = log(max(elapsed, _LEAST_S)) - middle
     width = below if distance < 0 else above
-    passed = float(ndtr(distance / width)) if width else float(distance >= 0)
+    passed = NormalDist().cdf(distance / width) if width else float(distance >= 0)
     if passed > 1 - 1e-9:
         return elapsed - max(elapsed, _LEAST_S) * _OVERDUE_SHARE * np.log1p(-shares)
-    return np.maximum(_spread(belief, np.asarray(ndtri(passed + (1 - passed) * shares))), elapsed)
+    return np.maximum(_spread(belief, _quantiles(passed + (1 - passed) * shares)), elapsed)
 
 
 class _Line:

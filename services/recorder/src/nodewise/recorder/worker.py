@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from nodewise.core.db.engine import create_database, transaction
 from nodewise.core.engine.agents import AgentsEngine
 from nodewise.core.messages import HEARTBEAT, WAKE_RECORDER, WAKE_SCHEDULER, Heartbeat
-from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.app import create_app, run_worker
 from nodewise.core.messaging.loop import WakeLoop, accept_wake
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -106,7 +106,7 @@ def main() -> None:
     if kubeflow is not None:
         kubeflow.start()
     try:
-        app.worker_main(worker_arguments("recorder", name="recorder"))
+        run_worker(app, "recorder", name="recorder")
     finally:
         loop.stop(timeout=3.0)
         if kubeflow is not None:

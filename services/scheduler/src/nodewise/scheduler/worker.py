@@ -9,7 +9,7 @@ from celery import Celery
 from nodewise.core import plugins
 from nodewise.core.db.engine import create_database
 from nodewise.core.messages import WAKE_SCHEDULER
-from nodewise.core.messaging.app import create_app, worker_arguments
+from nodewise.core.messaging.app import create_app, run_worker
 from nodewise.core.messaging.loop import WakeLoop, accept_wake
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -48,7 +48,7 @@ def main() -> None:
 
     loop.start()
     try:
-        app.worker_main(worker_arguments("scheduler", name="scheduler"))
+        run_worker(app, "scheduler", name="scheduler")
     finally:
         loop.stop(timeout=3.0)
         scheduler.engine.dispose()

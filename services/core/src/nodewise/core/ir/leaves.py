@@ -27,9 +27,8 @@ _FUNCTION_FLAG: Final = "--function_to_execute"
 _PIP: Final = "pip install "
 _ENDS_INSTALL: Final = re.compile(r"&&|\n")
 _LONGEST_INSTALL: Final = 20_000
-_TAKES_VALUE: Final = frozenset(
-    {"--index-url", "--extra-index-url", "--trusted-host", "-i", "--find-links", "-f"}
-)
+_TRUSTED: Final = "--trusted-host"
+_TAKES_VALUE: Final = frozenset({"--index-url", "--extra-index-url", _TRUSTED, "-i", "--find-links", "-f"})
 _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ON_EVERY_NODE: Final = frozenset({"kfp", "typing-extensions"})
 _CLUSTER_ONLY: Final = frozenset({"argostub/createpvc", "argostub/deletepvc"})
@@ -165,12 +164,17 @@ def _sort_words(words: Sequence[str], packages: set[str], options: list[str]) ->
     flag = ""
     for word in words:
         if flag:
-            options.append(f"{flag}={word}")
+            options.append(f"{flag}={_host(word) if flag == _TRUSTED else word}")
             flag = ""
         elif word in _TAKES_VALUE:
             flag = word
         elif not word.startswith("-") and not _on_every_node(word):
             packages.add(word)
+
+
+def _host(text: str) -> str:
+    """KFP trusts the whole URL of an index; pip wants a host, and fails where the URL has a port."""
+    return text.partition("://")[2].partition("/")[0].rpartition("@")[2] if "://" in text else text
 
 
 def _words(text: str, path: str) -> list[str]:

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kfp.pipeline_spec import pipeline_spec_pb2 as pb
-
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
 from nodewise.core.ir.bindings import (
     StepInputs,
@@ -20,6 +18,7 @@ from nodewise.core.ir.bindings import (
 from nodewise.core.ir.graph import find_cycle, topological_order
 from nodewise.core.ir.guard import at, check_json
 from nodewise.core.ir.leaves import read_work
+from nodewise.core.ir.messages import pb
 from nodewise.core.ir.outputs import read_outputs
 from nodewise.core.ir.platforms import PlatformHints, read_platforms
 from nodewise.core.ir.rules import read_loop, read_retry

@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kfp.pipeline_spec import pipeline_spec_pb2 as pb
-
 from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir.guard import at
+from nodewise.core.ir.messages import pb
 from nodewise.core.ir.values import constant
 from nodewise.core.ir.wire import plain
 from nodewise.core.model.component import Artifact, Parameter, Signature, ValueKind

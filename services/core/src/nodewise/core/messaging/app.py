@@ -1,5 +1,7 @@
 """The Celery application that every service builds for itself, and the names of the queues."""
 
+import socket
+
 from celery import Celery
 
 from nodewise.core.settings import Settings
@@ -36,9 +38,13 @@ def create_app(name: str, settings: Settings) -> Celery:
     return app
 
 
-def worker_arguments(queue: str, *, name: str, threads: int = 1) -> list[str]:
-    """Arguments for `app.worker_main`: one queue, a pool of threads, none of the chatter between workers."""
-    return [
-        "--quiet", "worker", f"--queues={queue}", f"--hostname={name}@%h", "--pool=threads", f"--concurrency={threads}",
-        "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",
-    ]  # fmt: skip
+def run_worker(app: Celery, queue: str, *, name: str, threads: int = 1) -> None:
+    """Consume a queue until SIGTERM, with a pool of threads and without the chatter between workers.
+
+    What `celery worker` does, but for its command line: that takes as long to import as all the rest.
+    """
+    worker = app.Worker(
+        hostname=f"{name}@{socket.gethostname()}", queues=[queue], pool_cls="threads", concurrency=threads,
+        loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
+    )  # fmt: skip
+    worker.start()

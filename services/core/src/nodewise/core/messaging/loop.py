@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import OperationalError
 
+from nodewise.core import liveness
 from nodewise.core.messaging.wake import flag
 
 _CYCLES = Histogram("nodewise_cycle_seconds", "Duration of one look at the rows.", ["loop"])
@@ -32,6 +33,7 @@ class WakeLoop:
         self._thread = threading.Thread(target=self._run, name=f"loop-{name}", daemon=True)
 
     def start(self) -> None:
+        liveness.expect_looks(self.name)
         self._woken.set()
         self._thread.start()
 
@@ -55,12 +57,16 @@ class WakeLoop:
     def _look(self) -> bool:
         try:
             with _CYCLES.labels(self.name).time():
-                return self._cycle()
+                more = self._cycle()
         except OperationalError as error:
             _log.warning("the database does not answer; trying again", loop=self.name, error=str(error.orig))
         except Exception:
             _log.exception("a cycle failed; trying again", loop=self.name)
+        else:
+            liveness.note_look(self.name, well=True)
+            return more
         _FAILURES.labels(self.name).inc()
+        liveness.note_look(self.name, well=False)
         self._stopped.wait(min(self._tick, 1.0))
         return False
 

@@ -30,12 +30,13 @@ ORDER BY e.task_class, e.node_class
 FOR NO KEY UPDATE OF e
 """)  # noqa: S608 - constants
 
-# The version must move on, even where two transactions carry the same time or the clock went back.
+# The version, the latest of all times, must move on, even where two transactions carry the same time or the clock went back.
 _UPDATE = text("""
 UPDATE runtime_estimates AS e
 SET seconds = v.seconds, memory = v.memory,
-    updated_at = greatest(CAST(:at AS timestamptz), e.updated_at + interval '1 microsecond')
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(task_class text, node_class text, seconds jsonb, memory jsonb)
+    updated_at = greatest(CAST(:at AS timestamptz), latest.at + interval '1 microsecond')
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(task_class text, node_class text, seconds jsonb, memory jsonb),
+    (SELECT max(updated_at) AS at FROM runtime_estimates) AS latest
 WHERE (e.task_class, e.node_class) = (v.task_class, v.node_class)
 """)
 

@@ -1,0 +1,19 @@
+#!/bin/sh
+# The passwords: those that are given as secrets, else those of the last start, else new ones.
+set -eu
+umask 022
+kept=/var/lib/nodewise/secrets
+
+keep() {
+    given=$(cat "/run/secrets/$1_password" 2>/dev/null || true)
+    if [ -n "$given" ]; then
+        printf '%s' "$given" > "$kept/$1/password"
+    elif [ ! -s "$kept/$1/password" ]; then
+        python3 -c 'import secrets; print(secrets.token_urlsafe(24), end="")' > "$kept/$1/password"
+    fi
+}
+
+keep postgres
+keep redis
+keep reader
+printf 'requirepass "%s"\n' "$(cat $kept/redis/password)" > $kept/redis/redis.conf

@@ -1,0 +1,28 @@
+"""One stack for the tests of this folder that break nothing: an idle one beside all other tests would slow them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.container_runtimes import FAKE, left_in
+from tests.support.package_index import QUIET
+from tests.support.stack import RunningStack
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole stack with four agents, shared by the tests of this folder and ended with the last of them; mark them `stack`.
+
+    Its agents have a container runtime, a fake one that runs commands on this machine, and a pip that knows no index.
+    A test that kills processes or fills queues starts a `RunningStack` of its own.
+    """
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "containers").mkdir()
+    env = {"NODEWISE_CONTAINER_RUNTIME": str(FAKE), "FAKE_RUNTIME_DIR": str(folder / "containers"), **QUIET}
+    running = RunningStack(home=folder / "home", placers=2, env=env)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+    assert running.leftovers() == []
+    assert left_in(folder / "containers") == []

@@ -1,0 +1,168 @@
+"""The promises of the Kubernetes manifests that can be read from them."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nodewise.core.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
+
+
+def kustomization(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    return found
+
+
+def objects(folder: Path) -> Iterator[dict[str, Any]]:
+    """What a kustomization brings, its bases first, without its patches."""
+    for resource in kustomization(folder)["resources"]:
+        path = (folder / resource).resolve()
+        if path.is_dir():
+            yield from objects(path)
+        else:
+            yield from yaml.safe_load_all(path.read_text())
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
+@pytest.mark.parametrize("folder", ["base", "example", "kubeflow"])
+def test_kustomize_builds_it(folder: str, tmp_path: Path) -> None:
+    copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    for name in ("postgres", "redis"):
+        (copy / "example" / "passwords").mkdir(exist_ok=True)
+        (copy / "example" / "passwords" / name).write_text("secret")
+    built = subprocess.run(
+        ["kubectl", "kustomize", str(copy / folder)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert built.returncode == 0, built.stderr
+    kinds = [found["kind"] for found in yaml.safe_load_all(built.stdout)]
+    assert kinds.count("Deployment") == 5
+    assert ("Secret" in kinds) == (folder != "base")
+
+
+EXAMPLE = list(objects(KUBERNETES / "example"))
+BY_NAME = {(found["kind"], found["metadata"]["name"]): found for found in EXAMPLE}
+PODS = {key: found["spec"]["template"] for key, found in BY_NAME.items() if key[0] in WORKLOADS}
+OURS = {key: pod for key, pod in PODS.items() if key[1] not in ("postgres", "redis")}
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def test_every_file_belongs_to_a_kustomization_and_no_object_comes_twice() -> None:
+    assert len(EXAMPLE) == len(BY_NAME)
+    for folder in ("base", "example", "kubeflow"):
+        said = kustomization(KUBERNETES / folder)
+        named = {*said["resources"], *(patch["path"] for patch in said.get("patches", []))}
+        lying = {file.name for file in (KUBERNETES / folder).glob("*.yaml")} - {"kustomization.yaml"}
+        assert lying == {name for name in named if not name.startswith("..")}
+
+
+@pytest.mark.parametrize("key", PODS, ids=str)
+def test_every_container_is_hardened_and_bounded(key: tuple[str, str]) -> None:
+    pod = PODS[key]
+    only = container(pod)
+    assert {"cpu", "memory"} <= only["resources"]["requests"].keys()
+    assert "memory" in only["resources"]["limits"]
+    assert only["securityContext"]["readOnlyRootFilesystem"] is True
+    assert only["securityContext"]["allowPrivilegeEscalation"] is False
+    assert only["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert pod["spec"]["enableServiceLinks"] is False, (
+        "NODEWISE_PORT of a Service would be taken for a setting"
+    )
+
+
+@pytest.mark.parametrize("key", OURS, ids=str)
+def test_our_containers_run_as_nobody_special(key: tuple[str, str]) -> None:
+    security = OURS[key]["spec"]["securityContext"]
+    assert (security["runAsNonRoot"], security["runAsUser"]) == (True, 10001)
+    assert "add" not in container(OURS[key])["securityContext"]["capabilities"]
+    assert ("ServiceAccount", OURS[key]["spec"]["serviceAccountName"]) in BY_NAME
+
+
+@pytest.mark.parametrize("key", [key for key in PODS if key[0] != "Job"], ids=str)
+def test_what_goes_on_is_probed(key: tuple[str, str]) -> None:
+    only = container(PODS[key])
+    assert {"startupProbe", "livenessProbe", "readinessProbe"} <= only.keys()
+    if key in OURS:
+        paths = [
+            only[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+        ]
+        # A server that is away must not make Kubernetes start our processes anew.
+        assert paths == ["/healthz", "/healthz", "/readyz"]
+
+
+SELECTED_BY = {
+    "Service": lambda spec: spec["selector"],
+    "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
+    "NetworkPolicy": lambda spec: spec["podSelector"].get("matchLabels", {}),
+    **dict.fromkeys(WORKLOADS - {"Job"}, lambda spec: spec["selector"]["matchLabels"]),
+}
+
+
+def test_what_selects_pods_finds_them() -> None:
+    labels = [pod["metadata"]["labels"] for pod in PODS.values()]
+    for (kind, name), found in BY_NAME.items():
+        if kind in SELECTED_BY:
+            wanted = SELECTED_BY[kind](found["spec"])
+            assert any(wanted.items() <= label.items() for label in labels), (kind, name)
+
+
+def test_placers_scale_by_themselves_and_so_have_no_number_of_their_own() -> None:
+    assert "replicas" not in BY_NAME["Deployment", "placer"]["spec"]
+    scaler = BY_NAME["HorizontalPodAutoscaler", "placer"]["spec"]
+    assert (scaler["scaleTargetRef"]["name"], scaler["minReplicas"]) == ("placer", 2)
+
+
+def test_settings_are_settings() -> None:
+    known = {f"NODEWISE_{name.upper()}" for name in Settings.model_fields} | {"DATABASE_URL", "REDIS_URL"}
+    given = set(BY_NAME["ConfigMap", "nodewise"]["data"])
+    patch = yaml.safe_load((KUBERNETES / "kubeflow" / "settings.yaml").read_text())["data"]
+    of_agents = {
+        entry["name"] for entry in container(BY_NAME["DaemonSet", "agent"]["spec"]["template"])["env"]
+    }
+    assert given | set(patch) | {name for name in of_agents if name.startswith("NODEWISE_")} <= known
+
+
+def test_agents_get_the_password_of_the_broker_alone() -> None:
+    agent = BY_NAME["DaemonSet", "agent"]["spec"]["template"]
+    (secret,) = [volume["secret"] for volume in agent["spec"]["volumes"] if "secret" in volume]
+    assert [item["key"] for item in secret["items"]] == ["redis"]
+    assert "envFrom" not in container(agent)
+    reach_postgres = BY_NAME["NetworkPolicy", "postgres"]["spec"]["ingress"][0]["from"]
+    assert [who["podSelector"]["matchLabels"] for who in reach_postgres] == [{"nodewise.dev/part": "control"}]
+    assert agent["metadata"]["labels"]["nodewise.dev/part"] == "agent"
+
+
+def test_rights_are_to_read_nodes_and_to_use_runs_of_kfp() -> None:
+    roles = [
+        found
+        for found in yaml.safe_load_all((KUBERNETES / "kubeflow" / "rights.yaml").read_text())
+        if found["kind"] in ("Role", "ClusterRole")
+    ]
+    assert {(found["kind"], *rule["resources"]) for found in roles for rule in found["rules"]} == {
+        ("ClusterRole", "nodes"), ("Role", "runs"),
+    }  # fmt: skip
+    assert not any("*" in rule["verbs"] for found in roles for rule in found["rules"])
+    assert {"get", "list"} == {
+        verb for found in roles if found["kind"] == "ClusterRole" for verb in found["rules"][0]["verbs"]
+    }
+
+
+def test_patches_name_what_they_patch() -> None:
+    for patch in kustomization(KUBERNETES / "kubeflow")["patches"]:
+        found = yaml.safe_load((KUBERNETES / "kubeflow" / patch["path"]).read_text())
+        assert (found["kind"], found["metadata"]["name"]) in BY_NAME
+        assert found["metadata"]["namespace"] == kustomization(KUBERNETES / "example")["namespace"]
