@@ -13,13 +13,19 @@ _Found = TypeVar("_Found")
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
-    "bench/placement",
-    "services/planning/src",
-    "services/simulator/src",
-    "services/core/src/nodewise/core/model",
-    "services/core/src/nodewise/core/estimates",
+    "bench/placement/**/*.py",
+    "bench/measure.py",
+    "services/planning/src/**/*.py",
+    "services/scheduler/src/**/*.py",
+    "services/placer/src/**/*.py",
+    "services/simulator/src/**/*.py",
+    "services/core/src/nodewise/core/*.py",
+    "services/core/src/nodewise/core/model/**/*.py",
+    "services/core/src/nodewise/core/estimates/**/*.py",
+    "requirements/lock.txt",
+    "requirements/bench.txt",
 )
-"""What results depend on."""
+"""What results depend on: all that decides, and the versions of all packages, the peers' too."""
 
 
 class Shelf:
@@ -67,11 +73,15 @@ def kept(what: str, find: Callable[[], _Found]) -> _Found:
     return _shelf.take(what)  # type: ignore[return-value]
 
 
+def sources() -> list[Path]:
+    """The files that results depend on."""
+    return sorted(file for pattern in SOURCES for file in ROOT.glob(pattern))
+
+
 def digest() -> str:
     """Of all code that results depend on."""
     total = hashlib.sha256()
-    for source in SOURCES:
-        for file in sorted((ROOT / source).rglob("*.py")):
-            total.update(f"{file.relative_to(ROOT)}\n".encode())
-            total.update(file.read_bytes())
+    for file in sources():
+        total.update(f"{file.relative_to(ROOT)}\n".encode())
+        total.update(file.read_bytes())
     return total.hexdigest()[:16]
