@@ -3,7 +3,7 @@
 <folder>/task.json  component.py  log.txt        the runner's order, the user's module, stdout and stderr
 <folder>/inputs/<name>   outputs/<name>          artifacts
 <folder>/parameters/<name>                       parameters that the task writes to a path
-<folder>/work/   tmp ->                          the process's current folder; its temporary one is elsewhere
+<folder>/work   tmp ->                           the process's current folder; its temporary one is elsewhere
 <folder>/executor_output.json  error.txt  peak.txt   what the executor, an exception, and the end left
 """
 
