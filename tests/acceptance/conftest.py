@@ -1,9 +1,12 @@
 """One stack for the tests of this folder that break nothing: an idle one beside all other tests would slow them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from nodewise.sdk import Client
+from tests.support import mlopx_scripts
 from tests.support.container_runtimes import FAKE, left_in
 from tests.support.package_index import QUIET
 from tests.support.stack import RunningStack
@@ -26,3 +29,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         running.stop()
     assert running.leftovers() == []
     assert left_in(folder / "containers") == []
+
+
+@pytest.fixture
+def line(stack: RunningStack, tmp_path: Path) -> None:
+    """The data set that scripts of mlopx look for on their volume, as its owner registers it: the folder."""
+    folder = tmp_path / "line"
+    folder.mkdir()
+    (folder / "points.csv").write_text(mlopx_scripts.points())
+    with Client(stack.api_url) as client:
+        client.put_dataset("line", folder, kind="tabular")

@@ -88,15 +88,6 @@ def test_without_kubernetes(client: Client, shell: Mapping[str, str], tmp_path: 
 
 
 @pytest.fixture
-def line(client: Client, tmp_path: Path) -> None:
-    """The data set of the page on mlopx, registered as the page says."""
-    folder = tmp_path / "line"
-    folder.mkdir()
-    (folder / "points.csv").write_text(scripts.points())
-    client.put_dataset("line", folder, kind="tabular")
-
-
-@pytest.fixture
 def project(stack: RunningStack, tmp_path: Path) -> Path:
     """The components, the metadata, and the page's own script for this stack."""
     folder = tmp_path / "project"

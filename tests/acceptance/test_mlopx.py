@@ -24,15 +24,6 @@ def client(stack: RunningStack) -> Client:
         yield client
 
 
-@pytest.fixture
-def line(client: Client, tmp_path: Path) -> None:
-    """The data set that the scripts look for on their volume, as its owner registers it: the folder."""
-    folder = tmp_path / "line"
-    folder.mkdir()
-    (folder / "points.csv").write_text(scripts.points())
-    client.put_dataset("line", folder, kind="tabular")
-
-
 def assert_ends_well(stack: RunningStack, client: Client, run_id: str) -> None:
     run = client.wait(run_id, timeout=PATIENCE, progress=False)
     assert run.state == "SUCCEEDED"

@@ -1,13 +1,12 @@
 """`nodewise artifact`, and what `get` shows of outputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nodewise.sdk.cli.app import app
-from tests.support.fake_api import FakeApi, artifact_info, served, task_info
+from tests.support.fake_api import FakeApi, artifact_info, task_info
 
 Cli = Callable[..., Result]
 
@@ -29,12 +28,10 @@ def api() -> FakeApi:
     return api
 
 
-@pytest.fixture
-def cli(api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cli]:
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is taken home lands in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    with served(api) as url:
-        monkeypatch.setenv("NODEWISE_URL", url)
-        yield lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
 def test_without_a_name_the_artifacts_are_listed(cli: Cli) -> None:

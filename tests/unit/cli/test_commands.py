@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,11 @@ from typer.testing import CliRunner, Result
 from nodewise.sdk.cli.app import app
 from nodewise.sdk.cli.explanation import known
 from nodewise.sdk.cli.output import age, fits, rich_blocks, size
-from tests.support.fake_api import FakeApi, run_info, served, task_info
+from tests.support.fake_api import FakeApi, run_info, task_info
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = str(ROOT / "examples" / "quickstart.py")
 Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def cli(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    monkeypatch.delenv("NODEWISE_DEBUG", raising=False)
-    with served(api) as url:
-        monkeypatch.setenv("NODEWISE_URL", url)
-        yield lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
 def submitted(api: FakeApi) -> dict[str, Any]:

@@ -1,26 +1,12 @@
 """What the command line does with runs that have ended."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nodewise.sdk.cli.app import app
-from tests.support.fake_api import FakeApi, served
+from tests.support.fake_api import FakeApi
 
 Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def cli(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with served(api) as url:
-        monkeypatch.setenv("NODEWISE_URL", url)
-        yield lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
 def test_retry_prints_the_new_run(cli: Cli, api: FakeApi) -> None:

@@ -1,14 +1,13 @@
 """`nodewise plan` and `nodewise explain` of what waits, against the API on a loopback port."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nodewise.sdk.cli.app import app
 from nodewise.sdk.cli.explanation import explain_task
 from tests.support.fake_api import FakeApi, plan_info, task_info
 
@@ -21,15 +20,6 @@ def api() -> FakeApi:
     fake = FakeApi()
     fake.answers["plans"] = plan_info()
     return fake
-
-
-@pytest.fixture
-def cli(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    from tests.support.fake_api import served  # noqa: PLC0415
-
-    with served(api) as url:
-        monkeypatch.setenv("NODEWISE_URL", url)
-        yield lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
 def columns(line: str) -> list[str]:
