@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import engine, kubeflow, placing, queue_rate
+from bench import compiling, engine, kubeflow, placing, queue_rate
 
 BENCHMARKS: Mapping[str, Callable[[], object]] = {
+    "compiling": compiling.run,
     "engine": engine.run,
     "placing": placing.run,
     "queue_rate": queue_rate.run,
