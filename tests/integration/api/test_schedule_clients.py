@@ -76,7 +76,7 @@ def test_it_can_be_switched_off_and_on(client: Client) -> None:
 
 
 def test_all_pages_are_read(client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nodewise.sdk.client.schedules._PAGE", 2)
+    monkeypatch.setattr("nodewise.sdk.client.paging._PAGE", 2)
     for number in range(5):
         desk.clock.forward(1)
         hourly(client, f"s{number}")
