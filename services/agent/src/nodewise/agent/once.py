@@ -7,6 +7,7 @@ termination message), where a carrier finds it.
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -106,6 +107,9 @@ def begin(place: Place) -> AttemptReport | None:
     """Stage what a component with its own image needs; None: its container may start."""
     folder = place.folder
     folder.create()
+    # It is outside the folder that the containers of the pod share.
+    shutil.rmtree(folder.temporary.readlink(), ignore_errors=True)
+    folder.temporary.unlink()
     cache = ArtifactCache(place.store, place.work_dir / "cache", limit_mib=0)
     _patiently(lambda: stage(place.job, folder, cache, cores=()))
     _open_to_all(place.work_dir)
