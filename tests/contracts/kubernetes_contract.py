@@ -6,12 +6,13 @@ The test server is held to it in `test_kubernetes_contract.py`, and so is a real
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from kubernetes import client, watch
 from kubernetes.client import ApiException
 
+from kubernetes import client, watch
 from nodewise.carrier.api import KubernetesApi
 from nodewise.carrier.sightings import time_of
 
@@ -195,13 +196,15 @@ class KubernetesContract:
             core.list_namespaced_pod, world.namespace, label_selector=f"contract={name}",
             resource_version=version, timeout_seconds=int(world.seconds),
         )  # fmt: skip
-        assert any(event["object"].status.phase == "Succeeded" for event in stream)
-        assert next(world.ours.changes(f"contract={name}"), "ended") is None
+        with closing(stream):
+            assert any(event["object"].status.phase == "Succeeded" for event in stream)
+        with closing(world.ours.changes(f"contract={name}")) as changes:
+            assert next(changes, "ended") is None
 
     def test_rights_can_be_asked_for(self, world: KubernetesWorld) -> None:
         assert world.ours.may("create", "jobs", group="batch", namespace=world.namespace)
         assert world.ours.may("get", "pods/log", namespace=world.namespace)
-        assert world.ours.version().startswith("v1.")
+        assert world.ours.version().startswith("v")
 
     def test_what_is_not_there_has_no_log(self, world: KubernetesWorld) -> None:
         assert world.ours.log("no-such-pod", "main", limit_bytes=10) == b""

@@ -206,6 +206,9 @@ def _waiting(container: Object) -> Object:
     return {
         "name": container["name"],
         "image": container["image"],
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
         "state": {"waiting": {"reason": "PodInitializing"}},
     }
 

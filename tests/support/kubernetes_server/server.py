@@ -320,6 +320,11 @@ class KubernetesServer:
         fits = labels_fit(query.get("labelSelector"))
         with self.objects.lock:
             version = int(query.get("resourceVersion") or self.objects.version)
+            # Whoever names no version is told of all that is there, as if it came now.
+            there = [] if query.get("resourceVersion") else self.objects.all(kind, namespace or None)
+            first = [json.dumps({"type": "ADDED", "object": one}) for one in there if fits(one)]
+        for line in first:
+            write(line.encode() + b"\n")
         until = time.monotonic() + float(query.get("timeoutSeconds") or 60)
         http = self._http
         while time.monotonic() < until and self._http is http and not self._stopped.is_set():

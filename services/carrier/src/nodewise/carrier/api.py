@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,7 +121,7 @@ class KubernetesApi:
             raise
         return True
 
-    def changes(self, selector: str) -> Iterator[None]:
+    def changes(self, selector: str) -> Generator[None, None, None]:
         """Yields when something happened to the pods of ours, until the API ends it; what happened has to be read."""
         query: list[tuple[str, object]] = [
             ("labelSelector", selector), ("watch", "1"), ("timeoutSeconds", _WATCH_SECONDS),
@@ -135,8 +135,8 @@ class KubernetesApi:
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(f"the Kubernetes API does not answer: {error}") from error
         finally:
-            answer.release_conn()
             answer.close()
+            answer.release_conn()
 
     def _core(self, resource: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/{resource}"
