@@ -43,7 +43,8 @@ from tests.support.kfp_server.cluster import FakeNode
 from tests.support.kfp_server.server import KfpServer
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
-from tests.support.servers import Databases, postgres_in
+from tests.support.databases import Databases
+from tests.support.servers import postgres_in
 
 IN_FLIGHT = 1000
 FINISHED = (0, 1000, 10_000)
