@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from bench import compiling, engine, kubeflow, placing, queue_rate
+from bench.measure import BenchFailed
 
 BENCHMARKS: Mapping[str, Callable[[], object]] = {
     "compiling": compiling.run,
@@ -19,9 +20,14 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no benchmark named {', '.join(unknown)}; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
+    failed = False
     for name in names or BENCHMARKS:
-        BENCHMARKS[name]()
-    return 0
+        try:
+            BENCHMARKS[name]()
+        except BenchFailed as error:
+            print(f"FAILED {name}: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Whole pipelines on the agents engine, beside the same pipelines under `kfp.local`'s SubprocessRunner.
 
-From the submission over HTTP to the end on record, with four agents on this machine; the stack is started before and stopped
-afterwards. `kfp.local` runs in a process of its own, timed from the call of the pipeline, its imports left out.
+From the submission over HTTP to the end on record, with four agents on this machine; the stack is started before, runs one
+pipeline that is not timed (its services load and prepare at their first), and is stopped afterwards. `kfp.local` runs in a process
+of its own, timed from the call of the pipeline, its imports left out.
 """
 
 import os
@@ -12,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -20,18 +22,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from bench.measure import save
+from bench.measure import BenchFailed, save
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 3
 NAPS = 8
 NAP_LIMIT_SECONDS = 2.0
-_LOOK_SECONDS = 0.01
+_LOOK_SECONDS = 0.1
 _PATIENCE_SECONDS = 120.0
-
-
-class BenchFailed(Exception):
-    """A run did not end well, or a target was missed."""
 
 
 def run() -> dict[str, object]:
@@ -41,6 +39,7 @@ def run() -> dict[str, object]:
         BenchFailed: A pipeline failed, or took longer than its limit.
     """
     with _stack() as http:
+        _on_agents(http, "fan_out_and_in")
         ours = {
             name: _times(lambda name=name: _on_agents(http, name))
             for name in ("fan_out_and_in", "eight_naps")
@@ -87,16 +86,17 @@ def _stack() -> Iterator[httpx.Client]:
 
 
 def _on_agents(http: httpx.Client, name: str) -> float:
-    """Seconds from the submission of a pipeline to its end."""
+    """Seconds from the submission of a pipeline to its end on record, by one clock: to ask more often would slow it down."""
     body = {"pipeline_spec": _compiled(name), "cache": False}
-    start = time.perf_counter()
+    start = datetime.now(UTC)
     run_id = http.post("/v1/runs", json=body).raise_for_status().json()["id"]
-    while time.perf_counter() - start < _PATIENCE_SECONDS:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < until:
         found = http.get(f"/v1/runs/{run_id}").raise_for_status().json()
         if found["finished_at"] is not None:
             if found["state"] != "SUCCEEDED":
                 raise BenchFailed(f"{name} ended {found['state']}: {found['error']}")
-            return time.perf_counter() - start
+            return (datetime.fromisoformat(found["finished_at"]) - start).total_seconds()
         time.sleep(_LOOK_SECONDS)
     raise BenchFailed(f"{name} did not end in {_PATIENCE_SECONDS:g} s")
 

@@ -38,12 +38,13 @@ from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from nodewise.placer.kubeflow.journal import PostgresJournal
 from nodewise.recorder.kubeflow.following import Follower
+from tests.support.databases import Databases
 from tests.support.kfp_server.behaviour import Execution, Outcome
 from tests.support.kfp_server.cluster import FakeNode
 from tests.support.kfp_server.server import KfpServer
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
-from tests.support.servers import Databases, postgres_in
+from tests.support.servers import postgres_in
 
 IN_FLIGHT = 1000
 FINISHED = (0, 1000, 10_000)

@@ -16,6 +16,10 @@ RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("nodewise-core", "sqlalchemy", "psycopg", "celery")
 
 
+class BenchFailed(Exception):
+    """A run did not end well, or a target was missed."""
+
+
 def seconds(action: Callable[[], object], *, repeats: int = 3) -> float:
     """Median wall time of `action` over `repeats` calls, in seconds."""
     taken = []

@@ -23,8 +23,9 @@ from nodewise.core.db.engine import create_database, transaction
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
+from tests.support.databases import Databases
 from tests.support.placing import add_nodes, make_placer, submit
-from tests.support.servers import Databases, postgres_in, valkey_in
+from tests.support.servers import postgres_in, valkey_in
 
 TASKS = 4000
 PLACERS = (1, 2, 4)

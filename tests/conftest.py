@@ -8,13 +8,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+import structlog
 from sqlalchemy import Engine
 
 from nodewise.core.db.engine import create_database
 from nodewise.core.settings import Settings
 from nodewise.stack.postgres import PostgresServer
 from nodewise.stack.valkey import ValkeyServer
-from tests.support.servers import Databases, postgres_in, valkey_in
+from tests.support.databases import Databases
+from tests.support.servers import postgres_in, valkey_in
 
 # A slow machine must not fail a test, and CI must fail for a change, not for a draw; elsewhere examples differ each time.
 hypothesis.settings.register_profile(
@@ -24,6 +26,16 @@ hypothesis.settings.register_profile(
     derandomize="CI" in os.environ,
 )
 hypothesis.settings.load_profile("nodewise")
+
+# What structlog prints unless told otherwise draws a framed traceback with all variables, which can take half a minute.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +63,7 @@ def database_url(databases: Databases) -> Iterator[str]:
     """A fresh, migrated database of this test's own."""
     name = databases.create()
     yield databases.url(name)
-    databases.drop(name)
+    databases.give_back(name)
 
 
 @pytest.fixture
@@ -59,7 +71,7 @@ def empty_database_url(databases: Databases) -> Iterator[str]:
     """A database without our schema."""
     name = databases.create_empty()
     yield databases.url(name)
-    databases.drop(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

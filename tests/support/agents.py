@@ -126,7 +126,7 @@ class AgentProcess:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "nodewise.agent", "--name", NODE, "--memory-mib", "1024",
+                [sys.executable, "-P", "-m", "nodewise.agent", "--name", NODE, "--spares", "1", "--memory-mib", "1024",
                  "--node-class", "big", "--work-dir", str(self.work_dir), *arguments],
                 env=env, stderr=log, stdout=log,
             )  # fmt: skip

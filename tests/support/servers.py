@@ -1,15 +1,10 @@
-"""The real servers that tests run on: one Postgres and one Valkey per session, cheap databases on them."""
+"""The real servers that tests run on: one Postgres and one Valkey per session."""
 
-import itertools
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
-from nodewise.core.db.migrate import upgrade
 from nodewise.stack.health import PostgresProbe, Probe, RedisProbe, problem
 from nodewise.stack.ports import choose_ports
 from nodewise.stack.postgres import PostgresServer, find_binaries
@@ -18,45 +13,8 @@ from nodewise.stack.process import Program, start, stop, tail
 from nodewise.stack.valkey import ValkeyServer, find_binary
 from tests.support.waiting import wait_until
 
-_TEMPLATE = "nodewise_template"
 # Tests lose nothing that matters in a power cut.
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
-
-
-class Databases:
-    """Fresh, migrated databases on one server: copies of a template, which is many times faster than migrating."""
-
-    def __init__(self, server: PostgresServer) -> None:
-        self._server = server
-        self._numbers = itertools.count(1)
-        server.ensure_database(_TEMPLATE)
-        upgrade(server.url(_TEMPLATE))
-
-    def create(self) -> str:
-        """A new database; returns its name."""
-        name = f"test_{next(self._numbers)}"
-        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(_id(name), _id(_TEMPLATE)))
-        return name
-
-    def create_empty(self) -> str:
-        """A new database without our schema; returns its name."""
-        name = f"empty_{next(self._numbers)}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(_id(name)))
-        return name
-
-    def url(self, name: str) -> str:
-        return self._server.url(name)
-
-    def drop(self, name: str) -> None:
-        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(_id(name)))
-
-    def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
-
-
-def _id(name: str) -> sql.Identifier:
-    return sql.Identifier(name)
 
 
 @contextmanager

@@ -118,6 +118,17 @@ def test_a_fit_that_takes_long_is_repeated_after_a_rest_only(engine: Engine) -> 
     assert samples_known(forecaster, engine) == 2
 
 
+def test_who_must_not_hold_up_tasks_rests_between_two_fits_however_short_they_are(engine: Engine) -> None:
+    watch = Stopwatch(step=0.001)
+    forecaster = Forecaster(rest_seconds=1.0, clock=watch)
+    record(engine, [FIRST[0]])
+    assert samples_known(forecaster, engine) == 1
+    record(engine, [FIRST[0]], after=1)
+    assert samples_known(forecaster, engine) == 1
+    watch.now += 1
+    assert samples_known(forecaster, engine) == 2
+
+
 def test_learning_costs_the_same_few_statements_however_much_ended(engine: Engine) -> None:
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))

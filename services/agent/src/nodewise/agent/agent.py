@@ -33,6 +33,8 @@ from nodewise.core.model.ids import AttemptKey
 
 LEAVING_SECONDS: Final = 3.0
 """How long running tasks have to end when the agent is told to stop."""
+SOON_SECONDS: Final = 0.1
+"""Nothing waits for the news that a task was accepted or started; each heartbeat costs the recorder a few milliseconds."""
 _log = structlog.get_logger()
 
 
@@ -69,6 +71,7 @@ class Agent:
         self._heart = heart
         self._workshop.watchdog.start()
         self._workshop.shipper.start()
+        self._workshop.spares.start()
         heart.start()
 
     def on_start(self, message: StartJobs) -> None:
@@ -94,6 +97,7 @@ class Agent:
         for run in runs:
             run.join(deadline - time.monotonic())
         self._workshop.watchdog.stop()
+        self._workshop.spares.stop()
         if self._workshop.containers is not None:
             self._workshop.containers.stop()
         self._workshop.shipper.stop()
@@ -116,7 +120,7 @@ class Agent:
                 self._workshop.journal.remove(instruction.key)
             case Beat():
                 if self._heart is not None:
-                    self._heart.beat()
+                    self._heart.beat(within=SOON_SECONDS if instruction.soon else 0.0)
 
     def _launch(self, instruction: Launch) -> None:
         run = AttemptRun(

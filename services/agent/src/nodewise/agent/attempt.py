@@ -17,7 +17,7 @@ from nodewise.agent.logs import AttemptLog
 from nodewise.agent.outputs import OutputError, collect, read_bounded
 from nodewise.agent.runtime import last_line
 from nodewise.agent.staging import Staged, stage
-from nodewise.agent.supervision import GRACE_SECONDS, Limits, ProcessEnd, StopCause, TaskProcess
+from nodewise.agent.supervision import GRACE_SECONDS, Limits, ProcessEnd, StopCause, TaskProcess, begin
 from nodewise.agent.verdicts import MESSAGE_LIMIT, one_line, presentable, verdict
 from nodewise.agent.workplaces import Attempt, NotReady, Start, workplace
 from nodewise.agent.workshop import Workshop
@@ -172,7 +172,11 @@ class AttemptRun:
         limits = Limits(memory_mib=self._workshop.options.node.capacity.memory_mib, seconds=seconds)
         folder = self._folder
         process = self._spawn(
-            lambda: TaskProcess(words, env=env, cwd=folder.work, log=folder.log, limits=limits)
+            lambda: TaskProcess(
+                begin(words, env=env, cwd=folder.work, log=folder.log),
+                mark=str(folder.root),
+                limits=limits,
+            )
         )
         self._workshop.shipper.add(self._log)
         self._workshop.watchdog.watch(process)

@@ -27,6 +27,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
     venv_seconds: Annotated[float, typer.Option(envvar="NODEWISE_VENV_SECONDS", help="How long installing a component's packages may take.")] = 1800,
     container_runtime: Annotated[str | None, typer.Option(envvar="NODEWISE_CONTAINER_RUNTIME", help="docker, podman or a path: runs components that bring their own image; else they run elsewhere.")] = None,
     pull_seconds: Annotated[float, typer.Option(envvar="NODEWISE_PULL_SECONDS", help="How long fetching an image may take.")] = 1800,
+    spares: Annotated[int, typer.Option(envvar="NODEWISE_SPARES", min=0, help="Python processes started in advance, so that short tasks need not wait for one (about 12 MiB each).")] = 2,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; else NODEWISE_METRICS_PORT.")] = None,
     advertise: Annotated[str | None, typer.Option(help="Address where others reach this node's /metrics.")] = None,
 ) -> None:  # fmt: skip
@@ -34,18 +35,13 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
     from nodewise.agent import options as given  # noqa: PLC0415
     from nodewise.agent.joining import CannotJoin  # noqa: PLC0415
     from nodewise.agent.worker import run  # noqa: PLC0415
-    from nodewise.core.model.resources import Resources  # noqa: PLC0415
 
     try:
         runtime = given.runtime_at(container_runtime)
         core_numbers = given.parse_cores(cores) if cores else given.usable_cores()
         node = given.node_from(
             name or given.host_name(),
-            capacity=Resources(
-                millicores=1000 * len(core_numbers) if millicores is None else millicores,
-                memory_mib=given.default_memory_mib() if memory_mib is None else memory_mib,
-                gpus=gpus,
-            ),
+            capacity=given.capacity_of(core_numbers, millicores=millicores, memory_mib=memory_mib, gpus=gpus),
             node_class=node_class,
             described={
                 "architecture": architecture,
@@ -65,6 +61,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
             venv_seconds=venv_seconds,
             pull_seconds=pull_seconds,
             container_runtime=runtime,
+            spares=spares,
             advertise=advertise,
         )
         run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise), options)

@@ -13,7 +13,7 @@ import structlog
 
 from nodewise.agent import processes
 from nodewise.agent.runtime import Container, ContainerRuntime
-from nodewise.agent.supervision import Limits, ProcessEnd, TaskProcess
+from nodewise.agent.supervision import Limits, ProcessEnd, TaskProcess, begin
 from nodewise.core.model.ids import AttemptKey
 
 AGENT_LABEL: Final = "nodewise.agent"
@@ -44,7 +44,8 @@ class ContainerProcess(TaskProcess):
         self._marked = container.environment.get(processes.MARK)
         self._main_pid: int | None = None
         self._over = threading.Event()
-        super().__init__(runtime.run_words(container), env=env, cwd=cwd, log=log, limits=limits)
+        client = begin(runtime.run_words(container), env=env, cwd=cwd, log=log)
+        super().__init__(client, mark=env.get(processes.MARK, ""), limits=limits)
         threading.Thread(target=self._look_for_pid, name=f"look-{self._name}", daemon=True).start()
 
     def wait(self) -> ProcessEnd:

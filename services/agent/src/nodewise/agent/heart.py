@@ -42,6 +42,8 @@ class Heart:
         self._every = every_seconds
         self._sequence = 0
         self._answers = True
+        self._lock = threading.Lock()
+        self._due = time.monotonic()
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._sending = threading.Lock()
@@ -49,11 +51,12 @@ class Heart:
 
     def start(self) -> None:
         liveness.expect_looks(_LOOP)
-        self._changed.set()
         self._thread.start()
 
-    def beat(self) -> None:
-        """Something changed: tell it soon."""
+    def beat(self, *, within: float = 0.0) -> None:
+        """Something changed: tell it, in so many seconds at the latest."""
+        with self._lock:
+            self._due = min(self._due, time.monotonic() + within)
         self._changed.set()
 
     def leave(self) -> None:
@@ -65,19 +68,28 @@ class Heart:
         self._send(leaving=True)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._changed.wait(self._every)
-            self._changed.clear()
-            if self._stopped.is_set():
-                return
+        while self._awaited():
             began = time.monotonic()
             sent = self._send(leaving=False)
             liveness.note_look(_LOOP, well=sent)
             if not sent:
                 # Not at once again, however much changes meanwhile.
                 self._stopped.wait(min(self._every, 1.0))
-                self._changed.set()
+                self.beat()
             self._stopped.wait(max(0.0, began + LEAST_SECONDS - time.monotonic()))
+
+    def _awaited(self) -> bool:
+        """Wait until one is due; False: none will be."""
+        while not self._stopped.is_set():
+            self._changed.clear()
+            with self._lock:
+                now = time.monotonic()
+                left = self._due - now
+                if left <= 0:
+                    self._due = now + self._every
+                    return True
+            self._changed.wait(left)
+        return False
 
     def _send(self, *, leaving: bool) -> bool:
         with self._sending:

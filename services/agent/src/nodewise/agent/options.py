@@ -47,6 +47,8 @@ class AgentOptions:
     venv_seconds: float = 1800.0
     pull_seconds: float = 1800.0
     container_runtime: ContainerRuntime | None = None
+    spares: int = 2
+    """So many runners are started in advance."""
     advertise: str | None = None
     """Where others reach this node; None: the address that it binds to."""
 
@@ -89,6 +91,17 @@ def machine_memory_mib() -> int:
 
 def default_memory_mib() -> int:
     return int(machine_memory_mib() * _MEMORY_SHARE)
+
+
+def capacity_of(
+    cores: Sequence[int], *, millicores: int | None, memory_mib: int | None, gpus: int
+) -> Resources:
+    """What can be booked here: as told, else all of these cores, and what the system can spare of the memory."""
+    return Resources(
+        millicores=1000 * len(cores) if millicores is None else millicores,
+        memory_mib=default_memory_mib() if memory_mib is None else memory_mib,
+        gpus=gpus,
+    )
 
 
 def architecture(machine: str | None = None) -> str:

@@ -82,11 +82,21 @@ def end_group(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
     return True
 
 
-def marked_processes(folder: Path) -> list[psutil.Process]:
-    """Processes that belong to the attempt of that folder, wherever they are in the tree by now."""
+def marked_processes(mark: Path) -> list[psutil.Process]:
+    """Processes with that mark (an attempt's folder, mostly), wherever they are in the tree by now."""
+    return _marked(lambda found: found == mark)
+
+
+def marked_below(folder: Path) -> list[psutil.Process]:
+    """Processes whose mark lies in that folder."""
+    return _marked(lambda found: folder in found.parents)
+
+
+def _marked(wanted: Callable[[Path], bool]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == str(folder):
+            mark = process.environ().get(MARK)
+            if mark is not None and wanted(Path(mark)):
                 found.append(process)
     return found

@@ -1,4 +1,4 @@
-"""The task's own process: `python -m nodewise.agent.runner task.json`.
+"""The task's own process: `python -m nodewise.agent.runner task.json`, or `--wait AGENT_PID` to be told later (`spares`).
 
 Calls one function of a user's module through KFP's executor and writes what came of it beside `task.json`. Every
 import here is paid by every task, so there are few, and none of Nodewise.
@@ -7,6 +7,7 @@ import here is paid by every task, so there are few, and none of Nodewise.
 import json
 import os
 import sys
+import time
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -23,9 +24,49 @@ def main(task_path: str) -> int:
     Returns:
         The exit code: 0, or 1 after an exception; a `SystemExit` of the user's passes through.
     """
+    task = _read(task_path)
+    _bind_to(task["agent_pid"])
+    return _run(task)
+
+
+def wait(agent_pid: int) -> int:
+    """Load what every task needs, then run the one that the agent tells of; without one, end when the agent does."""
+    _bind_to(agent_pid)
+    from kfp.dsl.executor import Executor  # noqa: F401, PLC0415 - only loaded
+
+    told = sys.stdin.buffer.read()
+    if not told:
+        return 0
+    order = json.loads(told)
+    _become(order)
+    return _run(_read(order["task"]))
+
+
+def _become(order: dict[str, Any]) -> None:
+    """Be as if started for the task: in its folder, with its environment, and what is said goes to its log."""
+    before = os.getcwd()  # noqa: PTH109 - pathlib is an import
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["cwd"])
+    sys.path[:] = [order["cwd"] if path == before else path for path in sys.path]
+    sys.argv[1:] = [order["task"]]
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(nothing)
+    time.tzset()
+
+
+def _read(task_path: str) -> dict[str, Any]:
     with open(task_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is an import
         task: dict[str, Any] = json.load(file)
-    _bind_to(task["agent_pid"], task["cores"])
+    return task
+
+
+def _run(task: dict[str, Any]) -> int:
+    _stay_on(task["cores"])
     try:
         _execute(task)
     except Exception as error:
@@ -36,8 +77,8 @@ def main(task_path: str) -> int:
     return 0
 
 
-def _bind_to(agent_pid: int, cores: list[int]) -> None:
-    """Yield to the agent and to servers beside it, stay on the node's cores, and end with the agent (Linux)."""
+def _bind_to(agent_pid: int) -> None:
+    """Yield to the agent and to servers beside it, and end with the agent (Linux)."""
     os.nice(NICENESS)
     if not sys.platform.startswith("linux"):
         return
@@ -50,7 +91,11 @@ def _bind_to(agent_pid: int, cores: list[int]) -> None:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != agent_pid:
         os._exit(1)
-    if cores:
+
+
+def _stay_on(cores: list[int]) -> None:
+    """Use these cores of the machine only (Linux)."""
+    if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
 
 
@@ -121,4 +166,4 @@ def _own_part(trace: TracebackType | None, source_path: str) -> TracebackType | 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(wait(int(sys.argv[2])) if sys.argv[1] == "--wait" else main(sys.argv[1]))

@@ -106,16 +106,14 @@ def environment(
 
     `own` are the component's variables, `base` those of the agent.
     """
-    inherited = {
-        name: value for name, value in base.items() if name in _INHERITED or name.startswith("PYTHON")
-    }
-    given = {
-        "PYTHONUNBUFFERED": "1",
-        "_KFP_RUNTIME": "true",
-        "TMPDIR": str(folder.temporary.resolve()),
-        **_told(job, folder),
-    }
-    return {**inherited, **given, **own, MARK: str(folder.root)}
+    given = {"TMPDIR": str(folder.temporary.resolve()), **_told(job, folder)}
+    return {**inherited(base), **given, **own, MARK: str(folder.root)}
+
+
+def inherited(base: Mapping[str, str]) -> dict[str, str]:
+    """What every runner's environment has, whatever its task: of the agent's, and for Python and KFP to load as they should."""
+    kept = {name: value for name, value in base.items() if name in _INHERITED or name.startswith("PYTHON")}
+    return {**kept, "PYTHONUNBUFFERED": "1", "_KFP_RUNTIME": "true"}
 
 
 def _container_environment(job: Job, folder: AttemptFolder, own: Mapping[str, str]) -> dict[str, str]:

@@ -75,7 +75,9 @@ class Remove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """Report at once."""
+    """Report at once; or soon: what follows within a moment, the end of a short task even, goes with it."""
+
+    soon: bool = False
 
 
 Instruction = Launch | Stop | Remove | Beat
@@ -131,7 +133,7 @@ class AgentState:
         older = [key for key in self.live if key.task == job.key.task] if highest else []
         self._note(AttemptReport(key=job.key, state=AttemptState.PLACED))
         if not older:
-            return (Launch(job=job), Beat())
+            return (Launch(job=job), Beat(soon=True))
         self._held[job.key] = job
         return (*self._stop_all(older), Beat())
 
@@ -210,7 +212,7 @@ class AgentState:
         self._attempts[event.key] = known.model_copy(
             update={"state": AttemptState.RUNNING, "started_at": event.at}
         )
-        return (Beat(),)
+        return (Beat(soon=True),)
 
     def _ended(self, report: AttemptReport) -> Sequence[Instruction]:
         known = self._attempts.get(report.key)

@@ -62,19 +62,26 @@ class ProcessEnd:
     lost: bool = False
 
 
+def begin(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own, with all it says in the log.
+
+    Raises:
+        OSError: The system does not start it.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - the agent's own command line
+            argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+
 class TaskProcess:
-    """A running process in a session of its own. `wait` belongs to the thread that started it."""
+    """A running process that leads a session of its own. `mark` is the value of `processes.MARK` it was started with."""
 
-    def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, limits: Limits
-    ) -> None:
-        """Start it.
-
-        Raises:
-            OSError: The system does not start it.
-        """
+    def __init__(self, popen: "subprocess.Popen[bytes]", *, mark: str, limits: Limits) -> None:
+        """From now on the time counts."""
         self._limits = limits
-        self._mark = Path(env.get(processes.MARK, ""))
+        self._mark = Path(mark)
         self._had_children = False
         self._lock = threading.Lock()
         self._ended = False
@@ -83,12 +90,8 @@ class TaskProcess:
         self._used_mib: int | None = None
         self.peak_mib = 0.0
         self.resident_mib = 0.0
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(  # noqa: S603 - the agent's own command line
-                argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        self.pid = self._popen.pid
+        self._popen = popen
+        self.pid = popen.pid
         self._started = time.monotonic()
 
     @property

@@ -27,6 +27,7 @@ from nodewise.agent.journal import Journal
 from nodewise.agent.logs import LogShipper
 from nodewise.agent.metrics import NodeCollector
 from nodewise.agent.options import AgentOptions, OptionError
+from nodewise.agent.spares import Spares
 from nodewise.agent.supervision import Watchdog
 from nodewise.agent.tenure import NameTenure, folder_id
 from nodewise.agent.venvs import Venvs
@@ -145,6 +146,7 @@ def _workshop(settings: Settings, options: AgentOptions, store: ArtifactStore) -
         journal=Journal(options.work_dir),
         watchdog=Watchdog(),
         shipper=LogShipper(),
+        spares=Spares(options.work_dir, count=options.spares),
         max_log_mib=settings.max_log_mib,
         containers=None if runtime is None else Containers(runtime, agent=folder_id(options.work_dir)),
     )

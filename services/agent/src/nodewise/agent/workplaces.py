@@ -14,7 +14,7 @@ from nodewise.agent.packages import build, in_environment, pip_environment, pip_
 from nodewise.agent.processes import MARK
 from nodewise.agent.runtime import Container, last_line
 from nodewise.agent.staging import Staged, environment
-from nodewise.agent.supervision import Limits, ProcessEnd, StopCause, TaskProcess
+from nodewise.agent.supervision import Limits, ProcessEnd, StopCause, TaskProcess, begin
 from nodewise.agent.venvs import Builder, NotBuilt, PackageSet
 from nodewise.agent.workshop import Workshop
 from nodewise.core.errors import NodewiseError
@@ -71,14 +71,32 @@ def workplace(attempt: Attempt, workshop: Workshop, steps: Steps) -> AbstractCon
         return _in_container(attempt, workshop, steps)
     if work.packages:
         return _in_venv(attempt, workshop, steps)
-    return nullcontext(lambda: _python(sys.executable, attempt, attempt.staged.environment))
+    return nullcontext(lambda: _in_spare(attempt, workshop) or _in_agents_python(attempt))
+
+
+def _in_spare(attempt: Attempt, workshop: Workshop) -> TaskProcess | None:
+    """In a runner that waits already, if there is one that would not differ from a new one."""
+    folder, staged = attempt.folder, attempt.staged
+    if staged.launched.environment:
+        # Some variables are read where a process starts only (Python's, the linker's, the C library's).
+        return None
+    spare = workshop.spares.take()
+    if spare is None:
+        return None
+    if not spare.give(folder.task, env=staged.environment, cwd=folder.work, log=folder.log):
+        spare.end()
+        return None
+    return TaskProcess(spare.popen, mark=spare.mark, limits=attempt.limits)
+
+
+def _in_agents_python(attempt: Attempt) -> TaskProcess:
+    return _python(sys.executable, attempt, attempt.staged.environment)
 
 
 def _python(python: str, attempt: Attempt, env: Mapping[str, str]) -> TaskProcess:
-    return TaskProcess(
-        [python, "-m", "nodewise.agent.runner", str(attempt.folder.task)],
-        env=env, cwd=attempt.folder.work, log=attempt.folder.log, limits=attempt.limits,
-    )  # fmt: skip
+    words = [python, "-m", "nodewise.agent.runner", str(attempt.folder.task)]
+    popen = begin(words, env=env, cwd=attempt.folder.work, log=attempt.folder.log)
+    return TaskProcess(popen, mark=str(attempt.folder.root), limits=attempt.limits)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from nodewise.agent.containers import Containers
 from nodewise.agent.journal import Journal
 from nodewise.agent.logs import LogShipper
 from nodewise.agent.options import AgentOptions
+from nodewise.agent.spares import Spares
 from nodewise.agent.supervision import Watchdog
 from nodewise.agent.venvs import Venvs
 from nodewise.core.store import ArtifactStore
@@ -23,5 +24,6 @@ class Workshop:
     journal: Journal
     watchdog: Watchdog
     shipper: LogShipper
+    spares: Spares
     max_log_mib: int
     containers: Containers | None = None

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.forecasts import Forecaster
+from nodewise.core.db.forecasts import Forecaster, hurried
 from nodewise.core.db.queries.inputs import upstream_data
 from nodewise.core.db.queries.placements import (
     ClaimedTask,
@@ -64,7 +64,7 @@ class Placer:
     dispatcher: Dispatcher
     rng: Random
     clock: Callable[[], datetime]
-    forecaster: Forecaster = field(default_factory=Forecaster)
+    forecaster: Forecaster = field(default_factory=hurried)
 
     def look(self) -> bool:
         """Place what is admitted; True when there is more to do right now.

@@ -78,9 +78,10 @@ class Recorder:
             return journal.read_heartbeat(current, heartbeat, newest=newest, now=now)
 
         effects = self._apply({change.key.run_id for change in changes}, judge, now)
+        # The scheduler first: tasks wait for it, and nothing waits for an agent to forget.
+        self._report(effects, room_changed=room_changed)
         still_live = {attempt.key for attempt in live} - effects.ended_attempts
         self._tell(node, heartbeat, still_live)
-        self._report(effects, room_changed=room_changed)
         metrics.HEARTBEATS.labels("newest" if newest else "old").inc()
 
     def tick(self) -> bool:

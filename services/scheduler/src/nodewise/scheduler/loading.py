@@ -9,7 +9,7 @@ import redis
 from sqlalchemy import Connection
 
 from nodewise.core.cluster import load_cluster
-from nodewise.core.db.forecasts import Forecaster
+from nodewise.core.db.forecasts import Forecaster, hurried
 from nodewise.core.db.queries.queue import load_admitted, load_ready
 from nodewise.core.db.queries.situation import booked_by_team, load_open_runs, load_running
 from nodewise.core.model.ids import TaskRef
@@ -28,7 +28,7 @@ class Loader:
     settings: Settings
     planners: Collection[str]
     """Runs of these strategies are planned as a whole."""
-    forecaster: Forecaster = field(default_factory=Forecaster)
+    forecaster: Forecaster = field(default_factory=hurried)
     queued_specs: dict[TaskRef, TaskSpec] = field(default_factory=dict)
     open_specs: dict[TaskRef, TaskSpec] = field(default_factory=dict)
 

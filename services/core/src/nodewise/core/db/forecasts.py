@@ -16,6 +16,8 @@ from nodewise.core.ports import Predict
 
 _CHEAP_SECONDS: Final = 0.05
 """A fit that takes no longer is repeated whenever something was learned."""
+_HURRIED_REST_SECONDS: Final = 1.0
+"""Between two fits of who decides while tasks wait for it: a chain of short tasks must not wait for one at each step."""
 _REST: Final = 20
 """A longer one is repeated after so many times as long, so that it costs at most 5 % of a busy process."""
 
@@ -31,10 +33,11 @@ class Forecast:
 class Forecaster:
     """Keeps the latest forecast of one process. Mutable; not for several threads at once.
 
-    `clock` gives seconds that never go back.
+    Between two fits it rests `rest_seconds` at least. `clock` gives seconds that never go back.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, rest_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rest = rest_seconds
         self._clock = clock
         self._rest_until = -math.inf
         self._version: datetime | None = None
@@ -54,8 +57,13 @@ class Forecaster:
             self._forecast = _of(load_beliefs(connection))
             self._version = version
             took = self._clock() - started
-            self._rest_until = started + took * (_REST if took > _CHEAP_SECONDS else 0)
+            self._rest_until = started + max(self._rest, took * _REST if took > _CHEAP_SECONDS else 0)
         return self._forecast
+
+
+def hurried() -> Forecaster:
+    """For who decides while tasks wait for it: what a task taught counts a second later."""
+    return Forecaster(rest_seconds=_HURRIED_REST_SECONDS)
 
 
 def _of(beliefs: Beliefs) -> Forecast:
