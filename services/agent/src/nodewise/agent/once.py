@@ -29,6 +29,7 @@ from nodewise.agent.kills import MemoryKills
 from nodewise.agent.leaving import leave_report
 from nodewise.agent.logs import LogShipper
 from nodewise.agent.outputs import OutputError, collect
+from nodewise.agent.spares import Spares
 from nodewise.agent.staging import stage
 from nodewise.agent.supervision import StopCause, Watchdog
 from nodewise.agent.venvs import Venvs
@@ -225,6 +226,7 @@ def _workshop(place: Place) -> Workshop:
         journal=Journal(place.work_dir),
         watchdog=Watchdog(),
         shipper=LogShipper(),
+        spares=Spares(place.work_dir, count=0),
         max_log_mib=place.settings.max_log_mib,
     )
 

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     """How long a carrier sleeps at most between two looks at its Jobs."""
     kubernetes_pending_seconds: float = Field(default=60.0, gt=0)
     """So long a pod may find no room on the node that it was placed on before its task is placed anew."""
-    kubernetes_keep_seconds: int = Field(default=3600, ge=0)
+    kubernetes_keep_seconds: int = Field(default=86_400, ge=0)
     """What nobody removed goes so long after its end."""
     node_exporter_port: int = Field(default=9100, ge=0, le=65535)
     """Where node_exporter listens on the nodes of Kubernetes; 0: there is none."""
