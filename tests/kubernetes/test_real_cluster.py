@@ -201,7 +201,7 @@ def test_a_pipeline_of_both_kinds_of_components_ends_well_and_leaves_nothing(
     ("component", "memory", "reason", "text"),
     [
         (exits, None, "exit_code", "exited with code 9"),
-        (greedy, "100Mi", "out_of_memory", "its limit of 100 MiB"),
+        (greedy, "150Mi", "out_of_memory", "its limit of 150 MiB"),
         (greedy_python, "200Mi", "out_of_memory", "200 MiB"),
         (unknown, None, "image_unavailable", "no-such-host.invalid/image:1"),
     ],
@@ -231,7 +231,7 @@ def test_tasks_go_where_their_labels_demand(stack: RunningStack) -> None:
 
 
 def test_a_cancel_ends_the_pod(stack: RunningStack, api: KubernetesApi) -> None:
-    run_id = submit(stack, one(rest, seconds=300))
+    run_id = submit(stack, one(rest, seconds=300.0))
     wait_until(lambda: log(stack, run_id, "rest") == "resting\n", SLOW, "the task to begin", every=0.5)
     httpx.post(f"{stack.api_url}/v1/runs/{run_id}/cancel", timeout=30).raise_for_status()
     assert ended(stack, run_id)["state"] == "CANCELED"
@@ -239,7 +239,7 @@ def test_a_cancel_ends_the_pod(stack: RunningStack, api: KubernetesApi) -> None:
 
 
 def test_a_carrier_that_was_killed_goes_on(stack: RunningStack, api: KubernetesApi) -> None:
-    run_id = submit(stack, one(rest, seconds=15))
+    run_id = submit(stack, one(rest, seconds=15.0))
     wait_until(lambda: log(stack, run_id, "rest") == "resting\n", SLOW, "the task to begin", every=0.5)
     stack.wait_restarted("carrier", stack.kill("carrier"))
     assert ended(stack, run_id)["state"] == "SUCCEEDED"
@@ -247,7 +247,7 @@ def test_a_carrier_that_was_killed_goes_on(stack: RunningStack, api: KubernetesA
 
 
 def test_a_job_that_somebody_deletes_is_made_anew(stack: RunningStack, api: KubernetesApi) -> None:
-    run_id = submit(stack, one(rest, seconds=10))
+    run_id = submit(stack, one(rest, seconds=10.0))
     wait_until(lambda: log(stack, run_id, "rest") == "resting\n", SLOW, "the task to begin", every=0.5)
     (job,) = own(api, run_id, api.jobs)
     api.delete_job(job["metadata"]["name"])
