@@ -82,9 +82,9 @@ def end_group(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
     return True
 
 
-def marked_processes(mark: Path) -> list[psutil.Process]:
-    """Processes with that mark (an attempt's folder, mostly), wherever they are in the tree by now."""
-    return _marked(lambda found: found == mark)
+def marked_processes(*marks: Path) -> list[psutil.Process]:
+    """Processes with such a mark (an attempt's folder, mostly), wherever they are in the tree by now."""
+    return _marked(lambda found: found in marks)
 
 
 def marked_below(folder: Path) -> list[psutil.Process]:

@@ -29,14 +29,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """A runner that waits. `mark` tells its process and what comes of it from all others."""
+    """A runner that waits. `mark` tells it from all others, and what it forks; what it starts anew has its task's."""
 
     popen: "subprocess.Popen[bytes]"
     mark: str
 
     def give(self, task: Path, *, env: Mapping[str, str], cwd: Path, log: Path) -> bool:
         """Let it run the task whose order is at that path; False: it is gone, and did nothing."""
-        order = {"task": str(task), "env": {**env, MARK: self.mark}, "cwd": str(cwd), "log": str(log)}
+        order = {"task": str(task), "env": dict(env), "cwd": str(cwd), "log": str(log)}
         pipe = self.popen.stdin
         if pipe is None or self.popen.poll() is not None:
             return False

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -76,12 +76,12 @@ def begin(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) 
 
 
 class TaskProcess:
-    """A running process that leads a session of its own. `mark` is the value of `processes.MARK` it was started with."""
+    """A running process that leads a session of its own. What has one of `marks` as `processes.MARK` belongs to it."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", *, mark: str, limits: Limits) -> None:
+    def __init__(self, popen: "subprocess.Popen[bytes]", *, marks: Collection[str], limits: Limits) -> None:
         """From now on the time counts."""
         self._limits = limits
-        self._mark = Path(mark)
+        self._marks = [Path(mark) for mark in marks]
         self._had_children = False
         self._lock = threading.Lock()
         self._ended = False
@@ -127,7 +127,7 @@ class TaskProcess:
             self._popen.returncode = os.waitstatus_to_exitcode(status)
             processes.end_group(self.pid)
         if self._had_children:
-            for orphan in processes.marked_processes(self._mark):
+            for orphan in processes.marked_processes(*self._marks):
                 processes.end_tree(orphan.pid)
         return ProcessEnd(
             exit_code=self._popen.returncode,
