@@ -19,11 +19,12 @@ def tree(pid: int) -> list[int]:
     """The process and all its descendants, parents first; only itself when it is gone."""
     found = [pid]
     for parent in found:
-        found += _children(parent)
+        found += children(parent)
     return found
 
 
-def _children(pid: int) -> Sequence[int]:
+def children(pid: int) -> Sequence[int]:
+    """Its own children."""
     # psutil reads every process of the machine to find one's children; the kernel lists them directly.
     try:
         lists = [(thread / "children").read_text() for thread in (_PROC / str(pid) / "task").iterdir()]

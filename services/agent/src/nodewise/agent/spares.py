@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from nodewise.agent import orphans
 from nodewise.agent.processes import MARK, end_tree, marked_below
 from nodewise.agent.staging import inherited
 
@@ -56,6 +57,7 @@ class Spare:
                 self.popen.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(_END_SECONDS)
+            orphans.gone(self.popen.pid)
 
 
 class Spares:
@@ -121,9 +123,11 @@ class Spares:
 
     def _started(self) -> Spare:
         mark = str(self._folder / uuid.uuid4().hex)
-        popen = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "nodewise.agent.runner", "--wait", str(os.getpid())],
-            env={**inherited(os.environ), MARK: mark}, cwd=self._folder, stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        popen = orphans.born(
+            lambda: subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "nodewise.agent.runner", "--wait", str(os.getpid())],
+                env={**inherited(os.environ), MARK: mark}, cwd=self._folder, stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )
         )  # fmt: skip
         return Spare(popen=popen, mark=mark)

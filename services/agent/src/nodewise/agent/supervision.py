@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 import structlog
 
-from nodewise.agent import processes
+from nodewise.agent import orphans, processes
 
 SAMPLE_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 3.0
@@ -69,9 +69,11 @@ def begin(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) 
         OSError: The system does not start it.
     """
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - the agent's own command line
-            argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
+        return orphans.born(
+            lambda: subprocess.Popen(  # noqa: S603 - the agent's own command line
+                argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )
         )  # fmt: skip
 
 
@@ -82,7 +84,6 @@ class TaskProcess:
         """From now on the time counts."""
         self._limits = limits
         self._marks = [Path(mark) for mark in marks]
-        self._had_children = False
         self._lock = threading.Lock()
         self._ended = False
         self._stopped: StopCause | None = None
@@ -126,7 +127,8 @@ class TaskProcess:
             self._ended = True
             self._popen.returncode = os.waitstatus_to_exitcode(status)
             processes.end_group(self.pid)
-        if self._had_children:
+        orphans.gone(self.pid)
+        if not orphans.end_orphans():
             for orphan in processes.marked_processes(*self._marks):
                 processes.end_tree(orphan.pid)
         return ProcessEnd(
@@ -151,7 +153,6 @@ class TaskProcess:
     def _check_memory(self) -> None:
         pids = self._members()
         used = processes.resident_mib(pids)
-        self._had_children = self._had_children or len(pids) > 1
         if used > self._limits.memory_mib and len(pids) > 1:
             # Forked workers share pages: count those once before judging.
             used = min(used, processes.proportional_mib(pids) or used)
