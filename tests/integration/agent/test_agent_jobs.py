@@ -116,7 +116,8 @@ def step() -> dict:
     return {**{name: os.environ.get(name) for name in names}, "data": data, "cores": list(os.sched_getaffinity(0))}
 """
     dataset = agent.store.put_bytes(b"rows")
-    agent.submit(job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset))
+    greeting = {"GREETING": "hello"}
+    agent.submit(job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset, environment=greeting))
     report = agent.end_of(key())
     assert report.outputs is not None, report.message
     assert report.outputs.parameters["Output"] == {

@@ -6,22 +6,34 @@ the task's own process while that lives, then the agent. Facts of this one proce
 
 import ctypes
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from nodewise.agent.processes import children, end_tree
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _REAP_SECONDS: Final = 1.0
 
+
+class _Started(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+
+P = TypeVar("P", bound=_Started)
+
 _lock = threading.Lock()
 _ours: set[int] = set()
 _adopting = threading.Event()
+
+
+def adopting() -> bool:
+    """Whether orphans come to this process."""
+    return _adopting.is_set()
 
 
 def adopt() -> None:
@@ -32,12 +44,12 @@ def adopt() -> None:
             _adopting.set()
 
 
-def born(start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
+def born(start: Callable[[], P]) -> P:
     """Start a process that leads a session of its own, and know it from an orphan."""
     with _lock:
-        popen = start()
-        _ours.add(popen.pid)
-    return popen
+        process = start()
+        _ours.add(process.pid)
+    return process
 
 
 def gone(pid: int) -> None:

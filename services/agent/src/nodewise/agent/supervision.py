@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import psutil
 import structlog
@@ -77,10 +77,19 @@ def begin(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) 
         )  # fmt: skip
 
 
+class Started(Protocol):
+    """A process that was just started: of `subprocess.Popen`, what is needed."""
+
+    returncode: int | None
+
+    @property
+    def pid(self) -> int: ...
+
+
 class TaskProcess:
     """A running process that leads a session of its own. What has one of `marks` as `processes.MARK` belongs to it."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", *, marks: Collection[str], limits: Limits) -> None:
+    def __init__(self, popen: Started, *, marks: Collection[str], limits: Limits) -> None:
         """From now on the time counts."""
         self._limits = limits
         self._marks = [Path(mark) for mark in marks]
