@@ -74,6 +74,7 @@ def job(
     artifacts: Mapping[str, str] | None = None,
     inputs: Mapping[str, ArtifactRef] | None = None,
     parameters: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
     **rest: object,
 ) -> Job:
     """A job of a function called `step`; `outputs` and `artifacts` are what it declares, beside all that it is given."""
@@ -88,7 +89,7 @@ def job(
         key=key or first_key(),
         run_name="run",
         component="step",
-        work=PythonWork(source=HEADER + source, function="step", environment={"GREETING": "hello"}),
+        work=PythonWork(source=HEADER + source, function="step", environment=environment or {}),
         signature=signature,
         inputs=Values(parameters=given, artifacts={name: (ref,) for name, ref in found.items()}),
         resources=Resources(millicores=1000, memory_mib=256),

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nodewise.core.lifecycle import AttemptState
@@ -115,7 +116,8 @@ def step() -> dict:
     return {**{name: os.environ.get(name) for name in names}, "data": data, "cores": list(os.sched_getaffinity(0))}
 """
     dataset = agent.store.put_bytes(b"rows")
-    agent.submit(job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset))
+    greeting = {"GREETING": "hello"}
+    agent.submit(job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset, environment=greeting))
     report = agent.end_of(key())
     assert report.outputs is not None, report.message
     assert report.outputs.parameters["Output"] == {
@@ -277,3 +279,40 @@ def test_many_jobs_run_at_once(agent: AgentProcess) -> None:
     ended = agent.ear.wait_for(all_ended, 30, "twelve ends")
     for number, one in enumerate(jobs):
         assert ended[one.key.path].outputs.parameters == {"Output": number + 0.5}  # type: ignore[attr-defined]
+
+
+LEAVE = """
+def step(pids: str, at_once: bool):
+    import os, subprocess
+
+    def daemon():
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.execve("/bin/sleep", ["sleep", "60"], {})
+            os._exit(0)
+
+    left = [
+        subprocess.Popen(["sleep", "60"]).pid,
+        subprocess.Popen(["sleep", "60"], start_new_session=True).pid,
+        subprocess.Popen(["sleep", "60"], start_new_session=True, env={}).pid,
+    ]
+    daemon()
+    with open(pids, "w") as file:
+        file.write(" ".join(map(str, left)))
+    if at_once:
+        os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_a_task_leaves_running_ends_with_it_however_short_it_was(
+    agent: AgentProcess, tmp_path: Path, at_once: bool
+) -> None:
+    pids = tmp_path / "pids"
+    agent.submit(job(LEAVE, parameters={"pids": str(pids), "at_once": at_once}))
+    assert agent.end_of(key()).state is AttemptState.SUCCEEDED
+    assert [pid for pid in map(int, pids.read_text().split()) if alive(pid)] == []
+    # And of those whose numbers nobody knows: the agent has no child that sleeps.
+    names = [child.name() for child in psutil.Process(agent.pid).children(recursive=True)]
+    assert "sleep" not in names, names

@@ -83,3 +83,25 @@ def test_a_mutant_is_refused_whole_or_runs_to_an_end(desk: Desk, engine: Engine,
         return
     is_refused_with_its_place(answer)
     assert counted_rows(engine) == before
+
+
+@FUZZ
+@given(rng=st.randoms(use_true_random=True))
+def test_what_a_plan_is_asked_for_is_refused_as_a_submission_is(
+    desk: Desk, engine: Engine, rng: Random
+) -> None:
+    made = mutant(rng)
+    before = counted_rows(engine)
+    plan, run = (
+        desk.api.http.post(path, content=made.body(), headers=JSON, timeout=MOST_SECONDS)
+        for path in ("/v1/plans", "/v1/runs")
+    )
+    event(f"{plan.status_code} {run.status_code}")
+    if plan.status_code == 200:
+        assert run.status_code == 202, run.text
+        desk.run_to_its_end(RunId(run.json()["id"]), made)
+        return
+    is_refused_with_its_place(plan)
+    assert run.status_code == plan.status_code
+    assert run.json()["errors"] == plan.json()["errors"]
+    assert counted_rows(engine) == before

@@ -87,19 +87,20 @@ def test_a_task_finds_what_it_would_find_in_a_runner_of_its_own(tmp_path: Path, 
 
     folder = attempt(tmp_path, report, core=core)
     words = [sys.executable, "-m", "nodewise.agent.runner", str(folder.task)]
-    own = TaskProcess(begin(words, env=env, cwd=folder.work, log=folder.log), mark=env[MARK], limits=limits)
+    own = TaskProcess(
+        begin(words, env=env, cwd=folder.work, log=folder.log), marks=[env[MARK]], limits=limits
+    )
     expected = world(folder, own, report)
     folder.remove()
 
     folder = attempt(tmp_path, report, core=core)
     spare = taken(spares)
     assert spare.give(folder.task, env=env, cwd=folder.work, log=folder.log)
-    found = world(folder, TaskProcess(spare.popen, mark=spare.mark, limits=limits), report)
+    found = world(folder, TaskProcess(spare.popen, marks=[spare.mark], limits=limits), report)
     folder.remove()
 
-    marks = [environment.pop(MARK) for environment in (expected["environment"], found["environment"])]
-    assert marks == ["theirs", spare.mark]
     assert found == expected
+    assert found["environment"][MARK] == "theirs"
     assert found["cores"] == [core]
     assert found["zone"] == ["JST", "JST"]
     assert found["leads"]
@@ -149,3 +150,37 @@ def test_none_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     spares.start()
     assert spares.take() is None
     spares.stop()
+
+
+FORKS = """
+def look(report: str):
+    import os, subprocess, time
+    started = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    forked = os.fork()
+    if forked == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    with open(report, "w") as file:
+        file.write(f"{started.pid} {forked}")
+    print("said", flush=True)
+    while not os.path.exists(report + ".seen"):
+        time.sleep(0.02)
+"""
+
+
+def test_what_its_task_left_running_ends_with_it(tmp_path: Path, spares: Spares) -> None:
+    report = tmp_path / "pids"
+    folder = attempt(tmp_path, report, core=min(os.sched_getaffinity(0)))
+    folder.source.write_text(FORKS)
+    spare = taken(spares)
+    env = {**inherited(os.environ), "TMPDIR": str(tmp_path), MARK: str(folder.root)}
+    assert spare.give(folder.task, env=env, cwd=folder.work, log=folder.log)
+    process = TaskProcess(spare.popen, marks=[spare.mark, str(folder.root)], limits=Limits(memory_mib=1000))
+    text = wait_until(lambda: report.exists() and report.read_text(), 20, "what it started")
+    left = [psutil.Process(int(pid)) for pid in text.split()]
+    process.check(0.0)
+    report.with_name("pids.seen").touch()
+    assert process.wait().exit_code == 0
+    assert psutil.wait_procs(left, timeout=10)[1] == []
+    folder.remove()

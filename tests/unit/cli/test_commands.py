@@ -106,6 +106,15 @@ def test_watch_fails_when_the_run_failed(cli: Cli, api: FakeApi) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_watch_and_explain_say_what_broke_a_run_whose_tasks_all_ended_well(cli: Cli, api: FakeApi) -> None:
+    error = "the condition of 'say' cannot be decided: int('x')"
+    api.add_run("r", states=("RUNNING", "FAILED"), error=error)
+    api.answers["explain"] = explained("r")
+
+    assert cli("watch", "r").stdout.splitlines()[-1] == f"why: {error}"
+    assert f"why: {error}" in cli("explain", "r").stdout.splitlines()
+
+
 def test_watch_tells_of_retries_and_losses(cli: Cli, api: FakeApi) -> None:
     failure = {
         "attempt": 1,

@@ -153,6 +153,12 @@ def test_explain_says_of_a_reason_that_it_is_older_and_what_has_happened_since()
     assert lines_of(pending=pending, effort_flops=None)[2] == "what would change it:"
 
 
+def test_explain_says_why_a_task_failed_that_never_had_an_attempt() -> None:
+    reason = "input 's': there is no field 'a'"
+    failed = lines_of(state="FAILED", pending=None, reason=reason, attempts=[])
+    assert failed[:2] == ["fit: FAILED", f"why: {reason}"]
+
+
 def test_explain_shows_what_each_candidate_would_have_cost() -> None:
     costs = {"run_seconds": 4.1, "run_low": 3.2, "run_high": 5.64, "transfer_seconds": 0.8, "wait_seconds": None,
              "finish_seconds": 4.9, "load": 0.25}  # fmt: skip

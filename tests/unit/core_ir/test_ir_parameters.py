@@ -84,6 +84,12 @@ def test_defaults_fill_in_and_an_optional_one_may_stay_away() -> None:
     assert bind(spec, {"a": 4, "b": None}) == {"a": 4, "b": None}
 
 
+def test_null_in_place_of_a_default_is_refused_before_a_task_could_miss_it() -> None:
+    spec = pipeline(least=Parameter(kind=T.NUMBER_DOUBLE, optional=True, default=0.5, has_default=True))
+    with pytest.raises(InvalidParameters, match=r"least.*is null; leave it out for its default, 0\.5"):
+        bind(spec, {"least": None})
+
+
 @given(
     st.sampled_from(list(T)),
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()),

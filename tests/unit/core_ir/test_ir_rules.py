@@ -84,6 +84,7 @@ RULES: list[tuple[str, Edit, str]] = [
     ("gpus that are none", lambda ir: container(ir).update(resources={"accelerator": {"type": "gpu", "resourceCount": "x"}}), "deploymentSpec.executors.exec-fit.container.resources.accelerator.resourceCount"),
     ("a variable without a name", lambda ir: container(ir).update(env=[{"value": "x"}]), "deploymentSpec.executors.exec-fit.container.env[0].name"),
     ("negative retries", lambda ir: tasks(ir)["fit"].update(retryPolicy={"maxRetryCount": -1}), f"{FIT}.retryPolicy.maxRetryCount"),
+    ("retries beyond any number", lambda ir: tasks(ir)["fit"].update(retryPolicy={"maxRetryCount": 10**12}), f"{FIT}.retryPolicy.maxRetryCount"),
     ("a huge factor", lambda ir: tasks(ir)["fit"].update(retryPolicy={"maxRetryCount": 1, "backoffFactor": 1e300}), f"{FIT}.retryPolicy.backoffFactor"),
     ("a back-off of a century", lambda ir: tasks(ir)["fit"].update(retryPolicy={"backoffDuration": "3153600000s"}), f"{FIT}.retryPolicy.backoffDuration"),
     ("a task's name with a slash", lambda ir: tasks(ir).update({"../x": tasks(ir)["prepare"]}), "root.dag.tasks.../x"),

@@ -18,7 +18,7 @@ def explain_task(task: Mapping[str, Any]) -> str:
     lines = [f"{task['path']}: {task['state']}"]
     if task.get("pending"):
         lines += [f"  {line}" for line in _why(task["pending"])]
-    elif task["state"] in _WAITING and task.get("reason"):
+    elif task.get("reason") and _never_ran_for(task):
         lines.append(f"  why: {task['reason']}")
     if task.get("effort_flops"):
         lines.append(f"  estimated work: {_flops(task['effort_flops'])}")
@@ -27,6 +27,11 @@ def explain_task(task: Mapping[str, Any]) -> str:
     for attempt in task.get("attempts") or ():
         lines += _attempt(attempt)
     return "\n".join(lines)
+
+
+def _never_ran_for(task: Mapping[str, Any]) -> bool:
+    """Whether its reason is not that of an attempt: those tell their own."""
+    return task["state"] in _WAITING or (task["state"] == "FAILED" and not task.get("attempts"))
 
 
 def _why(pending: Mapping[str, Any]) -> Iterator[str]:

@@ -204,5 +204,7 @@ def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url
         print_json({**answer, "tasks": chosen})
         return
     typer.echo(f"{answer['run']['name']} ({answer['run']['id']}): {answer['run']['state']}")
+    if answer["run"].get("error"):
+        typer.echo(f"why: {answer['run']['error']}")
     for item in chosen:
         typer.echo("\n" + explain_task(item))

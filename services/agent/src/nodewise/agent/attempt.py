@@ -174,7 +174,7 @@ class AttemptRun:
         process = self._spawn(
             lambda: TaskProcess(
                 begin(words, env=env, cwd=folder.work, log=folder.log),
-                mark=str(folder.root),
+                marks=[str(folder.root)],
                 limits=limits,
             )
         )

@@ -45,7 +45,7 @@ class ContainerProcess(TaskProcess):
         self._main_pid: int | None = None
         self._over = threading.Event()
         client = begin(runtime.run_words(container), env=env, cwd=cwd, log=log)
-        super().__init__(client, mark=env.get(processes.MARK, ""), limits=limits)
+        super().__init__(client, marks=[env.get(processes.MARK, "")], limits=limits)
         threading.Thread(target=self._look_for_pid, name=f"look-{self._name}", daemon=True).start()
 
     def wait(self) -> ProcessEnd:

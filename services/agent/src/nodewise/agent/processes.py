@@ -19,11 +19,12 @@ def tree(pid: int) -> list[int]:
     """The process and all its descendants, parents first; only itself when it is gone."""
     found = [pid]
     for parent in found:
-        found += _children(parent)
+        found += children(parent)
     return found
 
 
-def _children(pid: int) -> Sequence[int]:
+def children(pid: int) -> Sequence[int]:
+    """Its own children."""
     # psutil reads every process of the machine to find one's children; the kernel lists them directly.
     try:
         lists = [(thread / "children").read_text() for thread in (_PROC / str(pid) / "task").iterdir()]
@@ -82,9 +83,9 @@ def end_group(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
     return True
 
 
-def marked_processes(mark: Path) -> list[psutil.Process]:
-    """Processes with that mark (an attempt's folder, mostly), wherever they are in the tree by now."""
-    return _marked(lambda found: found == mark)
+def marked_processes(*marks: Path) -> list[psutil.Process]:
+    """Processes with such a mark (an attempt's folder, mostly), wherever they are in the tree by now."""
+    return _marked(lambda found: found in marks)
 
 
 def marked_below(folder: Path) -> list[psutil.Process]:

@@ -1,4 +1,6 @@
-"""The task's own process: `python -m nodewise.agent.runner task.json`, or `--wait AGENT_PID` to be told later (`spares`).
+"""The task's own process: `python -m nodewise.agent.runner task.json`.
+
+Or `--wait AGENT_PID`, to be told of the task later, or `--fork AGENT_PID`, to make such ones on request (see `spares`).
 
 Calls one function of a user's module through KFP's executor and writes what came of it beside `task.json`. Every
 import here is paid by every task, so there are few, and none of Nodewise.
@@ -14,6 +16,7 @@ from typing import Any
 MODULE_NAME = "component"
 NICENESS = 5
 """A busy node must still be able to say that it lives. All tasks have it, so none is slower than another."""
+_ADOPTION_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -34,12 +37,57 @@ def wait(agent_pid: int) -> int:
     _bind_to(agent_pid)
     from kfp.dsl.executor import Executor  # noqa: F401, PLC0415 - only loaded
 
+    return _when_told()
+
+
+def _when_told() -> int:
     told = sys.stdin.buffer.read()
     if not told:
         return 0
     order = json.loads(told)
     _become(order)
     return _run(_read(order["task"]))
+
+
+def serve(agent_pid: int) -> int:
+    """Load what every task needs once, then fork a waiting runner for each socket that the agent sends; end with the agent.
+
+    Each is the child of a child that has ended, so it becomes the agent's own, which must adopt orphans. It says its
+    number on its socket, and then waits there for its task.
+    """
+    _bind_to(agent_pid, adopt=False)
+    import gc  # noqa: PLC0415
+    import socket  # noqa: PLC0415
+
+    from kfp.dsl.executor import Executor  # noqa: F401, PLC0415 - only loaded
+
+    gc.freeze()
+    with socket.socket(fileno=os.dup(0)) as control:
+        control.send(b"!")
+        while True:
+            asked, sockets, _, _ = socket.recv_fds(control, 1, 1)
+            if not asked:
+                return 0
+            between = os.fork()
+            if between == 0:
+                if os.fork():
+                    os._exit(0)
+                control.close()
+                return _born(agent_pid, sockets[0])
+            os.waitpid(between, 0)
+            os.close(sockets[0])
+
+
+def _born(agent_pid: int, own: int) -> int:
+    os.setsid()
+    os.dup2(own, 0)
+    os.close(own)
+    between, deadline = os.getppid(), time.monotonic() + _ADOPTION_SECONDS
+    while os.getppid() == between != agent_pid and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    _bind_to(agent_pid, nicer=0)
+    os.write(0, b"%d\n" % os.getpid())
+    return _when_told()
 
 
 def _become(order: dict[str, Any]) -> None:
@@ -77,9 +125,9 @@ def _run(task: dict[str, Any]) -> int:
     return 0
 
 
-def _bind_to(agent_pid: int) -> None:
+def _bind_to(agent_pid: int, *, nicer: int = NICENESS, adopt: bool = True) -> None:
     """Yield to the agent and to servers beside it, and end with the agent (Linux)."""
-    os.nice(NICENESS)
+    os.nice(nicer)
     if not sys.platform.startswith("linux"):
         return
     import ctypes  # noqa: PLC0415
@@ -88,7 +136,7 @@ def _bind_to(agent_pid: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     # Orphans among its descendants come back to it, so that they are counted and ended with it.
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
     if os.getppid() != agent_pid:
         os._exit(1)
 
@@ -166,4 +214,5 @@ def _own_part(trace: TracebackType | None, source_path: str) -> TracebackType | 
 
 
 if __name__ == "__main__":
-    sys.exit(wait(int(sys.argv[2])) if sys.argv[1] == "--wait" else main(sys.argv[1]))
+    modes = {"--wait": wait, "--fork": serve}
+    sys.exit(modes[sys.argv[1]](int(sys.argv[2])) if sys.argv[1] in modes else main(sys.argv[1]))

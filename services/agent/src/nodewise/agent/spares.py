@@ -1,7 +1,7 @@
 """Runners that have started already and wait for their task: a short task does not wait for Python and KFP to load.
 
 Each runs one task, as one that was started for it would. Idle, it is a Python with KFP's executor loaded, which reads
-its standard input; it ends with the agent, whose end closes that.
+its standard input; it ends with the agent, whose end closes that. The `nursery` forks them where it can, else each is started anew.
 """
 
 import json
@@ -18,6 +18,8 @@ from typing import Final
 
 import structlog
 
+from nodewise.agent import orphans
+from nodewise.agent.nursery import Born, Nursery
 from nodewise.agent.processes import MARK, end_tree, marked_below
 from nodewise.agent.staging import inherited
 
@@ -29,14 +31,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """A runner that waits. `mark` tells its process and what comes of it from all others."""
+    """A runner that waits. `mark` tells it from all others, and what it forks; what it starts anew has its task's."""
 
-    popen: "subprocess.Popen[bytes]"
+    popen: "subprocess.Popen[bytes] | Born"
     mark: str
 
     def give(self, task: Path, *, env: Mapping[str, str], cwd: Path, log: Path) -> bool:
         """Let it run the task whose order is at that path; False: it is gone, and did nothing."""
-        order = {"task": str(task), "env": {**env, MARK: self.mark}, "cwd": str(cwd), "log": str(log)}
+        order = {"task": str(task), "env": dict(env), "cwd": str(cwd), "log": str(log)}
         pipe = self.popen.stdin
         if pipe is None or self.popen.poll() is not None:
             return False
@@ -56,6 +58,7 @@ class Spare:
                 self.popen.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(_END_SECONDS)
+            orphans.gone(self.popen.pid)
 
 
 class Spares:
@@ -66,6 +69,7 @@ class Spares:
         self._count = count
         self._lock = threading.Lock()
         self._ready: list[Spare] = []
+        self._nursery = Nursery(self._folder)
         self._wanted = threading.Event()
         self._stopped = threading.Event()
         # Linux ends a child that asked for it with the thread that started it, so this one lives as long as we do.
@@ -87,6 +91,8 @@ class Spares:
         self._wanted.set()
         for spare in left:
             spare.end()
+        if self._thread.is_alive():
+            self._thread.join(_END_SECONDS)
 
     def take(self) -> Spare | None:
         """One that waits, if there is one; another takes its place."""
@@ -100,6 +106,7 @@ class Spares:
         while self._wanted.wait() and not self._stopped.wait(_PAUSE_SECONDS):
             self._wanted.clear()
             self._try_to_fill()
+        self._nursery.stop()
 
     def _try_to_fill(self) -> None:
         try:
@@ -121,9 +128,13 @@ class Spares:
 
     def _started(self) -> Spare:
         mark = str(self._folder / uuid.uuid4().hex)
-        popen = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "nodewise.agent.runner", "--wait", str(os.getpid())],
-            env={**inherited(os.environ), MARK: mark}, cwd=self._folder, stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        if orphans.adopting():
+            return Spare(popen=self._nursery.bear(), mark=mark)
+        popen = orphans.born(
+            lambda: subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "nodewise.agent.runner", "--wait", str(os.getpid())],
+                env={**inherited(os.environ), MARK: mark}, cwd=self._folder, stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )
         )  # fmt: skip
         return Spare(popen=popen, mark=mark)

@@ -5,17 +5,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import psutil
 import structlog
 
-from nodewise.agent import processes
+from nodewise.agent import orphans, processes
 
 SAMPLE_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 3.0
@@ -69,20 +69,30 @@ def begin(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) 
         OSError: The system does not start it.
     """
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - the agent's own command line
-            argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
+        return orphans.born(
+            lambda: subprocess.Popen(  # noqa: S603 - the agent's own command line
+                argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )
         )  # fmt: skip
 
 
-class TaskProcess:
-    """A running process that leads a session of its own. `mark` is the value of `processes.MARK` it was started with."""
+class Started(Protocol):
+    """A process that was just started: of `subprocess.Popen`, what is needed."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", *, mark: str, limits: Limits) -> None:
+    returncode: int | None
+
+    @property
+    def pid(self) -> int: ...
+
+
+class TaskProcess:
+    """A running process that leads a session of its own. What has one of `marks` as `processes.MARK` belongs to it."""
+
+    def __init__(self, popen: Started, *, marks: Collection[str], limits: Limits) -> None:
         """From now on the time counts."""
         self._limits = limits
-        self._mark = Path(mark)
-        self._had_children = False
+        self._marks = [Path(mark) for mark in marks]
         self._lock = threading.Lock()
         self._ended = False
         self._stopped: StopCause | None = None
@@ -126,8 +136,9 @@ class TaskProcess:
             self._ended = True
             self._popen.returncode = os.waitstatus_to_exitcode(status)
             processes.end_group(self.pid)
-        if self._had_children:
-            for orphan in processes.marked_processes(self._mark):
+        orphans.gone(self.pid)
+        if not orphans.end_orphans():
+            for orphan in processes.marked_processes(*self._marks):
                 processes.end_tree(orphan.pid)
         return ProcessEnd(
             exit_code=self._popen.returncode,
@@ -151,7 +162,6 @@ class TaskProcess:
     def _check_memory(self) -> None:
         pids = self._members()
         used = processes.resident_mib(pids)
-        self._had_children = self._had_children or len(pids) > 1
         if used > self._limits.memory_mib and len(pids) > 1:
             # Forked workers share pages: count those once before judging.
             used = min(used, processes.proportional_mib(pids) or used)

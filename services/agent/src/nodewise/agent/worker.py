@@ -17,6 +17,7 @@ from celery.signals import worker_shutting_down
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
+from nodewise.agent import orphans
 from nodewise.agent.agent import Agent
 from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.containers import Containers
@@ -62,6 +63,9 @@ def run(settings: Settings, options: AgentOptions) -> None:
     signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings, "agent")
     structlog.contextvars.bind_contextvars(node=options.node.name)
+    if options.container_runtime is None:
+        # The monitors of podman's containers are orphans, too: there, what bears a task's mark is looked for instead.
+        orphans.adopt()
     with owning(options.work_dir):
         _join(settings, options, boot_id=str(uuid.uuid4()))
 

@@ -86,7 +86,7 @@ def _in_spare(attempt: Attempt, workshop: Workshop) -> TaskProcess | None:
     if not spare.give(folder.task, env=staged.environment, cwd=folder.work, log=folder.log):
         spare.end()
         return None
-    return TaskProcess(spare.popen, mark=spare.mark, limits=attempt.limits)
+    return TaskProcess(spare.popen, marks=[spare.mark, str(folder.root)], limits=attempt.limits)
 
 
 def _in_agents_python(attempt: Attempt) -> TaskProcess:
@@ -96,7 +96,7 @@ def _in_agents_python(attempt: Attempt) -> TaskProcess:
 def _python(python: str, attempt: Attempt, env: Mapping[str, str]) -> TaskProcess:
     words = [python, "-m", "nodewise.agent.runner", str(attempt.folder.task)]
     popen = begin(words, env=env, cwd=attempt.folder.work, log=attempt.folder.log)
-    return TaskProcess(popen, mark=str(attempt.folder.root), limits=attempt.limits)
+    return TaskProcess(popen, marks=[str(attempt.folder.root)], limits=attempt.limits)
 
 
 @contextmanager

@@ -66,6 +66,10 @@ def _bound(name: str, parameter: Parameter, given: Mapping[str, object]) -> obje
         return parameter.default
     try:
         check_json(value)
+        if value is None and parameter.has_default and parameter.default is not None:
+            raise InvalidParameters(
+                name, f"is null; leave it out for its default, {as_text(parameter.default)[:40]}"
+            )
         if value is None and parameter.optional:
             return None
         # As KFP's API does: only between tasks does text take anything.

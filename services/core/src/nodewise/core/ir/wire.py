@@ -27,6 +27,12 @@ _NUMERIC = frozenset(
         _Field.CPPTYPE_FLOAT,
     }
 )
+_RANGES: Mapping[int, tuple[int, int]] = {
+    _Field.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    _Field.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    _Field.CPPTYPE_UINT32: (0, 2**32 - 1),
+    _Field.CPPTYPE_UINT64: (0, 2**64 - 1),
+}
 _PROTOBUF_PREFIX = re.compile(r"^(?:Failed to parse \w+ field: )+")
 _Kind = TypeVar("_Kind", bound="dict[Any, Any] | list[Any] | str | bool")
 _JSON_NAMES: Mapping[type, str] = {
@@ -104,6 +110,9 @@ def _check_single(item: object, field: Any, path: str) -> None:
         _expect(item, bool, path)
     if field.cpp_type in _NUMERIC and (isinstance(item, bool) or not isinstance(item, int | float | str)):
         raise InvalidPipeline(path, f"must be a number, is {_name(item)}")
+    least, most = _RANGES.get(field.cpp_type, (0, 0))
+    if isinstance(item, int) and most and not least <= item <= most:
+        raise InvalidPipeline(path, f"must be a number from {least} to {most}")
 
 
 def _check_submessage(item: object, descriptor: Any, path: str) -> None:
