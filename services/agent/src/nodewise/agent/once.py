@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 import structlog
 
 from nodewise.agent import options as measured
+from nodewise.agent import orphans
 from nodewise.agent.attempt import AttemptRun
 from nodewise.agent.cache import ArtifactCache
 from nodewise.agent.folder import AttemptFolder
@@ -78,6 +79,7 @@ class Place:
 
 def run(place: Place) -> AttemptReport:
     """The whole attempt of a Python component. SIGTERM ends it as canceled."""
+    orphans.adopt()
     kills = MemoryKills.now()
     ended: list[AttemptReport] = []
     over = threading.Event()
