@@ -127,11 +127,16 @@ def _run(task: dict[str, Any]) -> int:
 
 def _bind_to(agent_pid: int, *, nicer: int = NICENESS, adopt: bool = True) -> None:
     """Yield to the agent and to servers beside it, and end with the agent (Linux)."""
+    import signal  # noqa: PLC0415
+
     os.nice(nicer)
+    # Whatever the agent was started from, and however far it was when it started us.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not sys.platform.startswith("linux"):
         return
     import ctypes  # noqa: PLC0415
-    import signal  # noqa: PLC0415
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
