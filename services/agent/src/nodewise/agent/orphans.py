@@ -52,6 +52,12 @@ def born(start: Callable[[], P]) -> P:
     return process
 
 
+def know(pid: int) -> None:
+    """It will come to us, and is no orphan."""
+    with _lock:
+        _ours.add(pid)
+
+
 def gone(pid: int) -> None:
     """It was waited for: its number may be another's soon."""
     with _lock:
@@ -66,8 +72,10 @@ def end_orphans() -> bool:
         found = [pid for pid in children(os.getpid()) if pid not in _ours and _is_strange(pid)]
         for pid in found:
             end_tree(pid)
-    for pid in found:
-        _reap(pid)
+        # With the lock held: once it is reaped, its number may be that of a process that we start.
+        deadline = time.monotonic() + _REAP_SECONDS
+        for pid in found:
+            _reap(pid, deadline)
     return True
 
 
@@ -79,8 +87,7 @@ def _is_strange(pid: int) -> bool:
         return False
 
 
-def _reap(pid: int) -> None:
-    deadline = time.monotonic() + _REAP_SECONDS
+def _reap(pid: int, deadline: float) -> None:
     with suppress(ChildProcessError):
         while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
             time.sleep(0.001)
