@@ -40,6 +40,9 @@ def adopt() -> None:
     """From now on, orphans come to this process (Linux; elsewhere they go on as before)."""
     if sys.platform.startswith("linux"):
         libc = ctypes.CDLL(None, use_errno=True)
+        with _lock:
+            # Who started us in its own place may have left us a child or two.
+            _ours.update(children(os.getpid()))
         if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0:
             _adopting.set()
 
