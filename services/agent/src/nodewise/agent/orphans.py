@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar
 from nodewise.agent.processes import children, end_tree
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_REAP_SECONDS: Final = 1.0
+_END_SECONDS: Final = 1.0
 
 
 class _Started(Protocol):
@@ -71,15 +71,20 @@ def end_orphans() -> bool:
     """End all that came to us; False: none do."""
     if not _adopting.is_set():
         return False
+    deadline = time.monotonic() + _END_SECONDS
+    # With the lock held: once one is reaped, its number may be that of a process that we start.
     with _lock:
-        found = [pid for pid in children(os.getpid()) if pid not in _ours and _is_strange(pid)]
-        for pid in found:
-            end_tree(pid)
-        # With the lock held: once it is reaped, its number may be that of a process that we start.
-        deadline = time.monotonic() + _REAP_SECONDS
-        for pid in found:
-            _reap(pid, deadline)
+        # What one of them started in the last moment comes to us when that one has ended: so again, until none is left.
+        while (found := _found()) and time.monotonic() < deadline:
+            for pid in found:
+                end_tree(pid)
+            for pid in found:
+                _reap(pid, deadline)
     return True
+
+
+def _found() -> list[int]:
+    return [pid for pid in children(os.getpid()) if pid not in _ours and _is_strange(pid)]
 
 
 def _is_strange(pid: int) -> bool:
