@@ -27,7 +27,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("nodewise")
 
-# What structlog prints unless told otherwise draws a framed traceback with all variables, which can take half a minute.
+# What structlog prints unless told otherwise draws a framed traceback with all variables, which can take very long.
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,

@@ -13,6 +13,9 @@ _Found = TypeVar("_Found")
 
 
 def cores() -> int:
+    """Those that this process may use, so that `taskset` can keep the others free."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 

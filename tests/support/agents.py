@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty
@@ -116,7 +116,7 @@ class AgentProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *arguments: str, **environment: str) -> None:
+    def start(self, *arguments: str, through: Sequence[str] = (), **environment: str) -> None:
         env = {
             **os.environ,
             "REDIS_URL": self.settings.redis_url,
@@ -127,7 +127,7 @@ class AgentProcess:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "nodewise.agent", "--name", NODE, "--spares", "1", "--memory-mib", "1024",
+                [*through, sys.executable, "-P", "-m", "nodewise.agent", "--name", NODE, "--spares", "1", "--memory-mib", "1024",
                  "--node-class", "big", "--work-dir", str(self.work_dir), *arguments],
                 env=env, stderr=log, stdout=log,
             )  # fmt: skip

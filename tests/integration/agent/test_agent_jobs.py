@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -316,3 +318,17 @@ def test_what_a_task_leaves_running_ends_with_it_however_short_it_was(
     # And of those whose numbers nobody knows: the agent has no child that sleeps.
     names = [child.name() for child in psutil.Process(agent.pid).children(recursive=True)]
     assert "sleep" not in names, names
+
+
+def test_what_the_agent_was_given_by_who_started_it_stays(stopped_agent: AgentProcess) -> None:
+    given = "import os,subprocess,sys; print(subprocess.Popen(['sleep', '120'], start_new_session=True).pid, flush=True); os.execv(sys.executable, sys.argv[1:])"
+    stopped_agent.start(through=[sys.executable, "-c", given])
+    sleeper = int(
+        wait_until(lambda: stopped_agent.log.read_text().split("\n")[0], 20, "the process before the agent")
+    )
+    try:
+        stopped_agent.submit(job(ADD, parameters={"a": 1.0}, outputs={"Output": ValueKind.NUMBER_DOUBLE}))
+        assert stopped_agent.end_of(key()).state is AttemptState.SUCCEEDED
+        assert alive(sleeper)
+    finally:
+        os.kill(sleeper, signal.SIGKILL)

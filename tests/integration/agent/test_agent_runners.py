@@ -82,6 +82,15 @@ def test_a_nursery_that_dies_is_replaced_and_tasks_run_meanwhile(agent: AgentPro
     waiting(agent, besides=nursery.pid)
 
 
+def test_a_nursery_that_does_not_answer_holds_up_no_task(agent: AgentProcess, tmp_path: Path) -> None:
+    nursery = waiting(agent)[0]
+    nursery.suspend()
+    # The one that waits runs the first; to make another is being waited for, in vain, while the others run.
+    for path in ("one", "two"):
+        seen(agent, path, tmp_path / "world.json")
+    assert nursery.status() == psutil.STATUS_STOPPED, "the tasks waited until it was given up"
+
+
 def test_runners_end_with_an_agent_that_is_killed(agent: AgentProcess) -> None:
     runners = waiting(agent)
     agent.kill()

@@ -190,7 +190,7 @@ def test_a_cancel_ends_the_installation_and_who_waits_for_it_goes_on(
     assert canceled.message == "canceled before it started"
     assert stopped_agent.end_of(job.key, SLOW).state is AttemptState.SUCCEEDED
     folder = stopped_agent.work_dir / "attempts" / first.id / "look" / "1"
-    assert marked_processes(folder) == []
+    assert marked_processes(str(folder)) == []
 
 
 def test_an_agent_that_died_while_it_installed_begins_anew(
@@ -203,13 +203,13 @@ def test_an_agent_that_died_while_it_installed_begins_anew(
     stopped_agent.submit(*lost.step().values())
     assert index.asked.wait(SLOW)
     folder = stopped_agent.work_dir / "attempts" / lost.id / "look" / "1"
-    assert wait_until(lambda: marked_processes(folder), 30, "pip")
+    assert wait_until(lambda: marked_processes(str(folder)), 30, "pip")
     stopped_agent.kill()
 
     index.held.clear()
     stopped_agent.start(**QUIET)
 
-    wait_until(lambda: not marked_processes(folder), SLOW, "the end of the old pip")
+    wait_until(lambda: not marked_processes(str(folder)), SLOW, "the end of the old pip")
     again = AgentRun(stopped_agent, pipeline)
     assert again.run(SLOW)["look"].state is AttemptState.SUCCEEDED
     (environment,) = (stopped_agent.work_dir / "venvs").iterdir()

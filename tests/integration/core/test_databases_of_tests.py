@@ -87,6 +87,7 @@ def test_who_still_holds_the_old_one_does_not_reach_the_next_test(databases: Dat
         "ALTER TABLE attempts DROP CONSTRAINT attempts_node_fkey",
         "UPDATE alembic_version SET version_num = '0001'",
         "DROP SCHEMA public CASCADE",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 1', current_database()); END $$",
         "INSERT INTO pipeline_specs (digest, ir, platforms) "
         "SELECT i::text, jsonb_build_object('text', repeat('long', 1000)), '{}' FROM generate_series(1, 90000) i",
     ],

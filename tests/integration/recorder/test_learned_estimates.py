@@ -107,25 +107,23 @@ def test_a_forecast_follows_what_is_learned_at_once_where_a_fit_is_cheap(engine:
     assert known == [0, 1, 2, 3]
 
 
-def test_a_fit_that_takes_long_is_repeated_after_a_rest_only(engine: Engine) -> None:
-    watch = Stopwatch(step=1.0)
-    forecaster = Forecaster(clock=watch)
+@pytest.mark.parametrize(
+    ("fit_seconds", "rest_seconds", "wait"),
+    [
+        pytest.param(1.0, 0.0, 20.0, id="a fit that takes long"),
+        pytest.param(0.001, 1.0, 1.0, id="who must hold up nobody"),
+    ],
+)
+def test_a_fit_is_repeated_after_a_rest_only(
+    engine: Engine, fit_seconds: float, rest_seconds: float, wait: float
+) -> None:
+    watch = Stopwatch(step=fit_seconds)
+    forecaster = Forecaster(rest_seconds=rest_seconds, clock=watch)
     record(engine, [FIRST[0]])
     assert samples_known(forecaster, engine) == 1
     record(engine, [FIRST[0]], after=1)
     assert samples_known(forecaster, engine) == 1
-    watch.now += 20
-    assert samples_known(forecaster, engine) == 2
-
-
-def test_who_must_not_hold_up_tasks_rests_between_two_fits_however_short_they_are(engine: Engine) -> None:
-    watch = Stopwatch(step=0.001)
-    forecaster = Forecaster(rest_seconds=1.0, clock=watch)
-    record(engine, [FIRST[0]])
-    assert samples_known(forecaster, engine) == 1
-    record(engine, [FIRST[0]], after=1)
-    assert samples_known(forecaster, engine) == 1
-    watch.now += 1
+    watch.now += wait
     assert samples_known(forecaster, engine) == 2
 
 

@@ -1,11 +1,10 @@
-"""Runners started in advance, and that a task cannot tell one from a runner started for it."""
+"""Runners started in advance, where none can be forked (for that, see `test_agent_runners.py` of the integration tests)."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +124,7 @@ def test_one_that_is_gone_does_nothing(tmp_path: Path, spares: Spares) -> None:
 def test_one_that_is_told_nothing_ends_when_the_agent_does(spares: Spares) -> None:
     spare = taken(spares)
     assert spare.popen.stdin is not None
-    with closing(spare.popen.stdin):
-        pass
+    spare.popen.stdin.close()
     assert spare.popen.wait(20) == 0
 
 

@@ -40,11 +40,11 @@ def follow(run_id: str, *, url: str | None, quiet: bool = False) -> Run:
         show = _follow_live if is_terminal() else _follow_plainly
         try:
             show(run)
-            if run.info.get("error"):
-                typer.echo(f"why: {run.info['error']}")
         except KeyboardInterrupt:
             typer.echo(f"the run goes on; `nodewise cancel {short(run.id)}` ends it", err=True)
             raise typer.Exit(_INTERRUPTED) from None
+        if run.info.get("error"):
+            typer.echo(f"why: {run.info['error']}")
         return run
 
 

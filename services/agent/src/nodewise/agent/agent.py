@@ -34,7 +34,7 @@ from nodewise.core.model.ids import AttemptKey
 LEAVING_SECONDS: Final = 3.0
 """How long running tasks have to end when the agent is told to stop."""
 SOON_SECONDS: Final = 0.1
-"""Nothing waits for the news that a task was accepted or started; each heartbeat costs the recorder a few milliseconds."""
+"""Nothing waits for the news that a task was accepted or started, and each heartbeat is work for the recorder."""
 _log = structlog.get_logger()
 
 

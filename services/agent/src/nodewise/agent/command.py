@@ -27,7 +27,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
     venv_seconds: Annotated[float, typer.Option(envvar="NODEWISE_VENV_SECONDS", help="How long installing a component's packages may take.")] = 1800,
     container_runtime: Annotated[str | None, typer.Option(envvar="NODEWISE_CONTAINER_RUNTIME", help="docker, podman or a path: runs components that bring their own image; else they run elsewhere.")] = None,
     pull_seconds: Annotated[float, typer.Option(envvar="NODEWISE_PULL_SECONDS", help="How long fetching an image may take.")] = 1800,
-    spares: Annotated[int, typer.Option(envvar="NODEWISE_SPARES", min=0, help="Python processes started in advance, so that short tasks need not wait for one (about 12 MiB each).")] = 2,
+    spares: Annotated[int, typer.Option(envvar="NODEWISE_SPARES", min=0, help="Runners that wait with KFP loaded, so that short tasks need not wait for Python.")] = 2,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; else NODEWISE_METRICS_PORT.")] = None,
     advertise: Annotated[str | None, typer.Option(help="Address where others reach this node's /metrics.")] = None,
 ) -> None:  # fmt: skip

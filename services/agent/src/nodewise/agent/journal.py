@@ -118,5 +118,5 @@ def _kill_leftovers(folder: Path) -> None:
                 end_tree(record.pid)
         except psutil.Error:
             pass
-    for process in marked_processes(folder):
+    for process in marked_processes(str(folder)):
         end_tree(process.pid)

@@ -1,4 +1,4 @@
-"""A Python with KFP loaded that forks runners: one more costs milliseconds, not a tenth of a second of a core.
+"""A Python with KFP loaded that forks runners: one more need not load it again.
 
 It works where orphans come to the agent (see `orphans`): so what it forks becomes the agent's own child, which the agent
 waits for and ends as any other. The way of the pre-forking servers, and of Android's zygote.
@@ -18,7 +18,8 @@ from nodewise.agent.processes import MARK, end_tree
 from nodewise.agent.staging import inherited
 
 _LOAD_SECONDS: Final = 60.0
-_BIRTH_SECONDS: Final = 5.0
+_BIRTH_SECONDS: Final = 30.0
+"""Nobody waits for it but the thread that keeps runners ready."""
 _END_SECONDS: Final = 2.0
 
 
@@ -71,7 +72,7 @@ class Nursery:
             control = self._control or self._loaded()
             ours, theirs = socket.socketpair()
             with theirs, ours:
-                return orphans.born(lambda: _born(control, ours, theirs))
+                return _born(control, ours, theirs)
         except (OSError, ValueError) as error:
             self.stop()
             raise OSError(f"no runner was forked: {error}") from error
@@ -109,5 +110,8 @@ def _born(control: socket.socket, ours: socket.socket, theirs: socket.socket) ->
     theirs.close()
     ours.settimeout(_BIRTH_SECONDS)
     pid = int(ours.recv(32))
+    # It stays with the process between us until it is known: else it would be ended as an orphan.
+    orphans.know(pid)
+    ours.sendall(b"!")
     ours.settimeout(None)
     return Born(pid, ours)

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar
 from nodewise.agent.processes import children, end_tree
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_REAP_SECONDS: Final = 1.0
+_END_SECONDS: Final = 1.0
 
 
 class _Started(Protocol):
@@ -40,6 +40,9 @@ def adopt() -> None:
     """From now on, orphans come to this process (Linux; elsewhere they go on as before)."""
     if sys.platform.startswith("linux"):
         libc = ctypes.CDLL(None, use_errno=True)
+        with _lock:
+            # Who started us in its own place may have left us a child or two.
+            _ours.update(children(os.getpid()))
         if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0:
             _adopting.set()
 
@@ -52,6 +55,12 @@ def born(start: Callable[[], P]) -> P:
     return process
 
 
+def know(pid: int) -> None:
+    """It will come to us, and is no orphan."""
+    with _lock:
+        _ours.add(pid)
+
+
 def gone(pid: int) -> None:
     """It was waited for: its number may be another's soon."""
     with _lock:
@@ -62,13 +71,20 @@ def end_orphans() -> bool:
     """End all that came to us; False: none do."""
     if not _adopting.is_set():
         return False
+    deadline = time.monotonic() + _END_SECONDS
+    # With the lock held: once one is reaped, its number may be that of a process that we start.
     with _lock:
-        found = [pid for pid in children(os.getpid()) if pid not in _ours and _is_strange(pid)]
-        for pid in found:
-            end_tree(pid)
-    for pid in found:
-        _reap(pid)
+        # What one of them started in the last moment comes to us when that one has ended: so again, until none is left.
+        while (found := _found()) and time.monotonic() < deadline:
+            for pid in found:
+                end_tree(pid)
+            for pid in found:
+                _reap(pid, deadline)
     return True
+
+
+def _found() -> list[int]:
+    return [pid for pid in children(os.getpid()) if pid not in _ours and _is_strange(pid)]
 
 
 def _is_strange(pid: int) -> bool:
@@ -79,8 +95,7 @@ def _is_strange(pid: int) -> bool:
         return False
 
 
-def _reap(pid: int) -> None:
-    deadline = time.monotonic() + _REAP_SECONDS
+def _reap(pid: int, deadline: float) -> None:
     with suppress(ChildProcessError):
         while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
             time.sleep(0.001)

@@ -83,21 +83,21 @@ def end_group(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
     return True
 
 
-def marked_processes(*marks: Path) -> list[psutil.Process]:
+def marked_processes(*marks: str) -> list[psutil.Process]:
     """Processes with such a mark (an attempt's folder, mostly), wherever they are in the tree by now."""
     return _marked(lambda found: found in marks)
 
 
 def marked_below(folder: Path) -> list[psutil.Process]:
     """Processes whose mark lies in that folder."""
-    return _marked(lambda found: folder in found.parents)
+    return _marked(lambda found: folder in Path(found).parents)
 
 
-def _marked(wanted: Callable[[Path], bool]) -> list[psutil.Process]:
+def _marked(wanted: Callable[[str], bool]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             mark = process.environ().get(MARK)
-            if mark is not None and wanted(Path(mark)):
+            if mark and wanted(mark):
                 found.append(process)
     return found

@@ -52,8 +52,8 @@ def _when_told() -> int:
 def serve(agent_pid: int) -> int:
     """Load what every task needs once, then fork a waiting runner for each socket that the agent sends; end with the agent.
 
-    Each is the child of a child that has ended, so it becomes the agent's own, which must adopt orphans. It says its
-    number on its socket, and then waits there for its task.
+    Each says its number on its socket. When the agent has noted it and says so, the process between them ends: the runner
+    becomes the agent's own child (which must adopt orphans), and waits on the socket for its task.
     """
     _bind_to(agent_pid, adopt=False)
     import gc  # noqa: PLC0415
@@ -71,6 +71,7 @@ def serve(agent_pid: int) -> int:
             between = os.fork()
             if between == 0:
                 if os.fork():
+                    os.read(sockets[0], 1)
                     os._exit(0)
                 control.close()
                 return _born(agent_pid, sockets[0])
@@ -83,10 +84,10 @@ def _born(agent_pid: int, own: int) -> int:
     os.dup2(own, 0)
     os.close(own)
     between, deadline = os.getppid(), time.monotonic() + _ADOPTION_SECONDS
+    os.write(0, b"%d\n" % os.getpid())
     while os.getppid() == between != agent_pid and time.monotonic() < deadline:
         time.sleep(0.0005)
     _bind_to(agent_pid, nicer=0)
-    os.write(0, b"%d\n" % os.getpid())
     return _when_told()
 
 
@@ -127,11 +128,16 @@ def _run(task: dict[str, Any]) -> int:
 
 def _bind_to(agent_pid: int, *, nicer: int = NICENESS, adopt: bool = True) -> None:
     """Yield to the agent and to servers beside it, and end with the agent (Linux)."""
+    import signal  # noqa: PLC0415
+
     os.nice(nicer)
+    # Whatever the agent was started from, and however far it was when it started us.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not sys.platform.startswith("linux"):
         return
     import ctypes  # noqa: PLC0415
-    import signal  # noqa: PLC0415
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))

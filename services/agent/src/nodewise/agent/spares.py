@@ -25,7 +25,7 @@ from nodewise.agent.staging import inherited
 
 _END_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.05
-"""Between taking one and getting another ready, which takes a tenth of a second of a core: the task's, as likely as not."""
+"""Between taking one and getting another ready, which takes some time of a core: the task's, as likely as not."""
 _log = structlog.get_logger()
 
 
@@ -52,7 +52,8 @@ class Spare:
 
     def end(self) -> None:
         """It is not needed any more."""
-        end_tree(self.popen.pid)
+        if self.popen.poll() is None:
+            end_tree(self.popen.pid)
         if self.popen.stdin is not None:
             with suppress(OSError):
                 self.popen.stdin.close()
@@ -113,6 +114,9 @@ class Spares:
             self._fill()
         except OSError as error:
             _log.warning("no runner could be started in advance", error=str(error))
+        except Exception:
+            # This thread must go on: those that it started end with it.
+            _log.exception("no runner could be started in advance")
 
     def _fill(self) -> None:
         while True:

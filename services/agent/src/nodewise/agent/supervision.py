@@ -92,7 +92,7 @@ class TaskProcess:
     def __init__(self, popen: Started, *, marks: Collection[str], limits: Limits) -> None:
         """From now on the time counts."""
         self._limits = limits
-        self._marks = [Path(mark) for mark in marks]
+        self._marks = tuple(marks)
         self._lock = threading.Lock()
         self._ended = False
         self._stopped: StopCause | None = None

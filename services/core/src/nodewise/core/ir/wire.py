@@ -110,9 +110,9 @@ def _check_single(item: object, field: Any, path: str) -> None:
         _expect(item, bool, path)
     if field.cpp_type in _NUMERIC and (isinstance(item, bool) or not isinstance(item, int | float | str)):
         raise InvalidPipeline(path, f"must be a number, is {_name(item)}")
-    least, most = _RANGES.get(field.cpp_type, (0, 0))
-    if isinstance(item, int) and most and not least <= item <= most:
-        raise InvalidPipeline(path, f"must be a number from {least} to {most}")
+    limits = _RANGES.get(field.cpp_type)
+    if limits and isinstance(item, int | float) and not limits[0] <= item <= limits[1]:
+        raise InvalidPipeline(path, f"must be a number from {limits[0]} to {limits[1]}")
 
 
 def _check_submessage(item: object, descriptor: Any, path: str) -> None:
