@@ -39,10 +39,8 @@ _STATUS: Final = (
     "import os; print(open('/proc/self/status').read()); "
     "print('root is read-only' if os.statvfs('/').f_flag & os.ST_RDONLY else 'root can be written')"
 )
-_POD: Final = (
-    r'{.metadata.name}{"\t"}{.metadata.labels.nodewise\.dev/run}{"\t"}{.spec.nodeName}'
-    r'{"\t"}{.status.phase}{"\n"}'
-)
+# With commas: kubectl makes blanks of tabs.
+_POD: Final = r'{.metadata.name},{.metadata.labels.nodewise\.dev/run},{.spec.nodeName}{"\n"}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +145,10 @@ class ClusterStack:
 
     def task_pods(self) -> set[TaskPod]:
         """The pods that were seen on a node."""
-        lines = [line.split("\t") for line in (self.folder / "pods").read_text().splitlines()]
-        return {TaskPod(name=name, run=run, node=node) for name, run, node, _ in lines if node}
+        # Only whole lines: the last one may be half written.
+        lines = (self.folder / "pods").read_text().rpartition("\n")[0].splitlines()
+        found = [line.split(",") for line in lines]
+        return {TaskPod(name=name, run=run, node=node) for name, run, node in found if node}
 
     def task_pods_of(self, run_id: str) -> set[TaskPod]:
         return {pod for pod in self.task_pods() if pod.run == run_id}
