@@ -155,8 +155,10 @@ class ClusterStack:
 
     @property
     def version(self) -> str:
-        """Of the API server."""
-        return str(json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"])
+        """Of the API server, and of the kubelets."""
+        server = json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"]
+        nodes = {node["status"]["nodeInfo"]["kubeletVersion"] for node in self.asked("nodes")}
+        return f"{server}, kubelets {', '.join(sorted(nodes))}"
 
     def hosts(self) -> dict[str, str]:
         """The nodes that take any pod, and their host names."""
