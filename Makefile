@@ -5,7 +5,7 @@ TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED_CLIENT := .venv-mlopx
-PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/stack services/simulator sdk
+PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
 .PHONY: setup demo test check bench bench-placement up down image image-sizes compose-test lock clean
 

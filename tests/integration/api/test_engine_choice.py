@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine
 
 from nodewise.core.settings import Settings
 from tests.integration.api.conftest import Api, running
 from tests.support.pipelines import compiled
+from tests.support.placing import all_rows
 
 SECRET = {"secretAsEnv": [{"secretName": "s", "keyToEnv": [{"secretKey": "k", "envVar": "E"}]}]}
 
@@ -59,3 +61,19 @@ def test_a_plan_is_made_for_the_nodes_of_the_engine(with_kfp: Api) -> None:
     body = {"pipeline_spec": compiled(), "engine": "kubeflow"}
     answer = with_kfp.http.post("/v1/plans", json=body)
     assert answer.status_code == 200, answer.text
+
+
+def test_a_run_on_kubernetes_needs_no_kfp_and_waits_for_nodes_of_its_engine(api: Api, engine: Engine) -> None:
+    run = api.accepted(engine="kubernetes")
+    assert run["engine"] == "kubernetes"
+    assert run["tasks"]["total"] == 3
+    found = all_rows(engine, "SELECT DISTINCT spec -> 'requirements' ->> 'engine' FROM tasks")
+    assert [tuple(row) for row in found] == [("kubernetes",)]
+
+
+def test_components_with_their_own_image_need_no_runtime_of_an_agent_on_kubernetes(api: Api) -> None:
+    ir = compiled()
+    for executor in ir["deploymentSpec"]["executors"].values():
+        executor["container"] = {"image": "busybox", "command": ["true"]}
+    assert "container" in api.fields(api.submit(pipeline_spec=ir))[0]
+    assert api.accepted(pipeline_spec=ir, engine="kubernetes")["engine"] == "kubernetes"

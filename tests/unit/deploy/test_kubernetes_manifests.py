@@ -2,13 +2,16 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from nodewise.carrier.check import EVERYWHERE, IN_NAMESPACE, OTHERS
+from nodewise.carrier.names import labels_of
+from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -32,8 +35,10 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
-@pytest.mark.parametrize("folder", ["base", "example", "kubeflow"])
-def test_kustomize_builds_it(folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "deployments"), [("base", 5), ("example", 5), ("kubeflow", 5), ("carrier", 6)]
+)
+def test_kustomize_builds_it(folder: str, deployments: int, tmp_path: Path) -> None:
     copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
     for name in ("postgres", "redis"):
         (copy / "example" / "passwords").mkdir(exist_ok=True)
@@ -43,12 +48,17 @@ def test_kustomize_builds_it(folder: str, tmp_path: Path) -> None:
     )
     assert built.returncode == 0, built.stderr
     kinds = [found["kind"] for found in yaml.safe_load_all(built.stdout)]
-    assert kinds.count("Deployment") == 5
+    assert kinds.count("Deployment") == deployments
     assert ("Secret" in kinds) == (folder != "base")
 
 
 EXAMPLE = list(objects(KUBERNETES / "example"))
-BY_NAME = {(found["kind"], found["metadata"]["name"]): found for found in EXAMPLE}
+CARRIER = [
+    found
+    for file in ("carrier.yaml", "rights.yaml")
+    for found in yaml.safe_load_all((KUBERNETES / "carrier" / file).read_text())
+]
+BY_NAME = {(found["kind"], found["metadata"]["name"]): found for found in (*EXAMPLE, *CARRIER)}
 PODS = {key: found["spec"]["template"] for key, found in BY_NAME.items() if key[0] in WORKLOADS}
 OURS = {key: pod for key, pod in PODS.items() if key[1] not in ("postgres", "redis")}
 
@@ -60,8 +70,8 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_file_belongs_to_a_kustomization_and_no_object_comes_twice() -> None:
-    assert len(EXAMPLE) == len(BY_NAME)
-    for folder in ("base", "example", "kubeflow"):
+    assert len(EXAMPLE) + len(CARRIER) == len(BY_NAME)
+    for folder in ("base", "example", "kubeflow", "carrier"):
         said = kustomization(KUBERNETES / folder)
         named = {*said["resources"], *(patch["path"] for patch in said.get("patches", []))}
         lying = {file.name for file in (KUBERNETES / folder).glob("*.yaml")} - {"kustomization.yaml"}
@@ -78,7 +88,8 @@ def test_every_container_is_hardened_and_bounded(key: tuple[str, str]) -> None:
     assert only["securityContext"]["allowPrivilegeEscalation"] is False
     assert only["securityContext"]["capabilities"]["drop"] == ["ALL"]
     assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["spec"]["automountServiceAccountToken"] is False
+    # The carrier is the one of ours that speaks to the Kubernetes API.
+    assert pod["spec"]["automountServiceAccountToken"] is (key[1] == "carrier")
     assert pod["spec"]["enableServiceLinks"] is False, (
         "NODEWISE_PORT of a Service would be taken for a setting"
     )
@@ -114,6 +125,7 @@ SELECTED_BY = {
 
 def test_what_selects_pods_finds_them() -> None:
     labels = [pod["metadata"]["labels"] for pod in PODS.values()]
+    labels.append(labels_of(AttemptKey(run_id=RunId("r"), path=TaskPath("p"), attempt=1), "c"))
     for (kind, name), found in BY_NAME.items():
         if kind in SELECTED_BY:
             wanted = SELECTED_BY[kind](found["spec"])
@@ -131,9 +143,14 @@ def test_settings_are_settings() -> None:
     given = set(BY_NAME["ConfigMap", "nodewise"]["data"])
     patch = yaml.safe_load((KUBERNETES / "kubeflow" / "settings.yaml").read_text())["data"]
     of_agents = {
-        entry["name"] for entry in container(BY_NAME["DaemonSet", "agent"]["spec"]["template"])["env"]
+        entry["name"]
+        for key in (("DaemonSet", "agent"), ("Deployment", "carrier"))
+        for entry in container(PODS[key])["env"]
     }
-    assert given | set(patch) | {name for name in of_agents if name.startswith("NODEWISE_")} <= known
+    more = yaml.safe_load((KUBERNETES / "carrier" / "settings.yaml").read_text())["data"]
+    assert (
+        given | set(patch) | set(more) | {name for name in of_agents if name.startswith("NODEWISE_")} <= known
+    )
 
 
 def test_agents_get_the_password_of_the_broker_alone() -> None:
@@ -161,8 +178,40 @@ def test_rights_are_to_read_nodes_and_to_use_runs_of_kfp() -> None:
     }
 
 
+def test_a_carrier_may_do_what_it_does_and_no_more() -> None:
+    def granted(kind: str) -> set[tuple[str, str, str]]:
+        rules = BY_NAME[kind, "nodewise-carrier"]["rules"]
+        return {
+            (group, resource, verb)
+            for rule in rules
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+
+    def needed(rules: Iterable[tuple[str, str, Iterable[str]]]) -> set[tuple[str, str, str]]:
+        return {(group, resource, verb) for group, resource, verbs in rules for verb in verbs}
+
+    assert granted("Role") == needed(IN_NAMESPACE)
+    assert granted("ClusterRole") == needed(EVERYWHERE) | {OTHERS}
+
+
+def test_a_carrier_gets_the_password_of_the_broker_alone() -> None:
+    carrier = PODS["Deployment", "carrier"]
+    (secret,) = [volume["secret"] for volume in carrier["spec"]["volumes"] if "secret" in volume]
+    assert [item["key"] for item in secret["items"]] == ["redis"]
+    assert "envFrom" not in container(carrier)
+
+
+PATCHES = [
+    (folder, patch["path"])
+    for folder in ("kubeflow", "carrier")
+    for patch in kustomization(KUBERNETES / folder)["patches"]
+]
+
+
 def test_patches_name_what_they_patch() -> None:
-    for patch in kustomization(KUBERNETES / "kubeflow")["patches"]:
-        found = yaml.safe_load((KUBERNETES / "kubeflow" / patch["path"]).read_text())
+    for folder, path in PATCHES:
+        found = yaml.safe_load((KUBERNETES / folder / path).read_text())
         assert (found["kind"], found["metadata"]["name"]) in BY_NAME
         assert found["metadata"]["namespace"] == kustomization(KUBERNETES / "example")["namespace"]

@@ -45,3 +45,8 @@ def test_known_names_are_left_as_they_are() -> None:
     known = Options(policy=next(iter(plugins.policies())), strategy=next(iter(plugins.strategies())))
     assert chosen(known, {}) == known
     assert chosen(Options(), {}) == Options()
+
+
+def test_an_image_for_pods_asks_for_a_carrier() -> None:
+    assert chosen(Options(), {"NODEWISE_KUBERNETES_IMAGE": "nodewise/agent"}).carrier
+    assert not chosen(Options(), {}).carrier

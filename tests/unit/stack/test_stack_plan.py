@@ -34,6 +34,16 @@ def test_the_schema_comes_first_then_the_services_then_the_agents() -> None:
     assert schema["migrate"].once
 
 
+def test_a_carrier_starts_beside_the_agents_and_knows_kubernetes_but_not_the_record() -> None:
+    given = {"NODEWISE_KUBERNETES_IMAGE": "nodewise/agent", "NODEWISE_KFP_TOKEN": "t"}
+    *_, last = stages(Options(carrier=True), **given)
+    carrier = last["carrier"].program
+    assert carrier.argv[-1] == "nodewise.carrier"
+    assert carrier.env["NODEWISE_KUBERNETES_IMAGE"] == "nodewise/agent"
+    assert not {"DATABASE_URL", "NODEWISE_KFP_TOKEN"} & carrier.env.keys()
+    assert "NODEWISE_KUBERNETES_IMAGE" not in last["agent-n1"].program.env
+
+
 def test_every_process_gets_the_servers_its_home_and_a_port_of_its_own() -> None:
     planned = [p for stage in stages(Options(placers=3)) for p in stage.values() if not p.once]
     for process in planned:

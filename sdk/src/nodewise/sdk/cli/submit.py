@@ -38,7 +38,7 @@ Policy = Annotated[str | None, typer.Option(help="In which order tasks are consi
 Priority = Annotated[int | None, typer.Option(help="Higher goes first (policy `priority`).")]
 Deadline = Annotated[str | None, typer.Option(help="From now (2h, 1d12h) or a time (RFC 3339).")]
 Team = Annotated[str | None, typer.Option(help="On whose account.")]
-Engine = Annotated[str | None, typer.Option(help="Where it runs: agents or kubeflow.")]
+Engine = Annotated[str | None, typer.Option(help="Where it runs: agents, kubernetes or kubeflow.")]
 
 
 def submit(  # noqa: PLR0913 (one argument per option of the command)

@@ -102,7 +102,7 @@ class Client(Scheduling):
             team: On whose account.
             labels: Free text to find it by.
             cache: False: run every task anew, whatever its author said of caching.
-            engine: Where it runs: `agents`, or `kubeflow` for Kubeflow Pipelines; by default the stack's.
+            engine: Where it runs: `agents`, `kubernetes` for Jobs of a cluster, or `kubeflow` for Kubeflow Pipelines; by default the stack's.
             idempotency_key: Submitting twice with the same key makes one run; by default a fresh one.
             params: More parameters, by name; one whose name is taken above goes into `parameters`.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from nodewise.api.problems import invalid
 from nodewise.core import plugins
-from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
+from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.settings import Settings
 
 
@@ -44,7 +44,8 @@ def choose_engine(engine: str | None, settings: Settings) -> str:
     named = engine or settings.engine
     if named == KUBEFLOW and settings.kfp_url is None:
         raise invalid(
-            "body.engine", "no Kubeflow Pipelines is configured here (NODEWISE_KFP_URL); use engine agents"
+            "body.engine",
+            "no Kubeflow Pipelines is configured here (NODEWISE_KFP_URL); use engine agents or kubernetes",
         )
     return named
 

@@ -4,12 +4,13 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nodewise.api.problems import Fault, Problem, invalid
 from nodewise.core.lifecycle import RunState
+from nodewise.core.model.engines import EngineName
 from nodewise.core.model.task import DataKind
 
 PRIORITY_LIMIT = 1_000_000
@@ -65,9 +66,9 @@ class SubmitRequest(BaseModel):
     strategy: _Name | None = Field(
         default=None, description="A strategy or a preset, see /v1/strategies. A preset sets the policy, too."
     )
-    engine: Literal["agents", "kubeflow"] | None = Field(
+    engine: EngineName | None = Field(
         default=None,
-        description="Where its tasks run: on the agents, or on Kubeflow Pipelines. Default: the server's.",
+        description="Where its tasks run: on the agents, as Jobs of Kubernetes, or on Kubeflow Pipelines. Default: the server's.",
     )
     priority: int | None = Field(
         default=None, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, description="Higher goes first."

@@ -12,7 +12,6 @@ from nodewise.api.choice import Choice, choose_engine
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
 from nodewise.core.db.queries.runs import NewRun
-from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
 from nodewise.core.engine.kubeflow.reading import readable, requirements
 from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program
@@ -25,6 +24,7 @@ from nodewise.core.ir.needs import needs_before
 from nodewise.core.ir.outline import leaves_of, outline
 from nodewise.core.model.birth import NewTask
 from nodewise.core.model.component import ContainerWork
+from nodewise.core.model.engines import AGENTS, KUBEFLOW
 from nodewise.core.model.ids import RunId, ScheduleId
 from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
@@ -53,7 +53,7 @@ class Submission:
     digest: str
     idempotency_key: str | None = None
     origin: Origin | None = None
-    engine: str = "agents"
+    engine: str = AGENTS
     retry_of: RunId | None = None
 
     @property
@@ -88,8 +88,8 @@ def read_submission(
 
 
 def first_container(submission: Submission) -> str | None:
-    """Where in its IR a component brings its own image, which needs a container runtime; None: nowhere, or KFP runs it."""
-    if submission.engine == KUBEFLOW:
+    """Where in its IR a component brings its own image, which a node needs a container runtime for; None: nowhere, or in pods."""
+    if submission.engine != AGENTS:
         return None
     labels = (leaf.label for leaf in leaves_of(submission.program) if isinstance(leaf.work, ContainerWork))
     label = min(labels, default=None)
@@ -124,7 +124,7 @@ def new_run(
     tasks: _Births = (
         _AllTasks(submission, datasets)
         if submission.engine == KUBEFLOW
-        else _FirstTasks(program, advance(program, parameters, {}, facts=facts), datasets, caching=caching)
+        else _FirstTasks(submission, advance(program, parameters, {}, facts=facts), datasets, caching=caching)
     )
     return NewRun(
         id=run_id,
@@ -166,7 +166,14 @@ def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts])
     """
     made = []
     for task in outline(submission.program):
-        new = new_task(task.step, task.leaf, path=task.path, upstream=task.upstream, datasets=datasets)
+        new = new_task(
+            task.step,
+            task.leaf,
+            path=task.path,
+            upstream=task.upstream,
+            datasets=datasets,
+            engine=submission.engine,
+        )
         if submission.engine == KUBEFLOW:
             wanted = requirements(submission.request.platforms, task.leaf.label, new.spec.requirements)
             new = replace(new, spec=replace(new.spec, requirements=wanted), ready=None)
@@ -199,9 +206,10 @@ class _FirstTasks:
     """The tasks with which a run begins. What must be looked up first (earlier results) is left to the recorder."""
 
     def __init__(
-        self, program: Program, step: Advance, datasets: Mapping[str, DatasetFacts], *, caching: bool
+        self, submission: Submission, step: Advance, datasets: Mapping[str, DatasetFacts], *, caching: bool
     ) -> None:
-        self._program = program
+        self._program = submission.program
+        self._engine = submission.engine
         self._step = step
         self._datasets = datasets
         self._ready = {task.path: task for task in step.ready if _starts_at_once(task, caching=caching)}
@@ -220,7 +228,12 @@ class _FirstTasks:
         for birth in self._step.new_tasks:
             upstream = upstream_of(self._program, birth.path, made)
             task = new_task(
-                birth.step, birth.leaf, path=birth.path, upstream=upstream, datasets=self._datasets
+                birth.step,
+                birth.leaf,
+                path=birth.path,
+                upstream=upstream,
+                datasets=self._datasets,
+                engine=self._engine,
             )
             ready = self._ready.get(birth.path)
             if ready is not None:

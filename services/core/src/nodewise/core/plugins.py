@@ -1,10 +1,11 @@
 """Finds policies, strategies, planners, presets and CLI commands by entry point, so that installing a package adds them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
 from nodewise.core.errors import UnknownName
+from nodewise.core.findings import Finding
 from nodewise.core.model.problem import Planner
 from nodewise.core.ports import Policy, Preset, Strategy
 
@@ -13,6 +14,7 @@ STRATEGIES = "nodewise.strategies"
 PLANNERS = "nodewise.planners"
 PRESETS = "nodewise.presets"
 COMMANDS = "nodewise.commands"
+CHECKUPS = "nodewise.checkups"
 
 
 @cache
@@ -44,6 +46,11 @@ def presets() -> Mapping[str, Preset]:
     """All installed presets by name. An entry point names a `Preset`."""
     found: list[Preset] = [entry.load() for entry in entry_points(group=PRESETS)]
     return {preset.name: preset for preset in sorted(found, key=lambda p: p.name)}
+
+
+def checkups() -> Sequence[Callable[[], Iterable[Finding]]]:
+    """What else the doctor looks at: each entry point names a function that says nothing where there is nothing to look at."""
+    return [entry.load() for entry in sorted(entry_points(group=CHECKUPS), key=lambda e: e.name)]
 
 
 def policy(name: str) -> Policy:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import AliasChoices, Field, PositiveFloat, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from nodewise.core.model.engines import EngineName
 from nodewise.core.model.problem import Objective
 
 
@@ -47,8 +48,8 @@ class Settings(BaseSettings):
     metrics_port: int = 0
     """Port of this process's /metrics, where it has no HTTP server of its own; 0: none."""
 
-    engine: Literal["agents", "kubeflow"] = "agents"
-    """Where runs go that do not say it: to our own agents, or to Kubeflow Pipelines."""
+    engine: EngineName = "agents"
+    """Where runs go that do not say it: to our own agents, to Jobs of Kubernetes, or to Kubeflow Pipelines."""
     kfp_url: str | None = None
     """Kubeflow Pipelines' API server; without it there is no engine `kubeflow`."""
     kfp_token: str | None = Field(default=None, repr=False)
@@ -80,6 +81,32 @@ class Settings(BaseSettings):
     """How long the recorder sleeps between two looks at the nodes of Kubernetes."""
     kubernetes_staleness_seconds: float = Field(default=300.0, gt=0)
     """While the Kubernetes API is silent, its nodes are used for so long."""
+    kubernetes_namespace: str | None = None
+    """Where a carrier makes its Jobs; None: its own pod's or its kubeconfig's, else `default`."""
+    kubernetes_image: str | None = None
+    """The agent's image, which its pods begin from; without it there is no carrier."""
+    kubernetes_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Of that image; those of components are fetched as Kubernetes does by itself."""
+    kubernetes_pull_secrets: list[str] = Field(default_factory=list)
+    """Names of Secrets for registries, as JSON."""
+    kubernetes_service_account: str | None = None
+    """As whom the pods of tasks run; none of them gets its token."""
+    kubernetes_node_selector: str | None = None
+    """Labels of the nodes that a carrier brings, such as `pool=batch`; None: all nodes."""
+    kubernetes_store_claim: str | None = None
+    """The PersistentVolumeClaim that is mounted where a store with a file:// URL lies."""
+    kubernetes_store_path: str | None = None
+    """A folder of every node that is mounted there instead."""
+    kubernetes_pod_secret: str | None = None
+    """A Secret whose keys are variables of our containers (not of components' own): the keys of a bucket."""
+    kubernetes_pod_env: dict[str, str] = Field(default_factory=dict)
+    """Further variables of our containers, as JSON."""
+    kubernetes_poll_seconds: float = Field(default=1.0, gt=0)
+    """How long a carrier sleeps at most between two looks at its Jobs."""
+    kubernetes_pending_seconds: float = Field(default=60.0, gt=0)
+    """So long a pod may find no room on the node that it was placed on before its task is placed anew."""
+    kubernetes_keep_seconds: int = Field(default=86_400, ge=0)
+    """What nobody removed goes so long after its end."""
     node_exporter_port: int = Field(default=9100, ge=0, le=65535)
     """Where node_exporter listens on the nodes of Kubernetes; 0: there is none."""
 

@@ -211,6 +211,7 @@ class _Walker:
             path=task.path,
             upstream=upstream_of(self.program, task.path, self.made),
             needs=needs(task.leaf, task.inputs, path=task.path),
+            engine=self.run.engine,
         )
         spec = with_measurements(spec, self._facts(task.leaf))
         size_of(spec)
@@ -279,7 +280,9 @@ class _Walker:
     def _birth(self, birth: Birth, made: Made) -> NewTask:
         upstream = upstream_of(self.program, birth.path, made)
         datasets = self._facts(birth.leaf)
-        make = partial(new_task, birth.step, birth.leaf, path=birth.path, upstream=upstream)
+        make = partial(
+            new_task, birth.step, birth.leaf, path=birth.path, upstream=upstream, engine=self.run.engine
+        )
         try:
             task = make(datasets=datasets)
         except (ValueError, OverflowError):

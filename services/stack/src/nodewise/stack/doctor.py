@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from nodewise.core.plugins import checkups
 from nodewise.stack.checkup import examine_stack
 from nodewise.stack.errors import StackError
 from nodewise.stack.findings import Finding, Level, fail, ok, warn
@@ -30,6 +31,8 @@ def examine(home: Path, env: Mapping[str, str]) -> Iterator[Finding]:
     yield _memory()
     yield from _servers(env)
     yield from examine_stack(home)
+    for checkup in checkups():
+        yield from checkup()
 
 
 def _python(version: tuple[int, ...]) -> Finding:

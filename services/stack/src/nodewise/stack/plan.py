@@ -14,10 +14,12 @@ from nodewise.stack.profiles import AgentProfile
 HTTP_SERVICES = {"api": "/readyz", "monitor": "/healthz"}
 """Services with an HTTP server, and the path that says whether they can work."""
 WORKERS = ("recorder", "scheduler")
+CARRIER = "carrier"
 _HIGHEST_PORT = 65535
 _OF_ONE_PROCESS = ("NODEWISE_PORT", "NODEWISE_METRICS_PORT")
 """Settings that two processes must not share, should the user have set them."""
-_NOT_FOR_AGENTS = ("DATABASE_URL", "NODEWISE_DATABASE_URL", "NODEWISE_KFP_", "NODEWISE_KUBE")
+_OF_THE_RECORD = ("DATABASE_URL", "NODEWISE_DATABASE_URL")
+_NOT_FOR_AGENTS = (*_OF_THE_RECORD, "NODEWISE_KFP_", "NODEWISE_KUBE")
 """What begins so says where the record and other engines are, and as whom to speak to them."""
 
 
@@ -34,6 +36,8 @@ class Options:
     """Address that all but Postgres listen on."""
     store: str | None = None
     container_runtime: str | None = None
+    carrier: bool = False
+    """Whether a carrier is started, which brings the nodes of a Kubernetes cluster."""
 
     def __post_init__(self) -> None:
         if self.agents < 0:
@@ -96,7 +100,9 @@ Stage = tuple[Planned, ...]
 
 def port_names(options: Options, agents: Sequence[AgentProfile]) -> tuple[str, ...]:
     """Names of the processes of ours that need a port."""
-    return (*HTTP_SERVICES, *WORKERS, *options.placer_names, *(agent_process(agent) for agent in agents))
+    carrier = (CARRIER,) if options.carrier else ()
+    nodes = (agent_process(agent) for agent in agents)
+    return (*HTTP_SERVICES, *WORKERS, *options.placer_names, *carrier, *nodes)
 
 
 def agent_process(agent: AgentProfile) -> str:
@@ -114,7 +120,10 @@ def service_stages(options: Options, site: Site, agents: Sequence[AgentProfile])
     stages: tuple[Stage, ...] = (
         (migrate,),
         (*http, *workers, *placers),
-        tuple(_agent(site, agent, container_runtime=options.container_runtime) for agent in agents),
+        (
+            *((_carrier(site),) if options.carrier else ()),
+            *(_agent(site, agent, container_runtime=options.container_runtime) for agent in agents),
+        ),
     )
     return tuple(stage for stage in stages if stage)
 
@@ -163,6 +172,14 @@ def _worker(site: Site, name: str, arguments: Sequence[str], settings: Mapping[s
     port = site.ports[name]
     program = _program(site, name, arguments, {**settings, "NODEWISE_METRICS_PORT": str(port)})
     return Planned(program=program, probes=(HttpProbe(f"{site.url(name)}/metrics"),), port=port)
+
+
+def _carrier(site: Site) -> Planned:
+    """It needs no more than an agent does, and Kubernetes."""
+    worker = _worker(site, CARRIER, ("nodewise.carrier",), {})
+    left_out = (*_OF_THE_RECORD, "NODEWISE_KFP_")
+    env = {name: value for name, value in worker.program.env.items() if not name.startswith(left_out)}
+    return replace(worker, program=replace(worker.program, env=env))
 
 
 def _agent(site: Site, agent: AgentProfile, *, container_runtime: str | None) -> Planned:

@@ -16,9 +16,9 @@ from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.ended_runs import archive_run, stored_run
 from nodewise.core.db.queries.specs import compiled_specs
-from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
 from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER
+from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.model.ids import RunId
 
 router = APIRouter(tags=["runs"], prefix="/v1/runs/{run_id}")

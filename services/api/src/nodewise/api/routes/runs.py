@@ -19,9 +19,9 @@ from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import RunFilter, run_by_id, runs_page, task_counts
 from nodewise.core.db.queries.tasks_read import events_after, latest_attempt, tasks_of_run
-from nodewise.core.engine.kubeflow.nodes import ENGINE as KUBEFLOW
 from nodewise.core.errors import Conflict
 from nodewise.core.lifecycle import FINAL_RUN_STATES, RunState
+from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.model.ids import AttemptKey, RunId, ScheduleId, TaskPath
 from nodewise.core.store import log_key
 

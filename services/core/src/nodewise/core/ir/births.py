@@ -7,6 +7,7 @@ from nodewise.core.ir.needs import needs_before
 from nodewise.core.ir.specs import task_spec
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.birth import NewTask
+from nodewise.core.model.engines import AGENTS
 from nodewise.core.model.ids import TaskPath
 from nodewise.core.model.task import DatasetFacts
 
@@ -18,6 +19,7 @@ def new_task(
     path: TaskPath,
     upstream: tuple[TaskPath, ...],
     datasets: Mapping[str, DatasetFacts],
+    engine: str = AGENTS,
 ) -> NewTask:
     """A leaf task that waits.
 
@@ -27,11 +29,12 @@ def new_task(
         path: its own.
         upstream: the leaf tasks that it waits for.
         datasets: what is measured of the registered data sets, by name.
+        engine: that of its run.
 
     Raises:
         ValueError, OverflowError: its author's figures are too large to estimate anything from.
     """
-    spec = task_spec(step, leaf, path=path, upstream=upstream, needs=needs_before(leaf))
+    spec = task_spec(step, leaf, path=path, upstream=upstream, needs=needs_before(leaf), engine=engine)
     spec = with_measurements(spec, datasets)
     size = size_of(spec)
     return NewTask(

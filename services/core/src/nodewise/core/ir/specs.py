@@ -6,6 +6,7 @@ from nodewise.core.ir.amounts import DEFAULT_RESOURCES
 from nodewise.core.ir.needs import Needs
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.component import ContainerWork, PythonWork
+from nodewise.core.model.engines import AGENTS
 from nodewise.core.model.ids import TaskPath
 from nodewise.core.model.task import TaskSpec
 
@@ -17,6 +18,7 @@ def task_spec(
     path: TaskPath,
     upstream: tuple[TaskPath, ...] = (),
     needs: Needs | None = None,
+    engine: str = AGENTS,
 ) -> TaskSpec:
     """What a task's row says of it.
 
@@ -26,6 +28,7 @@ def task_spec(
         path: its own.
         upstream: the leaf tasks that it waits for, as far as they are known.
         needs: of its node; None before it is ready, when limits that come from parameters are not known yet.
+        engine: that of its run, whose nodes alone may be used.
     """
     hints = leaf.hints
     component = leaf.work.function if isinstance(leaf.work, PythonWork) else leaf.name
@@ -40,7 +43,10 @@ def task_spec(
         dataset=hints.dataset,
         model=hints.model,
         requirements=replace(
-            hints.requirements, accelerator=wanted, containers=isinstance(leaf.work, ContainerWork)
+            hints.requirements,
+            accelerator=wanted,
+            containers=isinstance(leaf.work, ContainerWork),
+            engine=engine,
         ),
         preferences=hints.preferences,
         retry=step.retry,

@@ -1,6 +1,6 @@
 """The artifact store: content-addressed files and trees, and a few mutable keys such as logs."""
 
-from nodewise.core.store.addresses import Address, AddressKind, log_key, parse_uri
+from nodewise.core.store.addresses import Address, AddressKind, claim_key, log_key, parse_uri, report_key
 from nodewise.core.store.marker import mark_cluster, mark_cluster_soon
 from nodewise.core.store.store import ArtifactStore
 from nodewise.core.store.streams import ArtifactStream
@@ -12,8 +12,10 @@ __all__ = [
     "ArtifactStore",
     "ArtifactStream",
     "checked_url",
+    "claim_key",
     "log_key",
     "mark_cluster",
     "mark_cluster_soon",
     "parse_uri",
+    "report_key",
 ]

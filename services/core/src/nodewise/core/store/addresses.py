@@ -74,5 +74,19 @@ def safe_segment(text: str) -> str:
 
 def log_key(key: AttemptKey) -> str:
     """The key of an attempt's log."""
+    return f"logs/{_place(key)}.txt"
+
+
+def report_key(key: AttemptKey) -> str:
+    """The key of the report of an attempt's end, where the process that ran it cannot tell it itself."""
+    return f"reports/{_place(key)}.json"
+
+
+def claim_key(key: AttemptKey) -> str:
+    """The key under which whoever begins an attempt says so, where more than one could."""
+    return f"claims/{_place(key)}.txt"
+
+
+def _place(key: AttemptKey) -> str:
     path = key.path.replace("%", "%25").replace("/", "%2F")
-    return f"logs/{key.run_id}/{path}/{key.attempt}.txt"
+    return f"{key.run_id}/{path}/{key.attempt}"

@@ -66,7 +66,7 @@ class NodeWatch:
         self._silent = True
         before = self._clock() - self._staleness
         with transaction(self._database) as connection:
-            gone = mark_silent_nodes_gone(connection, before=before, engine=ENGINE)
+            gone = mark_silent_nodes_gone(connection, before=before, engines=(ENGINE,))
         if gone:
             _log.error(
                 "the Kubernetes API is silent for too long; its nodes are not used any more", nodes=gone

@@ -17,7 +17,7 @@ _COLUMNS = """
     r.cancel_requested_at IS NOT NULL AND NOT t.finaliser AS cancel_requested
 FROM attempts AS a JOIN tasks AS t USING (run_id, path) JOIN runs AS r ON r.id = a.run_id
 JOIN nodes AS n ON n.name = a.node LEFT JOIN node_loads AS l ON l.node = a.node
-WHERE a.state IN ('PLACED', 'RUNNING') AND r.engine = 'agents'
+WHERE a.state IN ('PLACED', 'RUNNING') AND r.engine IN ('agents', 'kubernetes')
 """
 
 _LIVE_ON_NODE = text(f"SELECT {_COLUMNS} AND a.node = :node ORDER BY a.run_id, a.path")
@@ -37,7 +37,8 @@ _ENDED_LEASES_OF_RUNS = text(
 _LIVE_OF_CANCELED_RUNS = text("""
 SELECT a.run_id, a.path, a.attempt, a.node
 FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id = a.run_id AND t.path = a.path
-WHERE a.state IN ('PLACED', 'RUNNING') AND r.cancel_requested_at IS NOT NULL AND NOT t.finaliser AND r.engine = 'agents'
+WHERE a.state IN ('PLACED', 'RUNNING') AND r.cancel_requested_at IS NOT NULL AND NOT t.finaliser
+  AND r.engine IN ('agents', 'kubernetes')
 ORDER BY a.node, a.run_id, a.path
 """)
 

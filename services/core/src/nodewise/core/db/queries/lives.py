@@ -85,13 +85,13 @@ WHERE r.id = first.run_id AND r.scheduled_at IS NULL
 
 _UNSETTLED = text("""
 SELECT id FROM runs
-WHERE settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING') AND engine = 'agents'
+WHERE settled_at IS NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING') AND engine IN ('agents', 'kubernetes')
 ORDER BY id
 """)
 
 _TO_CANCEL = text("""
 SELECT id FROM runs
-WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL AND engine = 'agents'
+WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND cancel_requested_at IS NOT NULL AND engine IN ('agents', 'kubernetes')
 ORDER BY id
 """)
 
@@ -99,7 +99,7 @@ ORDER BY id
 # services differ, so a little earlier counts, too.
 _STALLED = text("""
 SELECT r.id FROM runs AS r
-WHERE r.state IN ('PENDING', 'RUNNING', 'CANCELING') AND r.engine = 'agents' AND (
+WHERE r.state IN ('PENDING', 'RUNNING', 'CANCELING') AND r.engine IN ('agents', 'kubernetes') AND (
     r.settled_at IS NULL
     OR NOT EXISTS (SELECT FROM tasks AS t WHERE t.run_id = r.id
                    AND t.state IN ('READY', 'ADMITTED', 'PLACED', 'RUNNING'))

@@ -6,22 +6,26 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from nodewise.core.codec import encode
 from nodewise.core.messages import Heartbeat
+from nodewise.core.model.engines import REPORTING
 from nodewise.core.model.ids import NodeName
 
-# A heartbeat that is not newer than the last one of the same boot leaves the row as it is: no row comes back.
+# A heartbeat that is not newer than the last one of the same boot leaves the row as it is, and so does one that calls a node of
+# another engine its own, while that one uses it: no row comes back.
 _SEE = text("""
 INSERT INTO nodes AS n (name, node_class, architecture, worker_type, accelerator, labels, engine, container_runtime, state,
-                        boot_id, sequence, metrics_url, first_seen_at, last_seen_at)
+                        taints, boot_id, sequence, metrics_url, first_seen_at, last_seen_at)
 VALUES (:name, :node_class, :architecture, :worker_type, :accelerator, CAST(:labels AS jsonb), :engine,
-        :container_runtime, :state, :boot_id, :sequence, :metrics_url, :now, :now)
+        :container_runtime, :state, CAST(:taints AS jsonb), :boot_id, :sequence, :metrics_url, :now, :now)
 ON CONFLICT (name) DO UPDATE SET
     node_class = excluded.node_class, architecture = excluded.architecture, worker_type = excluded.worker_type,
     accelerator = excluded.accelerator, labels = excluded.labels, engine = excluded.engine,
     container_runtime = excluded.container_runtime, state = excluded.state,
-    taints = '[]', boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
+    taints = excluded.taints, boot_id = excluded.boot_id, sequence = excluded.sequence, metrics_url = excluded.metrics_url,
     last_seen_at = greatest(n.last_seen_at, excluded.last_seen_at)
-WHERE n.boot_id <> excluded.boot_id OR n.sequence < excluded.sequence
+WHERE (n.boot_id <> excluded.boot_id OR n.sequence < excluded.sequence)
+  AND (n.engine = excluded.engine OR n.state = 'GONE')
 RETURNING name
 """)
 
@@ -42,7 +46,7 @@ RETURNING node
 
 _MARK_GONE = text("""
 UPDATE nodes SET state = 'GONE'
-WHERE state = 'READY' AND last_seen_at < :before AND engine = :engine RETURNING name
+WHERE state = 'READY' AND last_seen_at < :before AND engine = ANY(:engines) RETURNING name
 """)
 
 
@@ -61,6 +65,7 @@ def record_heartbeat(connection: Connection, heartbeat: Heartbeat, *, now: datet
             "engine": node.engine,
             "container_runtime": node.container_runtime,
             "state": "GONE" if heartbeat.leaving else "READY",
+            "taints": json.dumps([encode(taint) for taint in node.taints]),
             "boot_id": heartbeat.boot_id,
             "sequence": heartbeat.sequence,
             "metrics_url": heartbeat.metrics_url,
@@ -94,8 +99,8 @@ def set_capacity(connection: Connection, heartbeat: Heartbeat) -> bool:
 
 
 def mark_silent_nodes_gone(
-    connection: Connection, *, before: datetime, engine: str = "agents"
+    connection: Connection, *, before: datetime, engines: Sequence[str] = REPORTING
 ) -> Sequence[NodeName]:
-    """Nodes of an engine that were last seen before that time are not used any more; returns those that were until now."""
-    found = connection.execute(_MARK_GONE, {"before": before, "engine": engine})
+    """Nodes of these engines that were last seen before that time are not used any more; returns those that were until now."""
+    found = connection.execute(_MARK_GONE, {"before": before, "engines": list(engines)})
     return [NodeName(name) for (name,) in found]

@@ -65,7 +65,7 @@ _COLUMNS = """
 _CLAIM = text(f"""
 SELECT {_COLUMNS}, t.attempt + 1 AS attempt
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
-WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser) AND r.engine = 'agents'
+WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser) AND r.engine IN ('agents', 'kubernetes')
 ORDER BY t."position", t.run_id, t.path
 LIMIT :limit
 FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -122,7 +122,7 @@ _CLAIM_UNDELIVERED = text("""
 WITH due AS (
     SELECT a.run_id, a.path, a.attempt
     FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id = a.run_id AND t.path = a.path
-    WHERE a.state = 'PLACED' AND r.engine = 'agents' AND a.accepted_at IS NULL AND (r.cancel_requested_at IS NULL OR t.finaliser)
+    WHERE a.state = 'PLACED' AND r.engine IN ('agents', 'kubernetes') AND a.accepted_at IS NULL AND (r.cancel_requested_at IS NULL OR t.finaliser)
       AND coalesce(a.dispatched_at, a.placed_at) < :before AND a.lease_until > :now
     ORDER BY a.run_id, a.path, a.attempt
     LIMIT :limit

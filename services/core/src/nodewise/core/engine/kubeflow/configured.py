@@ -29,12 +29,15 @@ def kfp_client(settings: Settings) -> KfpClient | None:
 
 def kubernetes_nodes(settings: Settings) -> KubernetesNodes:
     """The nodes of the Kubernetes API that the settings, a kubeconfig or this pod's service account name."""
-    return KubernetesNodes(
-        KubernetesConnection(
-            url=settings.kubernetes_url,
-            token=settings.kubernetes_token,
-            ca_file=settings.kubernetes_ca_file,
-            context=settings.kubernetes_context,
-            kubeconfig=settings.kubeconfig,
-        )
+    return KubernetesNodes(kubernetes_connection(settings))
+
+
+def kubernetes_connection(settings: Settings) -> KubernetesConnection:
+    """Where the settings say that the Kubernetes API is."""
+    return KubernetesConnection(
+        url=settings.kubernetes_url,
+        token=settings.kubernetes_token,
+        ca_file=settings.kubernetes_ca_file,
+        context=settings.kubernetes_context,
+        kubeconfig=settings.kubeconfig,
     )

@@ -77,7 +77,7 @@ class KubernetesNodes:
 
     def _ask(self, token: str) -> Mapping[str, Any]:
         if self._client is None:
-            self._client = _client(self._connection)
+            self._client = open_client(self._connection)
         query = [("limit", _PAGE), *([("continue", token)] if token else [])]
         found = self._client.call_api(
             "/api/v1/nodes",
@@ -98,7 +98,12 @@ class _Expired(Exception):
     """The list has to be read anew."""
 
 
-def _client(connection: KubernetesConnection) -> Any:
+def open_client(connection: KubernetesConnection) -> Any:
+    """A client of the official package. Contacts nobody yet.
+
+    Raises:
+        Unavailable: There is no configuration that it could read.
+    """
     from kubernetes import client, config  # noqa: PLC0415
 
     settings = client.Configuration()

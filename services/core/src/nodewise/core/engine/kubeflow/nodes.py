@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
+from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
 from nodewise.core.model.quantities import mebibytes, millicores
@@ -12,7 +13,7 @@ from nodewise.core.model.selection import HOSTNAME, Taint
 
 __all__ = ["ENGINE", "HOSTNAME", "KubernetesNode", "NodesSource", "Taint", "of_node", "read_node"]
 
-ENGINE: Final = "kubeflow"
+ENGINE: Final = KUBEFLOW
 """Of nodes of Kubernetes, and of the runs whose tasks run there."""
 _RUNTIME: Final = "kubernetes"
 _ARCHITECTURE: Final = "kubernetes.io/arch"
