@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from nodewise.core.settings import Settings
 
-_WAIT_SECONDS: Final = 1.0
+_WAIT_SECONDS: Final = 1
 """One wait for a wake-up; then the next begins, so that a connection that died unnoticed is found out."""
 _LONGEST_SILENCE: Final = 2.0
 """Seconds without an answer after which a connection is given up: more than one wait."""
