@@ -59,6 +59,8 @@ ENDS = {
     "an exit with an object": "import sys; sys.exit({})",
     "an exit from a handler": "import atexit, os; atexit.register(os._exit, 5)",
     "output that is closed": "import sys; sys.stdout.close()",
+    "output that is something else": "import sys; sys.stdout = type('Own', (), {'write': len, '__repr__': lambda own: 'own'})()",
+    "words for nobody": "import sys; sys.stderr = None; sys.exit('for a reason')",
     "output that is gone": "import sys; sys.stdout = None",
     "a full disk": "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); print('lost')",
 }

@@ -55,7 +55,7 @@ def serve(agent_pid: int) -> int:
     """Load what every task needs once, then fork a waiting runner for each socket that the agent sends; end with the agent.
 
     Each says its number on its socket. When the agent has noted it and says so, the process between them ends: the runner
-    becomes the agent's own child (which must adopt orphans), and waits on the socket for its task.
+    becomes the agent's own child (which must adopt orphans), says that, too, and waits on the socket for its task.
     """
     _bind_to(agent_pid, adopt=False)
     import gc  # noqa: PLC0415
@@ -90,6 +90,7 @@ def _born(agent_pid: int, own: int) -> int:
     while os.getppid() == between != agent_pid and time.monotonic() < deadline:
         time.sleep(0.0005)
     _bind_to(agent_pid, nicer=0)
+    os.write(0, b"!")
     return _when_told()
 
 
@@ -240,7 +241,7 @@ def _leave(code: object) -> NoReturn:
     if len(sys._current_frames()) > 1:
         sys.exit(code)  # type: ignore[arg-type]
     if code is not None and not isinstance(code, int):
-        sys.stderr.write(f"{code}\n")
+        _complain(str(code))
     number = code if isinstance(code, int) else int(code is not None)
     atexit._run_exitfuncs()
     if module := sys.modules.pop(MODULE_NAME, None):
@@ -249,7 +250,8 @@ def _leave(code: object) -> NoReturn:
         gc.collect()
     if not _flushed():
         number = _NOT_FLUSHED
-    ctypes.PyDLL(None).exit(number & 0xFF)
+    # Without the interpreter's lock: an exit handler in C may wait for a thread of its own that calls into Python.
+    ctypes.CDLL(None).exit(number & 0xFF)
     raise AssertionError
 
 
@@ -257,13 +259,20 @@ def _flushed() -> bool:
     well = True
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None and not stream.closed:
+            if stream is not None and not getattr(stream, "closed", False):
                 stream.flush()
-        except (OSError, ValueError) as error:
+        except Exception as error:
             well = False
             if stream is sys.stdout:
-                sys.stderr.write(f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}\n")
+                _complain(f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}")
     return well
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is None:
+        os.write(2, f"{text}\n".encode())
+    else:
+        sys.stderr.write(f"{text}\n")
 
 
 def _main() -> object:
