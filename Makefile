@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 SEED_CLIENT := .venv-mlopx
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench bench-placement up down image image-sizes compose-test lock clean
+.PHONY: setup demo test check bench bench-placement up down image image-sizes compose-test k8s-test lock clean
 
 setup: $(READY)
 
@@ -76,6 +76,14 @@ compose-test: setup
 		NODEWISE_COMPOSE_TEST=1 $(BIN)/python -m pytest tests/compose -s -v; \
 	else \
 		echo "compose-test LEFT OUT: no Docker engine with Compose answers here (docker info, docker compose version)"; \
+	fi
+
+# The manifests with both engines that need no other server, on the cluster that KUBECONFIG names, in a namespace of their own (docs/deploy.md).
+k8s-test: setup
+	@if test -n "$$KUBECONFIG" && kubectl --request-timeout=10s get --raw /readyz >/dev/null 2>&1; then \
+		NODEWISE_MANIFESTS_TEST=1 $(BIN)/python -m pytest tests/kubernetes/test_manifests.py -s -v; \
+	else \
+		echo "k8s-test LEFT OUT: KUBECONFIG names no Kubernetes cluster that answers here (kubectl get --raw /readyz)"; \
 	fi
 
 lock:

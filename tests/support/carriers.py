@@ -65,5 +65,5 @@ class CarrierProcess(AgentProcess):
             return not heartbeat.attempts
 
         self.ear.drain()
-        self.ear.wait_for(lambda heartbeat: ended(heartbeat) or None, 60, "a carrier with nothing to do")
-        wait_until(lambda: not self.server.jobs() and not self.server.pods(), 60, "an empty cluster")
+        self.ear.wait_for(lambda heartbeat: ended(heartbeat) or None, 120, "a carrier with nothing to do")
+        wait_until(lambda: not self.server.jobs() and not self.server.pods(), 120, "an empty cluster")

@@ -16,7 +16,7 @@ from tests.support.agent_runs import AgentRun
 from tests.support.carriers import CarrierProcess
 from tests.support.waiting import wait_until
 
-SLOW = 60.0
+SLOW = 120.0
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.agents import NODE, AgentProcess, job, key
 from tests.support.carriers import CarrierProcess
 from tests.support.waiting import wait_until
 
-SLOW = 60.0
+SLOW = 120.0
 GATED = """
 def step(marker: str, gate: str) -> str:
     import os, time

@@ -1,10 +1,12 @@
 """Nodes from the Kubernetes API, as the test server shows them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from kubernetes.config import incluster_config
 
-from nodewise.core.engine.kubeflow.kubernetes_api import KubernetesConnection, KubernetesNodes
+from nodewise.core.engine.kubeflow.kubernetes_api import KubernetesConnection, KubernetesNodes, open_client
 from nodewise.core.engine.kubeflow.nodes import NodesSource, read_node
 from nodewise.core.errors import Unavailable
 from tests.support.kfp_server.api import kubernetes_node
@@ -108,3 +110,18 @@ def test_no_permission_is_unavailable_and_says_so(server: KfpServer, source: Kub
     server.faults.add(Fault.ERROR_BEFORE, status=403)
     with pytest.raises(Unavailable, match="403"):
         source.nodes()
+
+
+def test_in_a_pod_its_account_leads_to_its_cluster_and_nothing_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for constant, text in (("SERVICE_TOKEN_FILENAME", "secret"), ("SERVICE_CERT_FILENAME", "a certificate")):
+        (tmp_path / constant).write_text(text)
+        monkeypatch.setattr(incluster_config, constant, str(tmp_path / constant))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    opened = open_client(KubernetesConnection()).configuration
+    assert opened.host == "https://10.0.0.1:443"
+    assert opened.get_api_key_with_prefix("authorization") == "bearer secret"
+    assert opened.ssl_ca_cert == str(tmp_path / "SERVICE_CERT_FILENAME")
+    assert capsys.readouterr().out == ""

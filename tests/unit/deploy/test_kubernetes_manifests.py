@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nodewise.carrier.check import EVERYWHERE, IN_NAMESPACE, OTHERS
 from nodewise.carrier.names import labels_of
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.settings import Settings
+from tests.support.cluster import NAMESPACE, store_volume, with_images
 
 ROOT = Path(__file__).parents[3]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -36,20 +38,64 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
 @pytest.mark.parametrize(
-    ("folder", "deployments"), [("base", 5), ("example", 5), ("kubeflow", 5), ("carrier", 6)]
+    ("folder", "deployments"),
+    [("base", 5), ("example", 5), ("kubeflow", 5), ("carrier", 6), ("test", 6)],
 )
 def test_kustomize_builds_it(folder: str, deployments: int, tmp_path: Path) -> None:
+    kinds = [found["kind"] for found in built(folder, tmp_path)]
+    assert kinds.count("Deployment") == deployments
+    assert ("Secret" in kinds) == (folder != "base")
+
+
+def built(folder: str, tmp_path: Path) -> list[dict[str, Any]]:
     copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
     for name in ("postgres", "redis"):
         (copy / "example" / "passwords").mkdir(exist_ok=True)
         (copy / "example" / "passwords" / name).write_text("secret")
-    built = subprocess.run(
+    ended = subprocess.run(
         ["kubectl", "kustomize", str(copy / folder)], capture_output=True, text=True, check=False, timeout=60
     )
-    assert built.returncode == 0, built.stderr
-    kinds = [found["kind"] for found in yaml.safe_load_all(built.stdout)]
-    assert kinds.count("Deployment") == deployments
-    assert ("Secret" in kinds) == (folder != "base")
+    assert ended.returncode == 0, ended.stderr
+    return list(yaml.safe_load_all(ended.stdout))
+
+
+NOWHERE = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
+def test_what_is_made_for_a_test_touches_nothing_that_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_PREFIX", "here.example/mine")
+    monkeypatch.setenv("IMAGE_TAG", "7")
+    made = [with_images(one) for one in built("test", tmp_path)]
+    assert {one["metadata"].get("namespace") for one in made if one["kind"] not in NOWHERE} == {NAMESPACE}
+    for one in made:
+        if one["kind"] in NOWHERE:
+            assert one["metadata"]["name"].startswith(NAMESPACE)
+        for subject in one.get("subjects", ()):
+            assert subject["namespace"] == NAMESPACE
+    text = yaml.safe_dump_all(made)
+    assert "registry.example" not in text
+    assert {f"here.example/mine/{name}:7" for name in ("api", "agent", "carrier")} <= set(text.split())
+
+
+def test_the_store_of_a_test_is_a_folder_or_a_class_where_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def claim() -> dict[str, Any]:
+        return deepcopy(BY_NAME["PersistentVolumeClaim", "nodewise-store"])
+
+    monkeypatch.delenv("K8S_STORE_PATH", raising=False)
+    monkeypatch.setenv("K8S_STORE_CLASS", "shared")
+    assert store_volume([of_class := claim()]) == []
+    assert of_class["spec"]["storageClassName"] == "shared"
+    monkeypatch.delenv("K8S_STORE_CLASS")
+    monkeypatch.setenv("K8S_STORE_PATH", "/srv/store")
+    (volume,) = store_volume([in_folder := claim()])
+    assert volume["spec"]["hostPath"]["path"] == "/srv/store"
+    assert in_folder["spec"]["volumeName"] == volume["metadata"]["name"]
+    assert volume["spec"]["accessModes"] == in_folder["spec"]["accessModes"]
 
 
 EXAMPLE = list(objects(KUBERNETES / "example"))
@@ -71,9 +117,10 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_file_belongs_to_a_kustomization_and_no_object_comes_twice() -> None:
     assert len(EXAMPLE) + len(CARRIER) == len(BY_NAME)
-    for folder in ("base", "example", "kubeflow", "carrier"):
+    for folder in ("base", "example", "kubeflow", "carrier", "test"):
         said = kustomization(KUBERNETES / folder)
-        named = {*said["resources"], *(patch["path"] for patch in said.get("patches", []))}
+        patched = {patch["path"] for patch in said.get("patches", []) if "path" in patch}
+        named = {*said["resources"], *patched}
         lying = {file.name for file in (KUBERNETES / folder).glob("*.yaml")} - {"kustomization.yaml"}
         assert lying == {name for name in named if not name.startswith("..")}
 
@@ -205,13 +252,14 @@ def test_a_carrier_gets_the_password_of_the_broker_alone() -> None:
 
 PATCHES = [
     (folder, patch["path"])
-    for folder in ("kubeflow", "carrier")
+    for folder in ("kubeflow", "carrier", "test")
     for patch in kustomization(KUBERNETES / folder)["patches"]
+    if "path" in patch
 ]
 
 
 def test_patches_name_what_they_patch() -> None:
     for folder, path in PATCHES:
-        found = yaml.safe_load((KUBERNETES / folder / path).read_text())
-        assert (found["kind"], found["metadata"]["name"]) in BY_NAME
-        assert found["metadata"]["namespace"] == kustomization(KUBERNETES / "example")["namespace"]
+        for found in yaml.safe_load_all((KUBERNETES / folder / path).read_text()):
+            assert (found["kind"], found["metadata"]["name"]) in BY_NAME
+            assert found["metadata"]["namespace"] == kustomization(KUBERNETES / "example")["namespace"]

@@ -1,6 +1,7 @@
 """Nodes from the Kubernetes API, through its own Python client, which is imported when first needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -122,11 +123,13 @@ def open_client(connection: KubernetesConnection) -> Any:
 
 
 def _load(config: Any, settings: Any, connection: KubernetesConnection) -> None:
-    if connection.kubeconfig is None:
-        config.load_config(client_configuration=settings, context=connection.context)
-    else:
-        config.load_kube_config(
-            config_file=str(connection.kubeconfig),
-            client_configuration=settings,
-            context=connection.context,
-        )
+    if connection.kubeconfig is None and connection.context is None:
+        # Not by its `load_config`: that one hands a context to what knows none, and prints what it does.
+        with suppress(config.ConfigException):
+            config.load_incluster_config(client_configuration=settings)
+            return
+    config.load_kube_config(
+        config_file=None if connection.kubeconfig is None else str(connection.kubeconfig),
+        client_configuration=settings,
+        context=connection.context,
+    )
