@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import compiling, engine, kubeflow, placing, queue_rate
+from bench import compiling, engine, kubeflow, placing, queue_rate, waking
 from bench.measure import BenchFailed
 
 BENCHMARKS: Mapping[str, Callable[[], object]] = {
@@ -12,6 +12,7 @@ BENCHMARKS: Mapping[str, Callable[[], object]] = {
     "placing": placing.run,
     "queue_rate": queue_rate.run,
     "kubeflow": kubeflow.run,
+    "waking": waking.run,
 }
 
 

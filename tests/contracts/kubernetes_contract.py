@@ -10,9 +10,9 @@ from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
 import pytest
+from kubernetes import client, watch
 from kubernetes.client import ApiException
 
-from kubernetes import client, watch
 from nodewise.carrier.api import KubernetesApi
 from nodewise.carrier.sightings import time_of
 

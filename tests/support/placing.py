@@ -16,7 +16,6 @@ from nodewise.core.db.queries.bookings import release
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
 from nodewise.core.errors import StoreError
 from nodewise.core.lifecycle import TaskEvent, TaskState
-from nodewise.core.messaging.app import create_app
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath, TaskRef
@@ -76,7 +75,7 @@ def make_scheduler(engine: Engine, settings: Settings, *, clock: Clock = wall_cl
     client = redis.Redis.from_url(settings.redis_url)
     return Scheduler(
         engine=engine,
-        waker=Waker(create_app("test", settings), client),
+        waker=Waker(client),
         settings=settings,
         policies=plugins.policies(),
         planners=plugins.planners(),
@@ -101,7 +100,7 @@ def make_placer(
         name=name,
         engine=engine,
         redis=client,
-        waker=Waker(create_app("test", settings), client),
+        waker=Waker(client),
         settings=settings,
         strategies=plugins.strategies() if strategies is None else strategies,
         options={},

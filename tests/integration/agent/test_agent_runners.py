@@ -1,6 +1,8 @@
 """Runners that wait for their task, in a real agent: no task can tell, none is left, and the agent does without where it must."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,28 @@ def test_runners_end_with_an_agent_that_is_killed(agent: AgentProcess) -> None:
     runners = waiting(agent)
     agent.kill()
     assert psutil.wait_procs(runners, timeout=10)[1] == []
+
+
+BIRTHS = """
+import os, sys
+from pathlib import Path
+from nodewise.agent import orphans
+from nodewise.agent.nursery import Nursery
+orphans.adopt()
+nursery = Nursery(Path(sys.argv[1]))
+for _ in range(20):
+    runner = nursery.bear()
+    # Fails for what is no child of ours.
+    os.waitid(os.P_PID, runner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    runner.stdin.close()
+    runner.wait(20)
+    orphans.gone(runner.pid)
+nursery.stop()
+"""
+
+
+def test_a_runner_can_be_waited_for_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BIRTHS, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

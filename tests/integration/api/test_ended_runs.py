@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
-from nodewise.core.messaging.wake import flag
 from tests.integration.api.conftest import Api
 from tests.support.pipelines import compiled
 
@@ -35,7 +34,7 @@ def test_the_next_try_is_a_new_run_of_the_same(api: Api, engine: Engine, state: 
     }  # fmt: skip
     first = api.accepted(DEPTH, deadline="2099-01-01T00:00:00Z", **given)
     ended(engine, first["id"], state)
-    api.services.redis.delete(flag(WAKE_SCHEDULER))
+    api.services.redis.delete(WAKE_SCHEDULER)
     answer = post(api, first["id"], "retry")
     again = answer.json()
     assert answer.status_code == 202
@@ -44,7 +43,7 @@ def test_the_next_try_is_a_new_run_of_the_same(api: Api, engine: Engine, state: 
     assert (again["retry_of"], again["state"], again["deadline"]) == (first["id"], "PENDING", None)
     same = ("pipeline", "engine", "parameters", "name", "team", "priority", "policy", "strategy", "labels", "caching")  # fmt: skip
     assert {name: again[name] for name in same} == {name: first[name] for name in same}
-    assert api.services.redis.exists(flag(WAKE_SCHEDULER))
+    assert api.services.redis.exists(WAKE_SCHEDULER)
     assert api.http.get(f"/v1/runs/{first['id']}").json()["state"] == state
 
 
@@ -100,11 +99,11 @@ def test_the_recorder_is_woken_for_a_run_that_kfp_has(api: Api, engine: Engine) 
     run = api.accepted()
     ended(engine, run["id"])
     post(api, run["id"], "archive")
-    assert not api.services.redis.exists(flag(WAKE_RECORDER))
+    assert not api.services.redis.exists(WAKE_RECORDER)
     with engine.begin() as connection:
         connection.execute(text("UPDATE runs SET engine = 'kubeflow'"))
     post(api, run["id"], "archive")
-    assert api.services.redis.exists(flag(WAKE_RECORDER))
+    assert api.services.redis.exists(WAKE_RECORDER)
 
 
 def test_logs_that_kfp_keeps_are_not_shown_as_empty(api: Api, engine: Engine) -> None:

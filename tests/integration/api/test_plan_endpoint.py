@@ -20,6 +20,7 @@ from tests.support.dynamic_runs import compiled_documents
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
 from tests.support.whole_pipelines import documents, program
+from tests.unit.core_ir.corpus import handwritten as by_hand
 from tests.unit.core_ir.corpus.every import CASES
 
 ROOMY = Resources(millicores=4000, memory_mib=8000)
@@ -202,3 +203,21 @@ def test_a_loop_over_constants_is_planned_once_for_each(api: Api, node: str) -> 
     case = next(case for case in CASES if case.name == "nested-loops")
     plan = answered(api, compiled_documents(case.pipeline)[0])
     assert {task["path"] for task in plan["tasks"]} == set(case.succeeded.split())
+
+
+@pytest.mark.parametrize("endpoint", ["/v1/plans", "/v1/runs"])
+def test_what_would_fail_in_every_run_is_refused_before_there_is_one(
+    api: Api, engine: Engine, endpoint: str
+) -> None:
+    body = by_hand.leaf(takes={"item": "NUMBER_INTEGER"})
+    loop = by_hand.document({"loop": by_hand.task("body", items=[1, "a"])}, {"body": body})
+    undecided = compiled()
+    undecided["root"]["dag"]["tasks"]["train"]["triggerPolicy"] = {"condition": "1 < 'a'"}
+    for pipeline, place in (
+        (loop, "loop.parameterIterator.items.raw[1]"),
+        (undecided, "train.triggerPolicy.condition"),
+    ):
+        answer = api.http.post(endpoint, json={"pipeline_spec": pipeline})
+        assert api.fields(answer) == [f"body.pipeline_spec.root.dag.tasks.{place}"]
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM runs")).scalar_one() == 0

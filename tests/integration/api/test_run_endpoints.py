@@ -10,7 +10,6 @@ from nodewise.core.codec import encode
 from nodewise.core.db import schema
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.messages import WAKE_RECORDER
-from nodewise.core.messaging.wake import flag
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
 from nodewise.core.model.resources import Resources
 from tests.integration.api.conftest import Api
@@ -214,7 +213,7 @@ def test_cancelling_notes_the_wish_and_wakes_the_recorder(api: Api) -> None:
     assert first.status_code == 202
     assert first.json()["state"] == "PENDING"
     assert first.json()["cancel_requested_at"] is not None
-    assert api.services.redis.exists(flag(WAKE_RECORDER))
+    assert api.services.redis.exists(WAKE_RECORDER)
     again = api.http.post(f"/v1/runs/{run['id']}/cancel")
     assert again.status_code == 202
     assert again.json() == first.json()

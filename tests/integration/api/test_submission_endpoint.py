@@ -9,7 +9,6 @@ from sqlalchemy import Engine, select
 
 from nodewise.core.db import schema
 from nodewise.core.messages import WAKE_SCHEDULER
-from nodewise.core.messaging.wake import flag
 from nodewise.core.settings import Settings
 from tests.integration.api.conftest import Api, running
 from tests.support.pipelines import compiled, hints
@@ -62,7 +61,7 @@ def test_the_first_events_are_written_with_the_run(api: Api, engine: Engine) -> 
 
 def test_a_submission_wakes_the_scheduler(api: Api) -> None:
     api.accepted()
-    assert api.services.redis.exists(flag(WAKE_SCHEDULER))
+    assert api.services.redis.exists(WAKE_SCHEDULER)
 
 
 def test_equal_pipelines_are_stored_once(api: Api, engine: Engine) -> None:

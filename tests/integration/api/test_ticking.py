@@ -14,7 +14,6 @@ from nodewise.api.scheduling import ticker
 from nodewise.api.scheduling.ticker import Ticker
 from nodewise.core.db.engine import create_database, transaction
 from nodewise.core.messages import WAKE_SCHEDULER
-from nodewise.core.messaging.wake import flag
 from nodewise.core.settings import Settings
 from tests.support.pipelines import compiled, hints
 from tests.support.rows import insert_run
@@ -69,7 +68,7 @@ def test_the_run_is_what_a_submission_would_be(desk: Desk) -> None:
 def test_a_new_run_wakes_the_scheduler(desk: Desk) -> None:
     desk.add()
     desk.look(ahead=HOUR)
-    assert desk.services.redis.exists(flag(WAKE_SCHEDULER))
+    assert desk.services.redis.exists(WAKE_SCHEDULER)
 
 
 def test_placeholders_say_the_scheduled_time(desk: Desk) -> None:

@@ -164,7 +164,7 @@ def test_what_was_believed_is_recorded_with_the_attempt(engine: Engine, settings
     assert (level, basis, samples) == (0.8, "learned", 12)
 
 
-def test_what_is_learned_between_two_looks_is_believed_in_the_second(
+def test_what_is_learned_is_believed_after_the_next_look_that_finds_nothing_to_do(
     engine: Engine, settings: Settings
 ) -> None:
     add_nodes(engine, n1=8)
@@ -176,6 +176,7 @@ def test_what_is_learned_between_two_looks_is_believed_in_the_second(
         placer.look()
         with transaction(engine) as connection:
             record_outcomes(connection, [Observation(query=seen, seconds=7.0)] * 5, at=wall_clock())
+        placer.look()
     found = all_rows(engine, "SELECT prediction_basis, prediction_samples FROM attempts ORDER BY path")
     assert found == [("prior", 0), ("learned", 5)]
 

@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import Engine, text
 
 from nodewise.core.db.engine import transaction
-from nodewise.core.messages import HEARTBEAT
+from nodewise.core.messages import HEARTBEAT, WAKE_SCHEDULER
 from nodewise.core.messaging.app import create_app
 from nodewise.core.settings import Settings
 from tests.support.recording import World, report
@@ -54,7 +54,7 @@ def test_it_records_heartbeats_wakes_the_scheduler_and_ends_on_sigterm(
     app.send_task(HEARTBEAT, args=[heartbeat.model_dump(mode="json")], queue="recorder")
     wait_until(lambda: world.run_state(run_id) == "SUCCEEDED", 30, "the run to end")
     with redis.Redis.from_url(settings.redis_url) as client:
-        wait_until(lambda: client.llen("agent.n1") and client.llen("scheduler"), 10, "both to be told")
+        wait_until(lambda: client.llen("agent.n1") and client.llen(WAKE_SCHEDULER), 10, "both to be told")
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     app.close()

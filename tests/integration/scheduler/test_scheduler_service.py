@@ -3,6 +3,7 @@ from sqlalchemy import Engine, text
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.queue import try_lock_cycle
 from nodewise.core.lifecycle import TaskState
+from nodewise.core.messages import WAKE_PLACER
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from tests.support.placing import Turned, add_nodes, all_rows, make_scheduler, submit
@@ -113,7 +114,7 @@ def test_placers_are_woken_once_for_many_admissions(engine: Engine, settings: Se
     scheduler = make_scheduler(engine, settings)
     scheduler.look()
     scheduler.look()
-    assert scheduler.loader.redis.llen("placer") == 1
+    assert scheduler.loader.redis.llen(WAKE_PLACER) == 1
 
 
 def test_admission_goes_on_without_redis(engine: Engine, settings: Settings) -> None:

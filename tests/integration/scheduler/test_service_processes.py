@@ -13,8 +13,7 @@ import redis
 from sqlalchemy import Engine
 
 from nodewise.core.db.engine import transaction
-from nodewise.core.messages import WAKE_SCHEDULER
-from nodewise.core.messaging.app import create_app
+from nodewise.core.messages import WAKE_PLACER, WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
@@ -47,17 +46,15 @@ def running(
         process.wait()
 
 
-def listens(settings: Settings, queue: str) -> bool:
-    """Whether a worker waits for messages of that queue (it is blocked in BRPOP)."""
+def listens(settings: Settings, message: str) -> bool:
+    """Whether a process waits for such wake-ups (it is blocked in BLPOP)."""
     with redis.Redis.from_url(settings.redis_url) as client:
-        clients = client.client_list()
-        bound = client.smembers(f"_kombu.binding.{queue}")
-    return bool(bound) and any(item["cmd"] == "brpop" for item in clients)
+        return any((item["name"], item["cmd"]) == (message, "blpop") for item in client.client_list())
 
 
 def wake(settings: Settings) -> None:
     with redis.Redis.from_url(settings.redis_url) as client:
-        Waker(create_app("test", settings), client).wake(WAKE_SCHEDULER)
+        Waker(client).wake(WAKE_SCHEDULER)
 
 
 def test_a_message_makes_a_ready_task_travel_to_its_node(
@@ -66,7 +63,7 @@ def test_a_message_makes_a_ready_task_travel_to_its_node(
     add_nodes(engine, n1=2)
     scheduler, placer = ["nodewise.scheduler"], ["nodewise.placer", "--name", "placer-3"]
     with running(scheduler, settings, tmp_path / "s.log"), running(placer, settings, tmp_path / "p.log"):
-        wait_until(lambda: listens(settings, "scheduler") and listens(settings, "placer"), 30, "workers")
+        wait_until(lambda: listens(settings, WAKE_SCHEDULER) and listens(settings, WAKE_PLACER), 30, "both")
         with transaction(engine) as connection:
             submit(connection, "a", resources=Resources(millicores=100, memory_mib=10))
         wake(settings)
@@ -85,10 +82,10 @@ def test_a_message_makes_a_ready_task_travel_to_its_node(
 
 
 def test_sigterm_ends_a_service_in_order(settings: Settings, tmp_path: Path) -> None:
-    for service in ("scheduler", "placer"):
+    for service, message in (("scheduler", WAKE_SCHEDULER), ("placer", WAKE_PLACER)):
         log = tmp_path / f"{service}.log"
         with running([f"nodewise.{service}"], settings, log) as process:
-            wait_until(lambda queue=service: listens(settings, queue), 30, f"{service} to listen")
+            wait_until(lambda name=message: listens(settings, name), 30, f"{service} to listen")
             process.send_signal(signal.SIGTERM)
             assert process.wait(5) == 0, log.read_text()
 

@@ -3,20 +3,27 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from nodewise.api.choice import Choice
 from nodewise.api.requests import submit_request
 from nodewise.api.submission import Submission, digest_of, new_run, read_submission
+from nodewise.core.errors import InvalidPipeline
+from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
 from tests.support.pipelines import compiled, hints
+from tests.unit.core_ir.corpus.handwritten import document, leaf, task
 
+RAW = "root.dag.tasks.loop.parameterIterator.items.raw"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CHOICE = Choice(policy="fifo", strategy="greedy")
 
 
 def submission(**body: Any) -> Submission:
     body = {"pipeline_spec": compiled(tasks={"train": ()}), **body}
-    return read_submission(submit_request(body), body, key=None, settings=Settings(max_tasks_per_run=10))
+    settings = Settings(max_tasks_per_run=10, kfp_url="http://kfp.invalid")
+    return read_submission(submit_request(body), body, key=None, settings=settings)
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
@@ -60,3 +67,22 @@ def test_effort_is_estimated_where_the_task_is_described() -> None:
 def test_a_deadline_of_the_author_counts_from_the_submission() -> None:
     run = new_run(submission(platform_spec=hints({"deadlineSeconds": 90})), CHOICE, {}, now=NOW)
     assert run.deadline == NOW + timedelta(seconds=90)
+
+
+def looping(*items: object) -> dict[str, Any]:
+    return document({"loop": task("leaf", items=items)}, {"leaf": leaf(takes={"item": "NUMBER_INTEGER"})})
+
+
+@pytest.mark.parametrize("engine", ["agents", KUBEFLOW])
+def test_an_item_that_would_fail_in_every_run_is_refused_on_every_engine(engine: str) -> None:
+    with pytest.raises(InvalidPipeline) as refused:
+        submission(pipeline_spec=looping(1, "a"), engine=engine)
+    assert refused.value.path == f"{RAW}[1]"
+
+
+def test_a_fraction_as_an_item_is_refused_only_where_it_would_fail() -> None:
+    """KFP's own back end passes it on to what wants a whole number."""
+    assert submission(pipeline_spec=looping(1, 2.5), engine=KUBEFLOW).engine == KUBEFLOW
+    with pytest.raises(InvalidPipeline) as refused:
+        submission(pipeline_spec=looping(1, 2.5), engine="agents")
+    assert refused.value.path == f"{RAW}[1]"

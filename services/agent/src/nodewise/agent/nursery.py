@@ -112,6 +112,17 @@ def _born(control: socket.socket, ours: socket.socket, theirs: socket.socket) ->
     pid = int(ours.recv(32))
     # It stays with the process between us until it is known: else it would be ended as an orphan.
     orphans.know(pid)
-    ours.sendall(b"!")
+    try:
+        _let_come(ours)
+    except OSError:
+        orphans.gone(pid)
+        raise
     ours.settimeout(None)
     return Born(pid, ours)
+
+
+def _let_come(runner: socket.socket) -> None:
+    """Until it has come to us, nobody here could wait for its end."""
+    runner.sendall(b"!")
+    if runner.recv(1) != b"!":
+        raise OSError("it did not come to the agent")

@@ -17,6 +17,7 @@ from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program
 from nodewise.core.ir.births import new_task
 from nodewise.core.ir.caching import may_be_cached
+from nodewise.core.ir.foresight import check_foreseeable
 from nodewise.core.ir.locate import Made, upstream_of
 from nodewise.core.ir.moves import NewTask as Birth
 from nodewise.core.ir.moves import ReadyTask
@@ -76,12 +77,13 @@ def read_submission(
     """Read the pipeline of a request, for the engine that it is to run on.
 
     Raises:
-        InvalidPipeline: The IR breaks a rule.
+        InvalidPipeline: The IR breaks a rule, or something of it would fail in every run.
         Problem: 422, that engine is not there.
     """
     engine = choose_engine(request.engine, settings)
     platforms = readable(request.platforms) if engine == KUBEFLOW else request.platforms
     program = read_program(request.pipeline_spec, platforms, max_instances=settings.max_tasks_per_run)
+    check_foreseeable(program, fractions=engine == KUBEFLOW)
     return Submission(
         request=request, program=program, digest=digest_of(body), idempotency_key=key, engine=engine
     )

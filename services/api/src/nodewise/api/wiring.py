@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from nodewise.api.beliefs import SharedBeliefs
 from nodewise.core.db.engine import create_database
-from nodewise.core.messaging.app import create_app
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
@@ -57,7 +56,7 @@ class Services:
             settings=settings,
             engine=create_database(settings, pool_size=10, name="nodewise-api"),
             redis=client,
-            waker=Waker(create_app("nodewise-api", settings), client),
+            waker=Waker(client),
             store=ArtifactStore(settings.store_url),
         )
 

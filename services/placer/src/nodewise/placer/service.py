@@ -72,29 +72,33 @@ class Placer:
         1. Batch by batch: claim, decide on a fresh snapshot, book, commit, hand to the engine.
         2. Who lost a race is looked at again at once, a few times, then goes back to the queue.
         3. What an agent did not accept in time is sent again.
+        4. What was learned meanwhile is taken into account from the next look on.
         """
         races: Counter[TaskRef] = Counter()
         while self._batch(races):
             pass
         self.dispatcher.redispatch(self.clock())
+        self.forecaster.catch_up(self.engine)
         return False
 
     def _batch(self, races: Counter[TaskRef]) -> bool:
+        """One batch; True when more may be admitted that nobody has looked at."""
         with _SECONDS.time(), transaction(self.engine) as connection:
             now = self.clock()
             claimed = claim_admitted(connection, limit=self.settings.placement_batch)
             if not claimed:
                 return False
             settled, jobs = self._settled(connection, claimed, races, now)
-            starved = any_queued(connection)
+        self.dispatcher.dispatch(settled, jobs, self.clock())
         races.update(settled.lost)
         _measure(settled)
-        self.dispatcher.dispatch(settled, jobs, self.clock())
+        with transaction(self.engine) as connection:
+            starved = any_queued(connection)
         if starved:
             self.waker.wake(WAKE_SCHEDULER)
         if settled.rejected:
             self.waker.wake(WAKE_RECORDER)
-        return True
+        return bool(settled.lost) or len(claimed) == self.settings.placement_batch
 
     def _settled(
         self, connection: Connection, claimed: Sequence[ClaimedTask], races: Counter[TaskRef], now: datetime
@@ -103,7 +107,7 @@ class Placer:
         given_up = _given_up(claimed, problems, races)
         refused = {deferral.ref for deferral in given_up}
         cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
-        forecast = self.forecaster.current(connection)
+        forecast = self.forecaster.latest(connection)
         tasks = _with_inputs(connection, [c.task for c in claimed if c.task.ref not in refused])
         decisions = map_tasks(tasks, cluster, mapping_context(self, connection, forecast, now=now))
         desk = Desk(placer=self.name, now=now, lease=self.settings.lease, cluster=cluster, forecast=forecast)

@@ -1,4 +1,4 @@
-"""A placer's process: a Celery worker whose one task pokes the loop."""
+"""A placer's process: a loop that wake-ups poke."""
 
 import argparse
 import socket
@@ -15,9 +15,10 @@ from nodewise.core.db.engine import create_database
 from nodewise.core.engine.agents import AgentsEngine
 from nodewise.core.errors import InvalidOptions
 from nodewise.core.messages import WAKE_PLACER
-from nodewise.core.messaging.app import create_app, run_worker
-from nodewise.core.messaging.loop import WakeLoop, accept_wake
-from nodewise.core.messaging.wake import Waker
+from nodewise.core.messaging.app import create_app
+from nodewise.core.messaging.loop import WakeLoop
+from nodewise.core.messaging.wake import Listener, Waker
+from nodewise.core.process import run_until_ended
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore, mark_cluster_soon
 from nodewise.core.telemetry import configure_logging, serve_metrics
@@ -43,7 +44,7 @@ def create_placer(name: str, settings: Settings, app: Celery, client: "redis.Red
         name=name,
         engine=engine,
         redis=client,
-        waker=Waker(app, client),
+        waker=Waker(client),
         settings=settings,
         strategies=strategies,
         options=options,
@@ -75,19 +76,20 @@ def main() -> None:
     loop = WakeLoop("placer", placer.look, settings.tick)
     kubeflow = create_loops(placer)
 
-    @app.task(name=WAKE_PLACER)
-    def wake() -> None:
-        accept_wake(loop, client, WAKE_PLACER)
+    def woken() -> None:
+        loop.wake()
         if kubeflow is not None:
             kubeflow.wake()
 
+    listener = Listener(settings, WAKE_PLACER, woken)
     loop.start()
     if kubeflow is not None:
         kubeflow.start()
+    listener.start()
     try:
-        # The name of the process comes from us alone: Celery would read our own arguments otherwise.
-        run_worker(app, "placer", name=name)
+        run_until_ended()
     finally:
+        listener.stop()
         loop.stop(timeout=3.0)
         if kubeflow is not None:
             kubeflow.stop(timeout=3.0)

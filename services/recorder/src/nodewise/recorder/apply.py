@@ -79,6 +79,7 @@ def live_attempt(row: "Row[tuple[object, ...]]") -> LiveAttempt:
         input_bytes=row.input_bytes,
         capacity_millicores=row.capacity_millicores,
         accelerator=row.accelerator,
+        cacheable=row.cacheable,
     )
 
 
@@ -95,9 +96,13 @@ def apply_to_runs(
     changes = judge(connection, [run.id for run in runs])
     moved = move_tasks(connection, [_task_move(change, now) for change in changes], service=SERVICE)
     changes = [change for change in changes if change.key.task in moved]
-    lives.mark_scheduled(connection, sorted({change.key.run_id for change in changes}))
-    succeeded = [change.key.task for change in changes if change.event is TaskEvent.SUCCEED]
-    cached_results.store_results(connection, succeeded, at=now)
+    lives.mark_scheduled(connection, _first_placed(runs, changes))
+    reusable = [
+        change.key.task
+        for change in changes
+        if change.event is TaskEvent.SUCCEED and change.attempt.cacheable
+    ]
+    cached_results.store_results(connection, reusable, at=now)
     moving = _that_move_on(runs, changes)
     settled = settle(connection, moving, programs, starts=_first_starts(changes), now=now)
     attempts.save_updates(connection, [_attempt_update(change, now) for change in changes])
@@ -110,6 +115,12 @@ def apply_to_runs(
         events=tuple(change.event for change in changes) + settled.events,
         ended_runs=settled.ended,
     )
+
+
+def _first_placed(runs: Sequence[OpenRun], changes: Sequence[Change]) -> list[RunId]:
+    """The runs whose first placement has not been noted yet, and of which something was heard."""
+    heard = {change.key.run_id for change in changes}
+    return [run.id for run in runs if run.id in heard and not run.placed_before]
 
 
 def _that_move_on(runs: Sequence[OpenRun], changes: Sequence[Change]) -> list[OpenRun]:

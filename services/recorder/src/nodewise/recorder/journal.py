@@ -15,7 +15,7 @@ from nodewise.core.estimates.learning import NodeFacts, Observation, Query
 from nodewise.core.lifecycle import AttemptState, TaskEvent, TaskState
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.model.decision import Reason, ReasonCode
-from nodewise.core.model.ids import AttemptKey, NodeName
+from nodewise.core.model.ids import AttemptKey, NodeName, RunId
 from nodewise.core.model.task import RetryPolicy
 from nodewise.recorder.storable import storable, storable_text
 
@@ -32,7 +32,7 @@ class LiveAttempt:
     """A live attempt on record, with what is needed to judge it.
 
     `failures` are those of its task so far. `accepted_at` (None: never heard of) is the recorder's time. Effort, input
-    and the node's facts are what its outcome is learned with (None: unknown).
+    and the node's facts are what its outcome is learned with (None: unknown). `cacheable`: its result may be reused.
     """
 
     key: AttemptKey
@@ -52,6 +52,7 @@ class LiveAttempt:
     input_bytes: float | None = None
     capacity_millicores: int | None = None
     accelerator: str | None = None
+    cacheable: bool = False
 
     @property
     def query(self) -> Query:
@@ -131,6 +132,11 @@ def read_heartbeat(
 def end_leases(live: Sequence[LiveAttempt], *, now: datetime) -> tuple[Change, ...]:
     """The attempts whose lease has ended, as lost."""
     return tuple(_lose(attempt, _silence(attempt), now) for attempt in live if attempt.lease_until <= now)
+
+
+def runs_with_ends(heartbeat: Heartbeat) -> frozenset[RunId]:
+    """The runs of the attempts that are reported as ended."""
+    return frozenset(report.key.run_id for report in heartbeat.attempts if report.state in _ENDS)
 
 
 def keys_to_forget(heartbeat: Heartbeat, live: Collection[AttemptKey]) -> tuple[AttemptKey, ...]:

@@ -64,24 +64,19 @@ class Recorder:
         self._repair_at = clock()
 
     def on_heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Record all that a heartbeat says, then tell the agent what it may forget and what to give up."""
+        """Record all that a heartbeat says, then tell the agent what it may forget and what to give up.
+
+        Ends first: tasks wait for them, and the scheduler for us. Nothing waits for the rest.
+        """
         now = self._clock()
         self._hearing.heard(now)
         metrics.LAG.observe(max(0.0, (now - heartbeat.sent_at).total_seconds()))
-        node = heartbeat.node.name
+        self._end(heartbeat, now)
         newest, room_changed, live = self._see(heartbeat, now)
-        changes = journal.read_heartbeat(live, heartbeat, newest=newest, now=now)
-
-        def judge(connection: Connection, run_ids: Sequence[RunId]) -> Sequence[Change]:
-            rows = attempts.live_on_node(connection, node, of_runs=run_ids)
-            current = [live_attempt(row) for row in rows]
-            return journal.read_heartbeat(current, heartbeat, newest=newest, now=now)
-
-        effects = self._apply({change.key.run_id for change in changes}, judge, now)
-        # The scheduler first: tasks wait for it, and nothing waits for an agent to forget.
+        effects = self._judge(heartbeat, live, newest=newest, now=now)
         self._report(effects, room_changed=room_changed)
         still_live = {attempt.key for attempt in live} - effects.ended_attempts
-        self._tell(node, heartbeat, still_live)
+        self._tell(heartbeat.node.name, heartbeat, still_live)
         metrics.HEARTBEATS.labels("newest" if newest else "old").inc()
 
     def tick(self) -> bool:
@@ -94,6 +89,30 @@ class Recorder:
         effects += self._repair(now)
         self._report(effects)
         return False
+
+    def _end(self, heartbeat: Heartbeat, now: datetime) -> None:
+        """Record what is said of runs with ends that are not on record yet. What is reported is true whenever it comes."""
+        runs = journal.runs_with_ends(heartbeat)
+        if not runs:
+            return
+        with transaction(self._database) as connection:
+            rows = attempts.live_on_node(connection, heartbeat.node.name, of_runs=runs)
+        live = [live_attempt(row) for row in rows]
+        self._report(self._judge(heartbeat, live, newest=False, now=now))
+
+    def _judge(
+        self, heartbeat: Heartbeat, live: Sequence[LiveAttempt], *, newest: bool, now: datetime
+    ) -> Effects:
+        """Apply what the heartbeat means for these live attempts, judged once more when their runs are locked."""
+        node = heartbeat.node.name
+
+        def judge(connection: Connection, run_ids: Sequence[RunId]) -> Sequence[Change]:
+            rows = attempts.live_on_node(connection, node, of_runs=run_ids)
+            current = [live_attempt(row) for row in rows]
+            return journal.read_heartbeat(current, heartbeat, newest=newest, now=now)
+
+        changes = journal.read_heartbeat(live, heartbeat, newest=newest, now=now)
+        return self._apply({change.key.run_id for change in changes}, judge, now)
 
     def _see(self, heartbeat: Heartbeat, now: datetime) -> tuple[bool, bool, list[LiveAttempt]]:
         """Node, leases, capacity: (is it the newest, did room appear, live attempts on the node)."""

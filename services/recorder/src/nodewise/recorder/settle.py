@@ -12,6 +12,7 @@ from nodewise.core.db.queries.lives import OpenRun, RunTask
 from nodewise.core.db.queries.moves import TaskMove, move_run, move_tasks
 from nodewise.core.db.queries.new_tasks import insert_tasks
 from nodewise.core.errors import InvalidPipeline
+from nodewise.core.ir import Program
 from nodewise.core.ir.locate import tried_again
 from nodewise.core.lifecycle import FINAL_TASK_STATES, RunEvent, RunState, TaskEvent, TaskState
 from nodewise.core.model.decision import Reason, ReasonCode
@@ -60,14 +61,14 @@ def settle(
     """
     if not runs:
         return Settled()
-    programs.load(connection, {run.spec_digest for run in runs})
+    read = programs.load(connection, {run.spec_digest for run in runs})
     tasks = lives.tasks_of_runs(connection, [run.id for run in runs])
     library = RecordLibrary(connection)
     runs = [_begun(connection, run, tasks[run.id], starts=starts, now=now) for run in runs]
     canceled = [move for run in runs for move in cancellations(run, tasks[run.id], now=now)]
     moved = move_tasks(connection, canceled, service=SERVICE)
     tasks = _after(tasks, canceled, moved)
-    steps = [_step(run, tasks[run.id], programs, library, now=now) for run in runs]
+    steps = [_step(run, tasks[run.id], read[run.spec_digest], library, now=now) for run in runs]
     moves = [*canceled, *(move for step in steps for move in step.course.moves)]
     moved |= _write(connection, steps, moves[len(canceled) :], now=now)
     ended = [step.run.id for step in steps if _close(connection, step, moved, now=now)]
@@ -107,11 +108,11 @@ def _after(
     return after
 
 
-def _step(run: OpenRun, tasks: Tasks, programs: Programs, library: Library, *, now: datetime) -> _Step:
-    try:
-        program = programs.of(run.spec_digest)
-    except InvalidPipeline as error:
-        return _Step(run=run, tasks=tasks, course=_unreadable(run, tasks, error, now=now))
+def _step(
+    run: OpenRun, tasks: Tasks, program: Program | InvalidPipeline, library: Library, *, now: datetime
+) -> _Step:
+    if isinstance(program, InvalidPipeline):
+        return _Step(run=run, tasks=tasks, course=_unreadable(run, tasks, program, now=now))
     return _Step(run=run, tasks=tasks, course=course(run, tasks, program, library, now=now))
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Final
 
 import redis
 import structlog
@@ -18,8 +19,8 @@ from nodewise.core.db.engine import create_database, transaction
 from nodewise.core.engine.agents import AgentsEngine
 from nodewise.core.messages import HEARTBEAT, WAKE_RECORDER, WAKE_SCHEDULER, Heartbeat
 from nodewise.core.messaging.app import create_app, run_worker
-from nodewise.core.messaging.loop import WakeLoop, accept_wake
-from nodewise.core.messaging.wake import Waker
+from nodewise.core.messaging.loop import WakeLoop
+from nodewise.core.messaging.wake import Listener, Waker
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.telemetry import configure_logging, serve_metrics
@@ -27,12 +28,14 @@ from nodewise.recorder import metrics
 from nodewise.recorder.kubeflow.wiring import KubeflowLoops, create_loops
 from nodewise.recorder.service import Recorder
 
+_THREADS: Final = 2
+"""Heartbeats at a time: while one waits for Postgres, the next is read. Those of one run wait for each other anyway."""
 _log = structlog.get_logger()
 
 
 def create_recorder(settings: Settings, app: Celery, client: "redis.Redis", database: Engine) -> Recorder:
     """A recorder on the servers that the settings name; connects to none of them yet (but opens the store)."""
-    waker = Waker(app, client)
+    waker = Waker(client)
 
     def listening() -> bool:
         try:
@@ -66,25 +69,12 @@ def receive(recorder: Recorder, payload: object) -> None:
         _log.warning("a heartbeat could not be recorded now", node=heartbeat.node.name, error=str(error.orig))
 
 
-def register(
-    app: Celery,
-    recorder: Recorder,
-    loop: WakeLoop,
-    client: "redis.Redis",
-    *,
-    kubeflow: KubeflowLoops | None = None,
-) -> None:
-    """The tasks that this worker consumes."""
+def register(app: Celery, recorder: Recorder) -> None:
+    """The task that this worker consumes."""
 
     @app.task(name=HEARTBEAT)
     def heartbeat(payload: object) -> None:
         receive(recorder, payload)
-
-    @app.task(name=WAKE_RECORDER)
-    def wake() -> None:
-        accept_wake(loop, client, WAKE_RECORDER)
-        if kubeflow is not None:
-            kubeflow.wake()
 
 
 def main() -> None:
@@ -99,19 +89,28 @@ def main() -> None:
         sys.exit(0)
     recorder = create_recorder(settings, app, client, database)
     loop = WakeLoop("recorder", recorder.tick, settings.tick)
-    waker = Waker(app, client)
+    waker = Waker(client)
     kubeflow = create_loops(settings, database, lambda: waker.wake(WAKE_SCHEDULER))
-    register(app, recorder, loop, client, kubeflow=kubeflow)
+    register(app, recorder)
+    listener = Listener(settings, WAKE_RECORDER, lambda: _wake(loop, kubeflow))
     loop.start()
     if kubeflow is not None:
         kubeflow.start()
+    listener.start()
     try:
-        run_worker(app, "recorder", name="recorder")
+        run_worker(app, "recorder", name="recorder", threads=_THREADS)
     finally:
+        listener.stop()
         loop.stop(timeout=3.0)
         if kubeflow is not None:
             kubeflow.stop(timeout=3.0)
         database.dispose()
+
+
+def _wake(loop: WakeLoop, kubeflow: KubeflowLoops | None) -> None:
+    loop.wake()
+    if kubeflow is not None:
+        kubeflow.wake()
 
 
 def _wait_for(database: Engine, client: "redis.Redis") -> bool:

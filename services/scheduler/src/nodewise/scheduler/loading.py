@@ -59,7 +59,7 @@ class Loader:
             now=now,
             rng=rng,
             cluster=cluster,
-            predict=self.forecaster.current(connection).predict,
+            predict=self.forecaster.latest(connection).predict,
             booked=booked_by_team(connection),
             shares=self.settings.team_shares,
         )

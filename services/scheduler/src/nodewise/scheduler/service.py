@@ -90,6 +90,7 @@ class Scheduler:
         self._kept.last, self._kept.told = decided.memory, told
         _measure(snapshot, decided, now)
         self._announce(admitted, decided)
+        self.loader.forecaster.catch_up(self.engine)
         return False
 
     def _decided(self, connection: Connection, snapshot: Snapshot, now: datetime) -> Plan:

@@ -1,28 +1,27 @@
-"""The scheduler's process: a Celery worker whose one task pokes the loop."""
+"""The scheduler's process: a loop that wake-ups poke."""
 
 from datetime import UTC, datetime
 from random import Random
 
 import redis
-from celery import Celery
 
 from nodewise.core import plugins
 from nodewise.core.db.engine import create_database
 from nodewise.core.messages import WAKE_SCHEDULER
-from nodewise.core.messaging.app import create_app, run_worker
-from nodewise.core.messaging.loop import WakeLoop, accept_wake
-from nodewise.core.messaging.wake import Waker
+from nodewise.core.messaging.loop import WakeLoop
+from nodewise.core.messaging.wake import Listener, Waker
+from nodewise.core.process import run_until_ended
 from nodewise.core.settings import Settings
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.scheduler.loading import Loader
 from nodewise.scheduler.service import Scheduler
 
 
-def create_scheduler(settings: Settings, app: Celery, client: "redis.Redis") -> Scheduler:
+def create_scheduler(settings: Settings, client: "redis.Redis") -> Scheduler:
     """Wire the scheduler to the servers that the settings name; connects to none of them yet."""
     return Scheduler(
         engine=create_database(settings, pool_size=2, name="nodewise-scheduler"),
-        waker=Waker(app, client),
+        waker=Waker(client),
         settings=settings,
         policies=plugins.policies(),
         planners=plugins.planners(),
@@ -37,18 +36,15 @@ def main() -> None:
     settings = Settings()
     configure_logging(settings, "scheduler")
     serve_metrics(settings)
-    app = create_app("scheduler", settings)
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
-    scheduler = create_scheduler(settings, app, client)
+    scheduler = create_scheduler(settings, client)
     loop = WakeLoop("scheduler", scheduler.look, settings.tick)
-
-    @app.task(name=WAKE_SCHEDULER)
-    def wake() -> None:
-        accept_wake(loop, client, WAKE_SCHEDULER)
-
+    listener = Listener(settings, WAKE_SCHEDULER, loop.wake)
     loop.start()
+    listener.start()
     try:
-        run_worker(app, "scheduler", name="scheduler")
+        run_until_ended()
     finally:
+        listener.stop()
         loop.stop(timeout=3.0)
         scheduler.engine.dispose()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
+from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.estimates import beliefs_version, load_beliefs
 from nodewise.core.estimates.forecast import predictor
 from nodewise.core.estimates.learning import Beliefs, Model, fit
@@ -40,6 +41,7 @@ class Forecaster:
         self._rest = rest_seconds
         self._clock = clock
         self._rest_until = -math.inf
+        self._loaded = False
         self._version: datetime | None = None
         self._forecast = _of(Beliefs())
 
@@ -53,6 +55,7 @@ class Forecaster:
             return self._forecast
         # The version comes first: what is learned between the two queries is loaded once more, never missed.
         version = beliefs_version(connection)
+        self._loaded = True
         if version != self._version:
             self._forecast = _of(load_beliefs(connection))
             self._version = version
@@ -60,9 +63,19 @@ class Forecaster:
             self._rest_until = started + max(self._rest, took * _REST if took > _CHEAP_SECONDS else 0)
         return self._forecast
 
+    def latest(self, connection: Connection) -> Forecast:
+        """As it was when `current` or `catch_up` was last called; nothing is asked or fitted but the first time."""
+        return self._forecast if self._loaded else self.current(connection)
+
+    def catch_up(self, database: Engine) -> None:
+        """Learn what there is to learn. For who decides by the `latest`, once it has decided."""
+        if self._clock() >= self._rest_until:
+            with transaction(database) as connection:
+                self.current(connection)
+
 
 def hurried() -> Forecaster:
-    """For who decides while tasks wait for it: what a task taught counts a second later."""
+    """For who decides by the `latest` while tasks wait for it: what a task taught counts about a second later."""
     return Forecaster(rest_seconds=_HURRIED_REST_SECONDS)
 
 

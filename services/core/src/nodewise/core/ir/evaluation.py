@@ -113,13 +113,13 @@ def _related(sign: str, left: object, right: object) -> bool:
     left, right = _plain(left), _plain(right)
     if sign in ("==", "!="):
         return _same(left, right) is (sign == "==")
-    if _kind(left) != _kind(right) or _kind(left) not in ("number", "text", "boolean"):
-        raise ExpressionFailed(f"cannot compare {_kind(left)} {sign} {_kind(right)}")
+    if kind_of(left) != kind_of(right) or kind_of(left) not in ("number", "text", "boolean"):
+        raise ExpressionFailed(f"cannot compare {kind_of(left)} {sign} {kind_of(right)}")
     return _ORDERED[sign](cast("float", left), cast("float", right))
 
 
 def _same(left: object, right: object) -> bool:
-    if _kind(left) != _kind(right):
+    if kind_of(left) != kind_of(right):
         return False
     if isinstance(left, list | dict):
         return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
@@ -136,7 +136,7 @@ def _item(of: object, key: object) -> object:
         if not 0 <= key < len(of):
             raise ExpressionFailed(f"there is no item {key}; there are {len(of)}")
         return of[key]
-    raise ExpressionFailed(f"{_kind(of)} has no item {str(key)[:80]!r}")
+    raise ExpressionFailed(f"{kind_of(of)} has no item {str(key)[:80]!r}")
 
 
 def _int(value: object) -> int:
@@ -146,7 +146,7 @@ def _int(value: object) -> int:
             return int(value)
     except (ValueError, OverflowError) as error:
         raise ExpressionFailed(f"int() of {as_text(value)[:80]!r} is no whole number") from error
-    raise ExpressionFailed(f"int() of {_kind(value)} is no whole number")
+    raise ExpressionFailed(f"int() of {kind_of(value)} is no whole number")
 
 
 def _double(value: object) -> float:
@@ -159,7 +159,7 @@ def _double(value: object) -> float:
             return number
     except (ValueError, OverflowError) as error:
         raise ExpressionFailed(f"double() of {as_text(value)[:80]!r} is no number") from error
-    raise ExpressionFailed(f"double() of {_kind(value)} is no number")
+    raise ExpressionFailed(f"double() of {kind_of(value)} is no number")
 
 
 def _parsed(value: object) -> object:
@@ -168,7 +168,7 @@ def _parsed(value: object) -> object:
         if not isinstance(value, str):
             return value
     if not isinstance(value, str):
-        raise ExpressionFailed(f"parseJson() of {_kind(value)}")
+        raise ExpressionFailed(f"parseJson() of {kind_of(value)}")
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -187,13 +187,13 @@ _FUNCTIONS: Final[Mapping[str, Callable[[object], object]]] = MappingProxyType(
 
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ExpressionFailed(f"{_kind(_plain(value))} is neither true nor false")
+        raise ExpressionFailed(f"{kind_of(_plain(value))} is neither true nor false")
     return value
 
 
 def _number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ExpressionFailed(f"{_kind(_plain(value))} has no negative")
+        raise ExpressionFailed(f"{kind_of(_plain(value))} has no negative")
     return value
 
 
@@ -201,7 +201,8 @@ def _plain(value: object) -> object:
     return as_text(value.value) if isinstance(value, _Text) else value
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What kind of value that is, in a word: only those of one kind can be compared."""
     if value is None:
         return "null"
     for kinds, name in _KINDS:

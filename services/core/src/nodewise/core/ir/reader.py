@@ -23,6 +23,7 @@ from nodewise.core.ir.outputs import read_outputs
 from nodewise.core.ir.platforms import PlatformHints, read_platforms
 from nodewise.core.ir.rules import read_loop, read_retry
 from nodewise.core.ir.signatures import check_name, read_signature
+from nodewise.core.ir.tally import check_tally, too_many
 from nodewise.core.ir.tree import (
     ArtifactLoop,
     CachePolicy,
@@ -63,6 +64,7 @@ def read_program(
         InvalidPipeline: anything else that is wrong with it, with its path.
     """
     document = ir if isinstance(ir, dict) else dict(ir)
+    check_tally(document, max_instances)
     check_json(document)
     spec = parse(document, pb.PipelineSpec(), path="")
     _check_header(spec)
@@ -201,9 +203,7 @@ class _Reader:
             items = step.loop.items if isinstance(step.loop, ParameterLoop) else None
             total += once if items is None else 1 + once * len(items)
             if total > self.limit:
-                raise InvalidPipeline(
-                    at(path, name), f"the pipeline comes to more than {self.limit} tasks and iterations"
-                )
+                raise too_many(at(path, name), self.limit)
         return total
 
 

@@ -19,7 +19,6 @@ from nodewise.core.ir.tree import (
     FinalStatus,
     FromInput,
     FromStep,
-    Leaf,
     ParameterBinding,
     ParameterLoop,
     ParameterSource,
@@ -79,7 +78,15 @@ def resolve(step: Step, scope: Scope, *, path: str) -> Values:
 
 
 def _value(name: str, binding: ParameterBinding, scope: Scope, path: str) -> object:
-    value = _of_source(binding.source, scope)
+    return selected(name, binding, _of_source(binding.source, scope), path=path)
+
+
+def selected(name: str, binding: ParameterBinding, value: object, *, path: str) -> object:
+    """The part of its source's value that an input takes.
+
+    Raises:
+        UnresolvedInput: the value has no such part.
+    """
     if binding.selector is None or value is None:
         return value
     try:
@@ -131,24 +138,28 @@ def _checked_parameters(
 ) -> dict[str, object]:
     declared = step.component.signature.input_parameters
     checked = {name: value for name, value in values.items() if name not in declared}
-    for name, parameter in declared.items():
+    for name in declared:
         if name in own_item:
             continue
-        value = values.get(name)
-        if value is None:
-            value = parameter.default
-        if value is not None:
-            checked[name] = _passed(step, name, value, path=path)
-        elif parameter.optional:
-            _leave_out(checked, name, step)
-        elif isinstance(step.component, Dag) or name in values:
-            raise UnresolvedInput(path, name, "there is no value for it")
+        value = accepted(step, name, values.get(name), path=path)
+        if value is not None or isinstance(step.component, Dag):
+            checked[name] = value
     return checked
 
 
-def _leave_out(checked: dict[str, object], name: str, step: Step) -> None:
-    if not isinstance(step.component, Leaf):
-        checked[name] = None
+def accepted(step: Step, name: str, value: object, *, path: str) -> object:
+    """What a declared input of a step gets where that value is given for it. None: a leaf does not get it, a DAG can pass it on.
+
+    Raises:
+        UnresolvedInput: the value is of another type, or missing.
+    """
+    parameter = step.component.signature.input_parameters[name]
+    value = parameter.default if value is None else value
+    if value is not None:
+        return _passed(step, name, value, path=path)
+    if not parameter.optional and (isinstance(step.component, Dag) or name in step.parameters):
+        raise UnresolvedInput(path, name, "there is no value for it")
+    return None
 
 
 def _passed(step: Step, name: str, value: object, *, path: str) -> object:

@@ -4,13 +4,11 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-import redis
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import OperationalError
 
 from nodewise.core import liveness
-from nodewise.core.messaging.wake import flag
 
 _CYCLES = Histogram("nodewise_cycle_seconds", "Duration of one look at the rows.", ["loop"])
 _FAILURES = Counter("nodewise_cycle_failures_total", "Looks that ended in an error.", ["loop"])
@@ -69,12 +67,3 @@ class WakeLoop:
         liveness.note_look(self.name, well=False)
         self._stopped.wait(min(self._tick, 1.0))
         return False
-
-
-def accept_wake(loop: WakeLoop, client: "redis.Redis", message: str) -> None:
-    """Body of every wake task: clear the coalescing flag first, so that a wake-up during the look is not lost."""
-    try:
-        client.delete(flag(message))
-    except redis.RedisError as error:
-        _log.warning("wake flag not cleared", message=message, error=str(error))
-    loop.wake()

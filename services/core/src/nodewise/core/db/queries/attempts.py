@@ -13,7 +13,7 @@ from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 _COLUMNS = """
     a.run_id, a.path, a.attempt, a.state, a.node, a.node_class, a.placed_at, a.accepted_at, a.started_at,
     a.lease_until, t.state AS task_state, t.task_class, t.failures, t.spec -> 'retry' AS retry,
-    t.effort_flops, t.input_bytes, n.accelerator, l.capacity_millicores,
+    t.effort_flops, t.input_bytes, t.cache IS NOT NULL AS cacheable, n.accelerator, l.capacity_millicores,
     r.cancel_requested_at IS NOT NULL AND NOT t.finaliser AS cancel_requested
 FROM attempts AS a JOIN tasks AS t USING (run_id, path) JOIN runs AS r ON r.id = a.run_id
 JOIN nodes AS n ON n.name = a.node LEFT JOIN node_loads AS l ON l.node = a.node

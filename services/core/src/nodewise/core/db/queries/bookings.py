@@ -97,11 +97,15 @@ def book(
 
 def release(connection: Connection, keys: Iterable[AttemptKey], *, at: datetime) -> set[AttemptKey]:
     """Give back what these attempts hold; return those that held something. Releasing twice does nothing."""
-    rows = json.dumps([_identity(key) for key in keys])
-    connection.execute(_LOCK_BOOKINGS, {"rows": rows})
+    identities = [_identity(key) for key in keys]
+    rows = json.dumps(identities)
+    # A single row needs no lock of its own to be locked in order.
+    if len(identities) > 1:
+        connection.execute(_LOCK_BOOKINGS, {"rows": rows})
     closed = connection.execute(_CLOSE, {"rows": rows, "at": at}).all()
     names = {row.node for row in closed}
-    connection.execute(_LOCK_LOADS, {"names": sorted(names)})
+    if len(names) > 1:
+        connection.execute(_LOCK_LOADS, {"names": sorted(names)})
     amounts = (
         (row.node, Resources(millicores=row.millicores, memory_mib=row.memory_mib, gpus=row.gpus))
         for row in closed

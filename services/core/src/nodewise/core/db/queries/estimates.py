@@ -14,20 +14,14 @@ _VERSION = text("SELECT max(updated_at) FROM runtime_estimates")
 
 _PAIRS = "jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(task_class text, node_class text)"
 
-# Rows that others insert at the same time are waited for, in one order for all.
-_INSERT_MISSING = text(f"""
-INSERT INTO runtime_estimates (task_class, node_class, seconds, memory, updated_at)
+# Inserts what is missing and locks what is there, in one order for all; the update that changes nothing is the lock.
+_LOCK = text(f"""
+INSERT INTO runtime_estimates AS e (task_class, node_class, seconds, memory, updated_at)
 SELECT v.task_class, v.node_class, CAST(:empty AS jsonb), CAST(:empty AS jsonb), :at
 FROM {_PAIRS}
 ORDER BY v.task_class, v.node_class
-ON CONFLICT DO NOTHING
-""")  # noqa: S608 - constants
-
-_LOCK = text(f"""
-SELECT e.task_class, e.node_class, e.seconds, e.memory
-FROM runtime_estimates AS e JOIN {_PAIRS} USING (task_class, node_class)
-ORDER BY e.task_class, e.node_class
-FOR NO KEY UPDATE OF e
+ON CONFLICT (task_class, node_class) DO UPDATE SET updated_at = e.updated_at
+RETURNING e.task_class, e.node_class, e.seconds, e.memory
 """)  # noqa: S608 - constants
 
 # The version, the latest of all times, must move on, even where two transactions carry the same time or the clock went back.
@@ -62,9 +56,8 @@ def record_outcomes(connection: Connection, observations: Sequence[Observation],
         return
     rows = json.dumps([{"task_class": task_class, "node_class": node} for task_class, node in pairs])
     empty = json.dumps(Samples().to_json())
-    connection.execute(_INSERT_MISSING, {"rows": rows, "empty": empty, "at": at})
-    before = _beliefs(connection.execute(_LOCK, {"rows": rows}).all())
-    learned = observe_all(before, observations)
+    known = connection.execute(_LOCK, {"rows": rows, "empty": empty, "at": at}).all()
+    learned = observe_all(_beliefs(known), observations)
     updates = [_row(pair, learned) for pair in pairs]
     connection.execute(_UPDATE, {"rows": json.dumps(updates), "at": at})
 
