@@ -1,5 +1,7 @@
-"""How the time to place grows with tasks and nodes, for every installed strategy. The peer is the least that any
-strategy must do: look at every node for every task with the shared feasibility rule, and take the first that fits.
+"""How the time to place grows with tasks and nodes, for every installed strategy.
+
+The peer is the least that any strategy must do: look at every node for every task with the shared feasibility rule, and take
+the first that fits.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 
+from bench.listing import listing
 from bench.measure import RESULTS, save
 from bench.placement import adversary, cost, on_streams, optimum, recipes, wrong_estimates
 from bench.placement.checked import InvalidPlan, Result
@@ -30,7 +32,15 @@ def parts() -> Mapping[str, Callable[[Scale], Report]]:
     }
 
 
-LETTERS = ("a", "b", "c", "d", "e", "f")
+MODULES: Mapping[str, ModuleType] = {
+    "a": optimum,
+    "b": recipes,
+    "c": on_streams,
+    "d": wrong_estimates,
+    "e": cost,
+    "f": adversary,
+}
+LETTERS = tuple(MODULES)
 WITH_PEERS = {"a", "b"}
 PACKAGES = ("nodewise-core", "nodewise-planning", "nodewise-simulator", "numpy", "ortools", "scipy")
 
@@ -55,7 +65,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.placement", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.placement",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"parts:\n{listing(MODULES)}",
+    )
     parser.add_argument("parts", nargs="*", metavar="PART", help="a to f; none: all of them")
     parser.add_argument("--quick", action="store_true", help="small versions, to see that everything works")
     parser.add_argument(

@@ -14,6 +14,7 @@ _Found = TypeVar("_Found")
 ROOT = Path(__file__).parents[2]
 SOURCES = (
     "bench/placement/**/*.py",
+    "bench/listing.py",
     "bench/measure.py",
     "services/planning/src/**/*.py",
     "services/scheduler/src/**/*.py",

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from nodewise.sdk import Client
-from tests.support import mlopx_scripts as scripts
-from tests.support.documents import ROOT, blocks
+from tests.support.documents import ROOT, blocks, files
 from tests.support.seed_client import answer_of, require_seed_client, run_script
 from tests.support.stack import RunningStack, clean_environment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 PATIENCE = 120.0
-SERVER = "http://127.0.0.1:8000"
+SERVER = "http://127.0.0.1:PORT"
 """The gateway's address as the pages write it."""
 PROGRAMS = {"nodewise": "nodewise.sdk.cli", "kfp": "kfp.cli"}
 """The packages whose `__main__` has the program."""
@@ -88,14 +87,15 @@ def test_without_kubernetes(client: Client, shell: Mapping[str, str], tmp_path: 
 
 
 @pytest.fixture
-def project(stack: RunningStack, tmp_path: Path) -> Path:
-    """The components, the metadata, and the page's own script for this stack."""
+def project(shell: Mapping[str, str], tmp_path: Path) -> Path:
+    """What the page shows of a project, with its script for this stack; the data set is registered as the page says."""
     folder = tmp_path / "project"
     folder.mkdir()
-    script = scripts.write_project(folder, server=stack.api_url)
-    unmodified, _ = blocks("from-mlopx.md", "python")
-    script.write_text(unmodified.replace(SERVER, stack.api_url))
-    return script
+    for name, content in files("from-mlopx.md").items():
+        (folder / name).write_text(content.replace(SERVER, shell["NODEWISE_URL"]), encoding="utf-8")
+    (commands,) = blocks("from-mlopx.md", "sh", stack=True)
+    said(["sh", "-ec", commands], folder, shell)
+    return folder / "pipeline.py"
 
 
 def ends_well(client: Client, run_id: str) -> None:
@@ -108,17 +108,15 @@ def ends_well(client: Client, run_id: str) -> None:
     }
 
 
-@pytest.mark.usefixtures("line")
 def test_from_mlopx_unmodified(client: Client, project: Path) -> None:
     require_seed_client()
     ends_well(client, answer_of(run_script(project))["pipeline_id"])
 
 
-@pytest.mark.usefixtures("line")
 def test_from_mlopx_with_other_import_lines(client: Client, project: Path, shell: Mapping[str, str]) -> None:
     (command,) = blocks("from-mlopx.md", "sh")
     said(["sh", "-ec", command], project.parent, shell)
-    _, other = blocks("from-mlopx.md", "python")
+    *_, other = blocks("from-mlopx.md", "python")
     said([sys.executable, project.name], project.parent, shell)
     assert "SUCCEEDED" in states_of(client, "line-lr")
     points = project.with_name("points.py")

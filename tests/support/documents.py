@@ -13,3 +13,9 @@ def blocks(page: str, language: str, *, stack: bool = False) -> list[str]:
     text = (DOCS / page).read_text(encoding="utf-8")
     found = re.findall(rf"(^{_STACK})?^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [block for marked, block in found if bool(marked) == stack]
+
+
+def files(page: str) -> dict[str, str]:
+    """The files that a page shows, by name: each a block under a paragraph that begins with the file's name."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return dict(re.findall(r"^`([\w.-]+\.\w+)`[^\n]*\n\n```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL))

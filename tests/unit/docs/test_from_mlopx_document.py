@@ -4,26 +4,45 @@ import json
 import re
 import runpy
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from nodewise.core.compat.mlopx import MAX_COMPONENTS, MAX_TEXT_BYTES, UnreadableScript, read_component
+from nodewise.core.compat.mlopx import (
+    MAX_COMPONENTS,
+    MAX_TEXT_BYTES,
+    Converted,
+    UnreadableScript,
+    read_component,
+)
 from nodewise.core.compat.mlopx.convert import MAX_TOTAL_BYTES
 from nodewise.core.compat.mlopx.texts import MAX_STATEMENTS
 from nodewise.core.ir import read_program
 from tests.support import mlopx_scripts as scripts
+from tests.support.documents import blocks, files
 from tests.support.fake_api import FakeApi, served
 
 TEXT = (Path(__file__).parents[3] / "docs" / "from-mlopx.md").read_text(encoding="utf-8")
-UNMODIFIED, CHANGED = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-(SED,) = re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-SERVER = "http://127.0.0.1:8000"
+*_, CHANGED = blocks("from-mlopx.md", "python")
+(SED,) = blocks("from-mlopx.md", "sh")
+PROJECT = files("from-mlopx.md")
+COMPONENTS = {name: f"{name}.py" for name in ("data_preprocessing", "model_training", "model_evaluation")}
+SERVER = "http://127.0.0.1:PORT"
 HEAD = (
     "from mlopx.pipelines import Component, Pipeline\nfrom train import train\nIMAGE = 'i'\n"
     "functions, given, parts = [train], [], []\ncomponent = Component(IMAGE, train)\n"
 )
 TAIL = "\npipeline = Pipeline('p', 'm.json')\npipeline.add([component])\npipeline.submit('u')\n"
+
+
+def converted_project(contents: Mapping[str, str]) -> Converted:
+    """What the gateway makes of the page's project."""
+    return scripts.read(
+        script=contents["pipeline.py"],
+        components={name: contents[file] for name, file in COMPONENTS.items()},
+        metadata=json.loads(contents["metadata.json"]),
+    )
 
 
 def rows_of(heading: str) -> list[str]:
@@ -32,8 +51,12 @@ def rows_of(heading: str) -> list[str]:
     return re.findall(r"^\| `(.+?)`", table, re.MULTILINE)
 
 
+def test_the_page_shows_all_files_of_its_project() -> None:
+    assert set(PROJECT) == {*COMPONENTS.values(), "metadata.json", "pipeline.py"}
+
+
 def test_the_unmodified_script_is_read() -> None:
-    converted = scripts.read(script=UNMODIFIED)
+    converted = converted_project(PROJECT)
     program = read_program(converted.pipeline_spec, converted.platforms)
     assert [step.name for step in program.root.steps] == [
         "data-preprocessing",
@@ -43,19 +66,20 @@ def test_the_unmodified_script_is_read() -> None:
 
 
 def test_the_command_changes_the_import_lines_of_script_and_components(tmp_path: Path) -> None:
-    scripts.write_project(tmp_path, server=SERVER)
+    for name, content in PROJECT.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
     subprocess.run(["sh", "-c", SED], cwd=tmp_path, check=True)
     for file in tmp_path.glob("*.py"):
         assert "from mlopx" not in file.read_text()
-    texts = {name: (tmp_path / f"{name}.py").read_text() for name in scripts.COMPONENTS}
-    assert scripts.read(script=(tmp_path / "pipeline.py").read_text(), components=texts).pipeline_spec
+    changed = {name: (tmp_path / name).read_text() for name in PROJECT}
+    assert converted_project(changed).pipeline_spec
 
 
 def test_the_script_with_other_import_lines_submits_and_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "metadata.json").write_text(json.dumps(scripts.LINEAR))
+    (tmp_path / "metadata.json").write_text(PROJECT["metadata.json"])
     fake = FakeApi()
     with served(fake) as url:
         script = tmp_path / "points.py"
