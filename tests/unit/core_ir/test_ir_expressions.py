@@ -28,6 +28,7 @@ def decide(text: str, **inputs: Any) -> bool:
         (f"int({X}) <= -1", -1),
         (f"double(int({X})) >= 1.5", 2),
         (f"{X} < 1e-3", 0.0001),
+        (f"{X} > 1e+20", 1e300),
         (f"{X} == true", True),
         (f"{X} == false", False),
         (f"!({X} == true)", False),

@@ -2,6 +2,7 @@
 
 import json
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -78,11 +79,12 @@ def test_the_place_is_a_path() -> None:
     assert refusal.value.path == "r.a[1].b"
 
 
-@pytest.mark.parametrize("number", [1e20, -1e300, 1.7976931348623157e308, 2**63])
+@pytest.mark.parametrize("number", [1e20, 1e23, -1e300, 1.7976931348623157e308, 2**63])
 def test_what_postgres_makes_of_a_double_is_read_again(number: float) -> None:
-    """jsonb gives 1e20 back as the integer 100000000000000000000."""
+    """jsonb gives 1e20 back as the integer 100000000000000000000, and 1e23 as one that no double is."""
     check_json({"a": number})
     check_json({"a": int(number)})
+    check_json({"a": int(Decimal(repr(number)))})
 
 
 @pytest.mark.parametrize("number", [2**64 + 1, 10**400, -(10**4000)])

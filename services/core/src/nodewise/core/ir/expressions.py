@@ -12,6 +12,7 @@ is ever handed to an interpreter of Python. In order of binding:
               | inputs.parameter_values[text] | (int | double | string | parseJson) "(" either ")"
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -267,8 +268,10 @@ class _Parser:
             number = int(token) if token.isdigit() else float(token)
         except ValueError as error:
             raise InvalidPipeline(self._path, "has a number of too many digits") from error
-        if number in (float("inf"), float("-inf")) or abs(number) >= 2**64:
-            raise InvalidPipeline(self._path, "has a number that is out of range")
+        if math.isinf(number) if isinstance(number, float) else number >= 2**64:
+            raise InvalidPipeline(
+                self._path, "has a number that is out of range; use one of 64 bits, or a double"
+            )
         return number
 
     def _unquoted(self, token: str) -> str:

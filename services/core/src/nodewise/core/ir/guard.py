@@ -5,6 +5,7 @@ Everything after this may walk the document without fear: of recursion, of NaN, 
 
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final
 
 from nodewise.core.errors import InvalidPipeline
@@ -104,11 +105,12 @@ def _broken_scalar(value: object) -> str | None:
 
 
 def _is_storable(value: int) -> bool:
-    """At most 64 bits, or a double that happens to be whole: Postgres gives 1e20 back as 100000000000000000000."""
+    """At most 64 bits, or a whole double: Postgres gives 1e23 back as the digits 1, and 23 times 0, which no double is."""
     if abs(value) <= _LARGEST_INTEGER:
         return True
     try:
-        return int(float(value)) == value
+        double = float(value)
+        return value in (int(double), int(Decimal(repr(double))))
     except OverflowError:
         return False
 
