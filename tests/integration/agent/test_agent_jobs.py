@@ -54,6 +54,14 @@ def test_a_job_runs_and_its_end_is_reported(agent: AgentProcess) -> None:
     assert (report.cpu_seconds or 0) > 0
 
 
+def test_a_large_whole_number_is_a_float_where_the_function_wants_one(agent: AgentProcess) -> None:
+    source = "def step(x: float) -> str:\n    return f'{type(x).__name__} {x}'\n"
+    agent.submit(job(source, parameters={"x": 10**23}, outputs={"Output": ValueKind.STRING}))
+    outputs = agent.end_of(key()).outputs
+    assert outputs is not None
+    assert outputs.parameters == {"Output": "float 1e+23"}
+
+
 def test_artifacts_travel_through_the_store(agent: AgentProcess, tmp_path: Path) -> None:
     make = """
 def step(data: Output[Dataset], model: Output[Model], metrics: Output[Metrics], unused: Output[Artifact]):

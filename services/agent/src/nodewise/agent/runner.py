@@ -164,7 +164,7 @@ def _execute(task: dict[str, Any]) -> None:
     if function is None:
         raise AttributeError(f"the component's source has no function {task['function']!r}")
     executor_input = task["executor_input"]
-    _restore_integers(function, executor_input["inputs"]["parameterValues"])
+    _restore_numbers(function, executor_input["inputs"]["parameterValues"])
     Executor(executor_input=executor_input, function_to_execute=function).execute()
 
 
@@ -181,14 +181,20 @@ def _load(path: str) -> ModuleType:
     return module
 
 
-def _restore_integers(function: Any, values: dict[str, Any]) -> None:
-    """Make 3.0 an int again where the function wants one: protobuf knows only doubles."""
+def _restore_numbers(function: Any, values: dict[str, Any]) -> None:
+    """Make 3.0 an int again where the function wants one, and 3 a float: protobuf knows only doubles, JSON only numbers."""
     function = getattr(function, "python_func", function)
     for name, annotation in getattr(function, "__annotations__", {}).items():
         value = values.get(name)
-        wanted = annotation is int or "int" in str(annotation).replace("[", " ").replace("]", " ").split()
-        if wanted and isinstance(value, float) and value.is_integer():
+        if _wants(annotation, int) and isinstance(value, float) and value.is_integer():
             values[name] = int(value)
+        elif _wants(annotation, float) and type(value) is int:
+            values[name] = float(value)
+
+
+def _wants(annotation: Any, kind: type) -> bool:
+    words = str(annotation).replace("[", " ").replace("]", " ").replace(",", " ").split()
+    return annotation is kind or kind.__name__ in words
 
 
 def _leave_peak(path: str) -> None:
