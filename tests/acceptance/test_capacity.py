@@ -53,7 +53,9 @@ def test_no_node_is_ever_overbooked_and_each_task_runs_once(four_placers: Runnin
         attempts = connection.execute(
             "SELECT count(*), count(DISTINCT (run_id, path)) FROM attempts"
         ).fetchone()
-        again = connection.execute("SELECT state, reason FROM attempts WHERE state <> 'SUCCEEDED'").fetchall()
+        again = connection.execute(
+            "SELECT state, end_code, end_message FROM attempts WHERE state <> 'SUCCEEDED'"
+        ).fetchall()
         ended = connection.execute(
             "SELECT count(*) FROM attempts WHERE state = 'SUCCEEDED' AND attempt = 1"
         ).fetchone()
