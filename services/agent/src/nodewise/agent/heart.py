@@ -6,19 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-import redis
-import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from nodewise.core import liveness
-from nodewise.core.messages import HEARTBEAT, AttemptReport, Heartbeat
+from nodewise.core.messages import AttemptReport, Heartbeat
+from nodewise.core.messaging.heartbeats import HeartbeatSender
 from nodewise.core.model.node import Node
 
 LEAST_SECONDS: Final = 0.02
 """Between two heartbeats: many changes at once are one message."""
 _LOOP: Final = "heart"
-_log = structlog.get_logger()
 
 
 class Heart:
@@ -34,14 +31,13 @@ class Heart:
         reports: Callable[[], tuple[AttemptReport, ...]],
         every_seconds: float,
     ) -> None:
-        self._app = app
+        self._sender = HeartbeatSender(app)
         self._node = node
         self._boot_id = boot_id
         self._metrics_url = metrics_url
         self._reports = reports
         self._every = every_seconds
         self._sequence = 0
-        self._answers = True
         self._lock = threading.Lock()
         self._due = time.monotonic()
         self._changed = threading.Event()
@@ -103,20 +99,4 @@ class Heart:
                 attempts=self._reports(),
                 leaving=leaving,
             )
-            return self._deliver(heartbeat)
-
-    def _deliver(self, heartbeat: Heartbeat) -> bool:
-        try:
-            self._app.send_task(HEARTBEAT, args=[heartbeat.model_dump(mode="json")], queue="recorder")
-        except (redis.RedisError, OperationalError, OSError) as error:
-            if self._answers:
-                _log.warning("the broker does not answer; trying again", error=str(error))
-            self._answers = False
-            return False
-        except Exception:
-            _log.exception("a heartbeat could not be sent")
-            return False
-        if not self._answers:
-            _log.info("the broker answers again")
-        self._answers = True
-        return True
+            return self._sender.send(heartbeat)

@@ -3,25 +3,22 @@
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-import redis
-import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from nodewise.core import liveness
-from nodewise.core.messages import HEARTBEAT, AttemptReport, Heartbeat
+from nodewise.core.messages import AttemptReport, Heartbeat
+from nodewise.core.messaging.heartbeats import HeartbeatSender
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
 
 _LEAST_SECONDS: Final = 0.02
 """Between two rounds: many changes at once are one message for each node."""
 _LOOP: Final = "pulse"
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +42,7 @@ class Pulse:
     """Sends what it was last given, from a thread of its own: whatever else waits for Kubernetes, the services hear of us."""
 
     def __init__(self, app: Celery, *, boot_id: str, every_seconds: float) -> None:
-        self._app = app
+        self._sender = HeartbeatSender(app)
         self._boot_id = boot_id
         self._every = every_seconds
         self._sequence = 0
@@ -53,7 +50,6 @@ class Pulse:
         self._states: dict[NodeName, _Said] = {}
         self._changed = threading.Event()
         self._stopped = threading.Event()
-        self._answers = True
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
@@ -81,8 +77,7 @@ class Pulse:
     def _run(self) -> None:
         while not self._stopped.is_set():
             began = time.monotonic()
-            failed = [said for said in self._due(began) if not self._send(said)]
-            well = not failed
+            well = self._send_all(self._due(began))
             liveness.note_look(_LOOP, well=well)
             if not well:
                 self._stopped.wait(min(self._every, 1.0))
@@ -106,6 +101,15 @@ class Pulse:
         silent = not said.state.usable and not said.state.attempts
         return math.inf if silent else said.at + self._every
 
+    def _send_all(self, due: Iterable[_Said]) -> bool:
+        """Whether all went out. A broker that is away is not waited for once more for each node."""
+        well = True
+        for said in due:
+            well &= self._send(said)
+            if not self._sender.answers:
+                break
+        return well
+
     def _send(self, said: _Said) -> bool:
         self._sequence += 1
         state = said.state
@@ -118,21 +122,7 @@ class Pulse:
             attempts=state.attempts,
             leaving=not state.usable,
         )
-        if not self._deliver(heartbeat):
+        if not self._sender.send(heartbeat):
             return False
         said.at, said.sent = time.monotonic(), True
-        return True
-
-    def _deliver(self, heartbeat: Heartbeat) -> bool:
-        try:
-            self._app.send_task(HEARTBEAT, args=[heartbeat.model_dump(mode="json")], queue="recorder")
-        except (redis.RedisError, OperationalError, OSError) as error:
-            if self._answers:
-                _log.warning("the broker does not answer; trying again", error=str(error))
-            self._answers = False
-            return False
-        except Exception:
-            _log.exception("a heartbeat could not be sent", node=heartbeat.node.name)
-            return False
-        self._answers = True
         return True
