@@ -110,6 +110,10 @@ class AgentState:
     def live(self) -> Sequence[AttemptKey]:
         return [key for key, report in self._attempts.items() if report.state in LIVE_ATTEMPT_STATES]
 
+    def knows(self, key: AttemptKey) -> bool:
+        """Whether it is live or its end is to be told; what was forgotten is not known."""
+        return key in self._attempts
+
     def handle(self, event: Event) -> Sequence[Instruction]:
         """Take one event in; what has to be done about it, in that order. The same event again asks for nothing."""
         match event:

@@ -4,7 +4,7 @@ All that it has to remember is in Kubernetes (each Job names its attempt, and st
 attempt left). So a look begins from nothing but lists: a carrier that was started anew goes on where the last one was ended.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -100,6 +100,10 @@ class Carrier:
     def _heed(self, told: Iterable[Told]) -> None:
         for one in told:
             self._handle(self._events(one))
+            # A message that came once more, for what is forgotten already, leaves nothing behind.
+            for key in _keys(one.message):
+                if not self._state.knows(key):
+                    self._attempts.pop(key, None)
 
     def _events(self, told: Told) -> list[Event]:
         message, now = told.message, self._around.clock()
@@ -189,7 +193,7 @@ class Carrier:
             _note(attempt, seen.jobs[key])
             self._attempts[key] = attempt
             self._handle([StartRequested(job=ref)])
-            if all(report.key != key for report in self._state.reports):
+            if not self._state.knows(key):
                 del self._attempts[key]
                 self._to_delete.add(attempt.name)
             elif not self._found_again:
@@ -298,6 +302,10 @@ class Carrier:
                 if name in held
             }
         )
+
+
+def _keys(message: StartJobs | CancelJobs | ForgetJobs) -> Sequence[AttemptKey]:
+    return [job.key for job in message.jobs] if isinstance(message, StartJobs) else message.keys
 
 
 def _note(attempt: Attempt, job: Object) -> None:
