@@ -1,11 +1,9 @@
 """Wiring: the process from its start to its end."""
 
-import signal
 import threading
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from types import FrameType
 
 import redis
 import structlog
@@ -27,6 +25,7 @@ from nodewise.core.engine.kubeflow.configured import kubernetes_connection
 from nodewise.core.errors import NodewiseError
 from nodewise.core.messaging.app import create_app
 from nodewise.core.model.ids import NodeName
+from nodewise.core.process import asked_to_end
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.store.marker import cluster_id, marker_of
@@ -46,7 +45,7 @@ def main(settings: Settings) -> None:
         NotConfigured: No image is named.
         CannotJoin: The broker or the store does not take us.
     """
-    stopped = _until_told()
+    stopped = asked_to_end()
     configure_logging(settings, "carrier")
     if settings.kubernetes_image is None:
         raise NotConfigured(
@@ -96,17 +95,6 @@ def _work(settings: Settings, store: ArtifactStore, client: "redis.Redis", stopp
 def _pods(settings: Settings, api: KubernetesApi, cluster: str) -> Pods:
     assert settings.kubernetes_image is not None  # noqa: S101 - seen to in `main`
     return Pods(cluster=cluster, namespace=api.namespace, image=settings.kubernetes_image, settings=settings)
-
-
-def _until_told() -> threading.Event:
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopped
 
 
 def _now() -> datetime:

@@ -1,17 +1,17 @@
-"""The life of a service that is not a Celery worker: until it is asked to end."""
+"""The life of a process that is not a Celery worker: until it is asked to end."""
 
 import signal
 import threading
 from types import FrameType
 
 
-def run_until_ended() -> None:
-    """Wait, in the main thread, for SIGTERM or SIGINT."""
-    ended = threading.Event()
+def asked_to_end() -> threading.Event:
+    """Set from now on by SIGTERM and SIGINT. Call it first of all, in the main thread: before it, they end a process at once."""
+    asked = threading.Event()
 
-    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
-        ended.set()
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
+        asked.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    ended.wait()
+        signal.signal(number, ask)
+    return asked

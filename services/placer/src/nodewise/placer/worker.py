@@ -18,7 +18,7 @@ from nodewise.core.messages import WAKE_PLACER
 from nodewise.core.messaging.app import create_app
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.messaging.wake import Listener, Waker
-from nodewise.core.process import run_until_ended
+from nodewise.core.process import asked_to_end
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore, mark_cluster_soon
 from nodewise.core.telemetry import configure_logging, serve_metrics
@@ -62,6 +62,7 @@ def main() -> None:
         "--name", default=f"placer-{socket.gethostname()}", help="recorded with every placement; unique"
     )
     name = parser.parse_args().name
+    ended = asked_to_end()
     settings = Settings()
     configure_logging(settings, name)
     app = create_app("placer", settings)
@@ -87,7 +88,7 @@ def main() -> None:
         kubeflow.start()
     listener.start()
     try:
-        run_until_ended()
+        ended.wait()
     finally:
         listener.stop()
         loop.stop(timeout=3.0)

@@ -10,7 +10,7 @@ from nodewise.core.db.engine import create_database
 from nodewise.core.messages import WAKE_SCHEDULER
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.messaging.wake import Listener, Waker
-from nodewise.core.process import run_until_ended
+from nodewise.core.process import asked_to_end
 from nodewise.core.settings import Settings
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.scheduler.loading import Loader
@@ -33,6 +33,7 @@ def create_scheduler(settings: Settings, client: "redis.Redis") -> Scheduler:
 
 def main() -> None:
     """Run until SIGTERM."""
+    ended = asked_to_end()
     settings = Settings()
     configure_logging(settings, "scheduler")
     serve_metrics(settings)
@@ -43,7 +44,7 @@ def main() -> None:
     loop.start()
     listener.start()
     try:
-        run_until_ended()
+        ended.wait()
     finally:
         listener.stop()
         loop.stop(timeout=3.0)
