@@ -55,12 +55,12 @@ class Forecaster:
             return self._forecast
         # The version comes first: what is learned between the two queries is loaded once more, never missed.
         version = beliefs_version(connection)
-        self._loaded = True
         if version != self._version:
             self._forecast = _of(load_beliefs(connection))
             self._version = version
             took = self._clock() - started
             self._rest_until = started + max(self._rest, took * _REST if took > _CHEAP_SECONDS else 0)
+        self._loaded = True
         return self._forecast
 
     def latest(self, connection: Connection) -> Forecast:
