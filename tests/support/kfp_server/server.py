@@ -11,11 +11,12 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.support.cuttable import CuttableServer
 from tests.support.kfp_server.api import Api
 from tests.support.kfp_server.behaviour import Behave, Execution, Outcome, well_behaved
 from tests.support.kfp_server.clock import Clock
@@ -163,33 +164,8 @@ class KfpServer:
         )  # fmt: skip
 
 
-class _Http(ThreadingHTTPServer):
-    """Knows its open connections, so that they can be cut."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class _Http(CuttableServer):
     owner: KfpServer
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._open: set[socket.socket] = set()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, or a connection that was cut, is no error of the server's."""
-
-    def cut_all(self) -> None:
-        for connection in list(self._open):
-            with ExitStack() as quiet:
-                quiet.push(lambda *_: True)
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
 
+from tests.support.cuttable import CuttableServer
 from tests.support.kubernetes_server.control import JobController, Scheduler, is_over, pods_of
+from tests.support.kubernetes_server.handler import Handler
 from tests.support.kubernetes_server.kubelet import PodRun
 from tests.support.kubernetes_server.objects import (
     ApiError,
@@ -107,7 +107,7 @@ class KubernetesServer:
         if self._reserved is not None:
             self._reserved.close()
             self._reserved = None
-        self._http = _Http(("127.0.0.1", self._port), _Handler)
+        self._http = _Http(("127.0.0.1", self._port), Handler)
         self._http.owner = self
         self._port = self._http.server_port
         self._thread = threading.Thread(
@@ -351,85 +351,5 @@ def _parsed(path: str) -> tuple[str, str, str, str]:
     return rest[0], namespace, name, sub
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
+class _Http(CuttableServer):
     owner: KubernetesServer
-
-    def __init__(self, *args: Any) -> None:
-        self._open: set[socket.socket] = set()
-        super().__init__(*args)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, or was cut off, is no matter."""
-
-    def cut_all(self) -> None:
-        for request in list(self._open):
-            try:
-                request.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def _serve(self) -> None:
-        owner: KubernetesServer = self.server.owner  # type: ignore[attr-defined]
-        parts = urlsplit(self.path)
-        query = dict(parse_qsl(parts.query))
-        length = int(self.headers.get("Content-Length") or 0)
-        raw = self.rfile.read(length) if length else b""
-        owner.requests.append((self.command, parts.path))
-        try:
-            if query.get("watch"):
-                return self._watch(owner, parts.path, query)
-            answer = owner.answer(self.command, parts.path, query, json.loads(raw) if raw else None)
-        except ApiError as error:
-            return self._send(error.code, json.dumps(error.body).encode())
-        if isinstance(answer, bytes):
-            return self._send(200, answer, "text/plain")
-        return self._send(201 if self.command == "POST" else 200, json.dumps(answer).encode())
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_PATCH(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
-
-    def _watch(self, owner: KubernetesServer, path: str, query: dict[str, str]) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-
-        def write(line: bytes) -> None:
-            self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
-            self.wfile.flush()
-
-        owner.watch(path, query, write)
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing on stderr."""
