@@ -54,8 +54,11 @@ def test_a_job_runs_and_its_end_is_reported(agent: AgentProcess) -> None:
     assert (report.cpu_seconds or 0) > 0
 
 
-def test_a_large_whole_number_is_a_float_where_the_function_wants_one(agent: AgentProcess) -> None:
-    source = "def step(x: float) -> str:\n    return f'{type(x).__name__} {x}'\n"
+@pytest.mark.parametrize("wanted", ["float", "Optional[float]"])
+def test_a_large_whole_number_is_a_float_where_the_function_wants_one(
+    agent: AgentProcess, wanted: str
+) -> None:
+    source = f"from typing import Optional\ndef step(x: {wanted}) -> str:\n    return f'{{type(x).__name__}} {{x}}'\n"
     agent.submit(job(source, parameters={"x": 10**23}, outputs={"Output": ValueKind.STRING}))
     outputs = agent.end_of(key()).outputs
     assert outputs is not None

@@ -186,8 +186,9 @@ def _restore_numbers(function: Any, values: dict[str, Any]) -> None:
     function = getattr(function, "python_func", function)
     for name, annotation in getattr(function, "__annotations__", {}).items():
         value = values.get(name)
-        if _wants(annotation, int) and isinstance(value, float) and value.is_integer():
-            values[name] = int(value)
+        if _wants(annotation, int):
+            if isinstance(value, float) and value.is_integer():
+                values[name] = int(value)
         elif _wants(annotation, float) and type(value) is int:
             values[name] = float(value)
 
