@@ -82,6 +82,11 @@ def shell(n: int):
     return dsl.ContainerSpec(image="alpine", command=["echo"], args=[n])
 
 
+@dsl.container_component
+def shell_2(n: int):
+    return dsl.ContainerSpec(image="alpine", command=["printf"], args=[n])
+
+
 @dsl.pipeline(name="inner")
 def inner(text: str) -> bool:
     return bare(text=text).output
@@ -365,10 +370,22 @@ def volume() -> Any:
     return pipeline
 
 
+def container_copies() -> Any:
+    """Two calls of one component, and one of another whose name ends as if it were a third copy."""
+
+    @dsl.pipeline(name="container-copies")
+    def pipeline():
+        shell(n=1)
+        shell(n=2).set_cpu_limit("2")
+        shell_2(n=1)
+
+    return pipeline
+
+
 SUPPORTED: tuple[Callable[[], Any], ...] = (
     single, chain, fan, f_strings, dependencies, retries, resources, environment, defaults, named_outputs, without_pip,
     optional_artifact, with_output, component_alone, with_hints, condition, loop, exit_handler, final_status, ignored_failure,
-    nested, container, containerised_python, packages, importer, cpu_parameter, job_name, artifact_list,
+    nested, container, container_copies, containerised_python, packages, importer, cpu_parameter, job_name, artifact_list,
 )  # fmt: skip
 REFUSED: dict[Callable[[], Any], str] = {
     input_artifact: "root.inputDefinitions.artifacts.data",

@@ -82,6 +82,13 @@ def reusable(n: int = 1) -> int:
     return add(a=first.output, b=10).output
 
 
+@dsl.pipeline(name="called-twice")
+def called_twice(n: int = 1):
+    """One component twice with equal inputs, one call after the other."""
+    first = add(a=n)
+    add(a=n).after(first)
+
+
 @dsl.pipeline(name="trained")
 def trained(uri: str = DATA, rate: float = 0.5) -> float:
     """A task on imported data."""
@@ -98,7 +105,7 @@ def failing():
 
 PIPELINES: Mapping[str, Any] = {
     pipeline.name: pipeline
-    for pipeline in (everything, guarded_loop, wide, sized, reusable, trained, failing)
+    for pipeline in (everything, guarded_loop, wide, sized, reusable, called_twice, trained, failing)
 }
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, insert, update
 
 from nodewise.core.db import schema
 from nodewise.core.db.queries.bookings import BookingRequest, book
@@ -45,6 +45,18 @@ def run(engine: Engine) -> RunId:
         insert_task(connection, other, "a")
         insert_task(connection, other, "b", ordinal=1)
     return run_id
+
+
+def test_a_task_says_what_was_said_when_its_inputs_were_there(api: Api, run: RunId, engine: Engine) -> None:
+    why = "its inputs are there; no earlier result is reused: no earlier task was the same: code differs"
+    said = {
+        "at": datetime.now(UTC), "run_id": run, "path": "load", "event": "inputs_ready", "from_state": "WAITING",
+        "to_state": "READY", "service": "recorder", "reason_code": "queued", "reason": why,
+    }  # fmt: skip
+    with engine.begin() as connection:
+        connection.execute(insert(schema.events).values(**said))
+    tasks = api.http.get(f"/v1/runs/{run}/explain").json()["tasks"]
+    assert [task["queued_reason"] for task in tasks] == [why, None, None]
 
 
 def test_a_waiting_task_says_what_the_nodes_lack_and_what_would_change_it(api: Api, run: RunId) -> None:

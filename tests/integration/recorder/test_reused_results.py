@@ -66,6 +66,16 @@ def test_an_equal_run_takes_all_its_results_from_the_first(world: World) -> None
     assert world.all(query, id=second) == [(None, world.clock.now, 0)] * 2
 
 
+def test_a_second_equal_call_of_a_component_takes_the_result_of_the_first(world: World) -> None:
+    run_id = done(world, "called-twice")
+    assert attempts(world, run_id) == 1
+    assert world.all(REASONS, id=run_id) == [
+        ("add", "queued", "its inputs are there"),
+        ("add-2", "cached", f"reused: 'add' of run {run_id} was equal"),
+    ]
+    assert broken_lives(world) == []
+
+
 def test_a_run_that_is_not_to_reuse_runs_everything_and_leaves_nothing_to_reuse(world: World) -> None:
     done(world)
     fresh = done(world, cache=False)

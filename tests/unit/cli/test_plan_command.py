@@ -159,6 +159,13 @@ def test_explain_says_why_a_task_failed_that_never_had_an_attempt() -> None:
     assert failed[:2] == ["fit: FAILED", f"why: {reason}"]
 
 
+def test_explain_says_why_no_earlier_result_was_reused() -> None:
+    why = "its inputs are there; no earlier result is reused: no earlier task was the same: parameter a was 1, is 4"
+    told = lines_of(state="RUNNING", pending=None, queued_reason=why)
+    assert told[1] == "no earlier result is reused: no earlier task was the same: parameter a was 1, is 4"
+    assert not any("earlier" in line for line in lines_of(pending=None, queued_reason="its inputs are there"))
+
+
 def test_explain_shows_what_each_candidate_would_have_cost() -> None:
     costs = {"run_seconds": 4.1, "run_low": 3.2, "run_high": 5.64, "transfer_seconds": 0.8, "wait_seconds": None,
              "finish_seconds": 4.9, "load": 0.25}  # fmt: skip

@@ -79,7 +79,6 @@ def work(**changes: Any) -> PythonWork:
         (lambda: key(work=work(image="other:1")), 'image was "other:1", is "python:3.11"'),
         (lambda: key(work=work(environment={"A": "1"})), "environment differs"),
         (lambda: key(signature=replace(train()[1].signature, output_parameters={})), "outputs differs"),
-        (lambda: key(name="comp-other"), 'component was "comp-other", is "comp-train"'),
     ],
 )
 def test_a_miss_names_what_differs(other: Any, difference: str) -> None:
@@ -111,10 +110,18 @@ def test_other_reasons_of_a_miss() -> None:
     assert may_be_cached(*train("imported-parameter", "importer"))
 
 
-def test_the_authors_own_key_decides_alone() -> None:
+def test_what_a_component_is_called_decides_nothing() -> None:
+    assert key(name="comp-train-2", component="other").digest == key().digest
+
+
+def test_the_authors_own_key_decides_with_the_component_and_what_it_leaves() -> None:
     mine = {"cache": CachePolicy(enabled=True, key="mine")}
     assert key(rate=1.0, step=mine).digest == key(rate=2.0, step=mine).digest
+    assert key(name="comp-train-2", step=mine).digest == key(step=mine).digest
     assert key(step=mine).digest != key().digest
+    assert key(component="other", step=mine).digest != key(step=mine).digest
+    other = replace(train()[1].signature, output_parameters={})
+    assert key(signature=other, step=mine).digest != key(step=mine).digest
 
 
 def test_content_without_a_digest_is_never_found() -> None:

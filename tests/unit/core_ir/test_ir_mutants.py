@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nodewise.core.errors import InvalidParameters, InvalidPipeline
 from nodewise.core.ir import Program, read_program
+from nodewise.core.ir.tally import HOW_TO_SHRINK
 from nodewise.core.lifecycle import FINAL_RUN_STATES
 from tests.support.dynamic_runs import FakeRun
 from tests.support.examples import examples
@@ -111,7 +112,7 @@ def test_loops_in_loops_that_grow_too_large_stop_the_run() -> None:
     end = run.run()
     assert (end.outcome, end.reason) == (
         "FAILED",
-        "the run would have more than 300 tasks and iterations",
+        f"the run would have more than 300 tasks and iterations: {HOW_TO_SHRINK}",
     )
 
 

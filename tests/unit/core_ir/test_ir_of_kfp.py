@@ -16,6 +16,7 @@ from nodewise.core.ir.tree import (
     FinalStatus,
     FromInput,
     FromStep,
+    Leaf,
     ParameterBinding,
     ParameterLoop,
     ParameterSource,
@@ -46,6 +47,15 @@ def sources(step: Step) -> dict[str, ParameterSource]:
 
 def test_there_are_enough_of_them() -> None:
     assert len(SUPPORTED) >= 28
+
+
+def test_equal_copies_that_kfp_makes_of_a_component_are_called_as_the_first() -> None:
+    program = read(kfp_made.container_copies)
+    called = {
+        step.name: step.component.component for step in program.root.steps if isinstance(step.component, Leaf)
+    }
+    assert called == {"shell": "comp-shell", "shell-2": "comp-shell", "shell-2-2": "comp-shell-2-2"}
+    assert [spec_of(program, name).task_class for name in ("shell", "shell-2")] == ["other/comp-shell"] * 2
 
 
 @pytest.mark.parametrize("make", SUPPORTED, ids=lambda make: make.__name__)

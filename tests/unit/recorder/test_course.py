@@ -12,6 +12,7 @@ from nodewise.core.db.queries.lives import OpenRun, RunTask
 from nodewise.core.db.queries.moves import TaskMove
 from nodewise.core.ir import Program, Row, Values, bind, read_program
 from nodewise.core.ir.caching import CacheKey
+from nodewise.core.ir.tally import HOW_TO_SHRINK
 from nodewise.core.lifecycle import (
     TASK_EVENT_OWNERS,
     RunState,
@@ -446,5 +447,5 @@ def test_a_run_of_many_small_loops_that_becomes_too_large_says_so() -> None:
     }
     assert (found.outcome, found.reason) == (
         RunState.FAILED,
-        "the run would have more than 8 tasks and iterations",
+        f"the run would have more than 8 tasks and iterations: {HOW_TO_SHRINK}",
     )

@@ -50,6 +50,12 @@ def quote_in_a_condition(text: str):
         noop()
 
 
+@dsl.pipeline(name="number-and-text-in-a-condition")
+def number_and_text_in_a_condition(n: int):
+    with dsl.If(n != "x"):
+        noop()
+
+
 @dsl.pipeline(name="artifact-as-an-input")
 def artifact_as_an_input(model: dsl.Input[dsl.Model]):
     grade(model=model)
@@ -72,13 +78,19 @@ REFUSED = [
     Refusal(
         pipeline=limit_from_outside_a_loop,
         path="components.comp-for-loop-2.dag.tasks.add.inputs.parameters",
-        words="no parameter named",
+        words="give it to the task as an argument of its own",
     ),
     # KFP's compiler does not escape quotes.
     Refusal(
         pipeline=quote_in_a_condition,
         path="root.dag.tasks.condition-1.triggerPolicy.condition",
-        words="is no expression",
+        words="KFP's compiler escapes no quotes",
+    ),
+    # KFP's compiler puts the whole conversion in quotes.
+    Refusal(
+        pipeline=number_and_text_in_a_condition,
+        path="root.dag.tasks.condition-1.triggerPolicy.condition",
+        words="compare values of one type",
     ),
     Refusal(
         pipeline=artifact_as_an_input,

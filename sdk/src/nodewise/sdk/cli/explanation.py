@@ -9,6 +9,7 @@ from nodewise.sdk.progress import plain_table, seconds_text
 
 _WHOLE_FROM = 1000
 _WAITING = frozenset({"WAITING", "READY", "ADMITTED", "SKIPPED", "CANCELED"})
+_REUSE = "; no earlier result"
 _COSTS = ("run_seconds", "run_low", "run_high", "transfer_seconds", "wait_seconds", "finish_seconds")
 _COST_HEADERS = ("run (80 %)", "transfer", "wait", "finish")
 
@@ -20,6 +21,8 @@ def explain_task(task: Mapping[str, Any]) -> str:
         lines += [f"  {line}" for line in _why(task["pending"])]
     elif task.get("reason") and _never_ran_for(task):
         lines.append(f"  why: {task['reason']}")
+    if _REUSE in (queued := task.get("queued_reason") or ""):
+        lines.append(f"  no earlier result{queued.partition(_REUSE)[2]}")
     if task.get("effort_flops"):
         lines.append(f"  estimated work: {_flops(task['effort_flops'])}")
     if task.get("pending"):

@@ -36,7 +36,6 @@ from nodewise.core.ir.tree import Leaf
 from nodewise.core.lifecycle import RunState, TaskEvent, TaskState
 from nodewise.core.model.artifact import TaskOutputs, Values
 from nodewise.core.model.birth import NewTask
-from nodewise.core.model.component import PythonWork
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import TaskPath, TaskRef
 from nodewise.core.model.task import DatasetFacts, TaskSpec
@@ -170,7 +169,7 @@ class _Walker:
             return self._resolve(task, found.outputs, Reason(code=ReasonCode.CACHED, text=text))
         if key is not None:
             why_not = _missed(
-                explain_miss(task.step, task.leaf, key, self.library.latest_keys(_component(task)))
+                explain_miss(task.step, task.leaf, key, self.library.latest_keys(task.leaf.component))
             )
         return self._queue(task, key, why_not)
 
@@ -304,8 +303,3 @@ def facts_of(run: OpenRun) -> RunFacts:
 
 def _missed(miss: MissReason) -> str:
     return "" if miss.miss is Miss.NEVER_RAN else f"; no earlier result is reused: {miss}"
-
-
-def _component(task: ReadyTask) -> str:
-    work = task.leaf.work
-    return work.function if isinstance(work, PythonWork) else task.leaf.name

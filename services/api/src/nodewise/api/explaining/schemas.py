@@ -128,6 +128,9 @@ class ExplainedAttempt(Attempt):
 
 class ExplainedTask(Task):
     attempts: list[ExplainedAttempt]
+    queued_reason: str | None = Field(
+        description="What was said when its inputs were there, such as why no earlier result was reused; null: that is yet to come."
+    )
     pending: PendingBody | None = Field(description="Null: it has a node, or has ended.")
 
 

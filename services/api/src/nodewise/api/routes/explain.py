@@ -18,7 +18,7 @@ from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import snapshot
 from nodewise.core.db.queries.pending import pending_of_run, rivals_of_run
 from nodewise.core.db.queries.situation import load_running
-from nodewise.core.db.queries.tasks_read import attempts_of_run, tasks_of_run
+from nodewise.core.db.queries.tasks_read import attempts_of_run, queued_reasons, tasks_of_run
 from nodewise.core.model.ids import RunId, TaskPath
 
 router = APIRouter(tags=["runs"], prefix="/v1/runs")
@@ -36,13 +36,14 @@ def explain(run_id: RunIdPath, services: Wired, query: Annotated[ExplainQuery, Q
         shown = [row for row in rows if query.task in (None, row["path"])]
         if query.task is not None and not shown:
             raise not_found("task", f"{run_id}/{query.task}")
-        attempts = attempts_of_run(connection, run_id)
+        attempts, queued = attempts_of_run(connection, run_id), queued_reasons(connection, run_id)
         pending = _pending(connection, run_id, services, run=run, rows=rows, shown=shown)
     now = services.clock()
     tasks = [
         {
             **task_view(row, now=now),
             "attempts": [dict(attempt) for attempt in attempts.get(TaskPath(row["path"]), ())],
+            "queued_reason": queued.get(TaskPath(row["path"])),
             "pending": pending.get(row["path"]),
         }
         for row in shown

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from nodewise.core.ir.moves import Advance, Cause, SkippedTask
 from nodewise.core.ir.rows import LIVE_TASK_STATES, Rows, RunFacts
+from nodewise.core.ir.tally import HOW_TO_SHRINK
 from nodewise.core.ir.tree import Program
 from nodewise.core.ir.walk import TooLarge, Walk
 from nodewise.core.lifecycle import RunState, TaskState
@@ -59,7 +60,7 @@ def advance(
 
 
 def _too_large(program: Program, rows: Rows) -> Advance:
-    reason = f"the run would have more than {program.max_instances} tasks and iterations"
+    reason = f"the run would have more than {program.max_instances} tasks and iterations: {HOW_TO_SHRINK}"
     waiting = [path for path, row in rows.items() if row.state is TaskState.WAITING]
     live = any(row.state in LIVE_TASK_STATES for row in rows.values())
     return Advance(

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from nodewise.core.errors import InvalidPipeline
+from nodewise.core.ir.advice import on_channel
 from nodewise.core.ir.expressions import Expression, inputs_of, parse_expression
 from nodewise.core.ir.guard import at
 from nodewise.core.ir.parameters import whole_numbers
@@ -151,7 +152,8 @@ def _constant(message: Any, wanted: Parameter | None, path: str) -> Constant:
 def _from_input(name: str, around: Surroundings, path: str) -> tuple[FromInput, ValueKind | None]:
     given = around.inputs.input_parameters.get(name)
     if given is None:
-        raise InvalidPipeline(path, f"the pipeline around it has no parameter named {name[:80]!r}")
+        rule = f"the pipeline around it has no parameter named {name[:80]!r}{on_channel(name)}"
+        raise InvalidPipeline(path, rule)
     unsure = around.inner and given.kind is ValueKind.STRING
     return FromInput(name=name), None if unsure else given.kind
 

@@ -17,7 +17,7 @@ from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.model.artifact import ArtifactRef, Values
 from nodewise.core.model.component import ImportWork, PythonWork
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Raised when equal tasks must no longer have equal keys."""
 _LONGEST_SHOWN: Final = 60
 
@@ -71,7 +71,8 @@ def cache_key(
 ) -> CacheKey:
     """The key of a task that is ready.
 
-    With a key of the author's own, that alone decides, beside the component's name, as in KFP.
+    What a component is called decides nothing, so that equal calls share a result, in one pipeline or in several. With a key of the
+    author's own, that decides, beside the component's name and what it leaves.
 
     Args:
         step: of the task; its `cache` is what the author said.
@@ -83,22 +84,15 @@ def cache_key(
     Raises:
         ContentUnknown: an artifact without a digest.
     """
-    parts = {"component": _shown(leaf.name)}
+    parts: dict[str, KeyPart] = {}
     if step.cache.key:
-        parts["cache key"] = _shown(step.cache.key)
+        parts.update({"component": _shown(leaf.component), "cache key": _shown(step.cache.key)})
     else:
         parts.update(_of_work(leaf, values_only(inputs)))
         parts.update(_of_inputs(leaf, inputs, digests))
         if dataset is not None:
             parts["data set"] = _hidden(dataset)
-        parts["outputs"] = _hidden(
-            {
-                "parameters": {name: spec.kind for name, spec in leaf.signature.output_parameters.items()},
-                "artifacts": {
-                    name: spec.schema_title for name, spec in leaf.signature.output_artifacts.items()
-                },
-            }
-        )
+    parts["outputs"] = _of_outputs(leaf)
     digest = _digest([_VERSION, {name: part.digest for name, part in parts.items()}])
     return CacheKey(digest=digest, parts=parts)
 
@@ -126,6 +120,16 @@ def _of_inputs(leaf: Leaf, inputs: Values, digests: Mapping[str, str]) -> dict[s
         found = [_content(name, artifact, digests) for artifact in artifacts]
         parts[f"artifact {name}"] = _hidden(found)
     return parts
+
+
+def _of_outputs(leaf: Leaf) -> KeyPart:
+    parameters, artifacts = leaf.signature.output_parameters, leaf.signature.output_artifacts
+    return _hidden(
+        {
+            "parameters": {name: spec.kind for name, spec in parameters.items()},
+            "artifacts": {name: spec.schema_title for name, spec in artifacts.items()},
+        }
+    )
 
 
 def _content(name: str, artifact: ArtifactRef, digests: Mapping[str, str]) -> list[object]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
+from nodewise.core.ir.advice import on_expression
 
 _LONGEST: Final = 20_000
 _DEEPEST: Final = 60
@@ -112,11 +113,20 @@ def parse_expression(text: str, *, path: str) -> Expression:
         path: where it stands in the IR.
 
     Raises:
-        InvalidPipeline: it is no expression (KFP's compiler does not escape quotes in texts, for example).
+        InvalidPipeline: it is no expression; says what to do where KFP's compiler is known to write such a thing.
         UnsupportedFeature: a name or function of CEL that is not known here.
     """
     if len(text) > _LONGEST:
         raise InvalidPipeline(path, f"an expression has at most {_LONGEST} characters")
+    try:
+        return _parsed(text, path)
+    except UnsupportedFeature:
+        raise
+    except InvalidPipeline as error:
+        raise InvalidPipeline(path, f"{error.rule}{on_expression(text)}") from error
+
+
+def _parsed(text: str, path: str) -> Expression:
     parser = _Parser(text, path)
     expression = parser.either()
     parser.end()

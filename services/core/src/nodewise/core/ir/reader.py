@@ -5,7 +5,7 @@ that contains itself, or whose sub-pipelines and loops over constants come to to
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
@@ -167,7 +167,22 @@ class _Reader:
             channels=self.channels.get(name, frozenset()),
             path=at("deploymentSpec.executors", label),
         )
-        return Leaf(name=name, label=label, signature=signature, work=work, hints=self.hints.of(label))
+        leaf = Leaf(name=name, label=label, signature=signature, work=work, hints=self.hints.of(label))
+        return self._named(leaf, path=path)
+
+    def _named(self, leaf: Leaf, *, path: str) -> Leaf:
+        """With the name of the component that this one is a copy of: KFP's compiler makes one for each call after the first."""
+        first_name, _, count = leaf.name.rpartition("-")
+        components = self.spec.components
+        if (
+            count.isdecimal()
+            and first_name in components
+            and components[first_name].HasField("executor_label")
+        ):
+            first = self._component(first_name, path)
+            if isinstance(first, Leaf) and leaf.is_copy_of(first):
+                return replace(leaf, component=first.component)
+        return leaf
 
     def _dag(self, name: str, message: Any, *, path: str) -> Dag:
         signature = read_signature(message, path=path)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from nodewise.core.ir.amounts import DEFAULT_RESOURCES
 from nodewise.core.ir.needs import Needs
 from nodewise.core.ir.tree import Leaf, Step
-from nodewise.core.model.component import ContainerWork, PythonWork
+from nodewise.core.model.component import ContainerWork
 from nodewise.core.model.engines import AGENTS
 from nodewise.core.model.ids import TaskPath
 from nodewise.core.model.task import TaskSpec
@@ -31,12 +31,11 @@ def task_spec(
         engine: that of its run, whose nodes alone may be used.
     """
     hints = leaf.hints
-    component = leaf.work.function if isinstance(leaf.work, PythonWork) else leaf.name
     wanted = hints.requirements.accelerator or (needs.accelerator if needs else None)
-    kind = hints.model.type if hints.model else component
+    kind = hints.model.type if hints.model else leaf.component
     return TaskSpec(
         path=path,
-        component=component,
+        component=leaf.component,
         kind=hints.kind,
         task_class=hints.task_class or f"{hints.kind}/{kind}",
         resources=needs.resources if needs else DEFAULT_RESOURCES,

@@ -6,6 +6,9 @@ from typing import Final, cast
 from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir.guard import at
 
+HOW_TO_SHRINK: Final = (
+    "split it, or loop over fewer items; the limit is NODEWISE_MAX_TASKS_PER_RUN of the gateway"
+)
 _LOOPS: Final = ("parameterIterator", "parameter_iterator", "artifactIterator", "artifact_iterator")
 
 
@@ -39,7 +42,8 @@ def check_tally(document: Mapping[str, object], limit: int) -> None:
 
 def too_many(path: str, limit: int) -> InvalidPipeline:
     """The refusal of a pipeline that could never be a run."""
-    return InvalidPipeline(path, f"the pipeline comes to more than {limit} tasks and iterations")
+    rule = f"the pipeline comes to more than {limit} tasks and iterations"
+    return InvalidPipeline(path, f"{rule}: {HOW_TO_SHRINK}")
 
 
 def _called(task: object) -> str:

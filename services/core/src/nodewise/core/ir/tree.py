@@ -5,12 +5,12 @@ A component that several tasks use is one object in the tree, so reading is line
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from nodewise.core.ir.expressions import Expression
 from nodewise.core.ir.platforms import ExecutorHints
-from nodewise.core.model.component import Parameter, Signature, Work
+from nodewise.core.model.component import ImportWork, Parameter, PythonWork, ResourceTexts, Signature, Work
 from nodewise.core.model.task import RetryPolicy
 
 
@@ -106,13 +106,31 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Leaf:
-    """A component that does something itself. `label` is its executor's, the key of everything that is said of it elsewhere."""
+    """A component that does something itself. `label` is its executor's, the key of everything that is said of it elsewhere.
+
+    `name` is its place in the IR; `component` what people call it: the function of a Python component, else the name of the first
+    of its equal copies in the IR.
+    """
 
     name: str
     label: str
     signature: Signature
     work: Work
     hints: ExecutorHints = field(default_factory=ExecutorHints)
+    component: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.component:
+            called = self.work.function if isinstance(self.work, PythonWork) else self.name
+            object.__setattr__(self, "component", called)
+
+    def is_copy_of(self, other: "Leaf") -> bool:
+        """Whether it takes, does and leaves the same; what it needs of a node is each call's own."""
+        return self.signature == other.signature and _without_needs(self.work) == _without_needs(other.work)
+
+
+def _without_needs(work: Work) -> Work:
+    return work if isinstance(work, ImportWork) else replace(work, resources=ResourceTexts())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -55,6 +55,10 @@ _QUEUE_COUNTS = text("""
 SELECT state, count(*) FROM tasks WHERE state IN ('WAITING', 'READY', 'ADMITTED') GROUP BY state
 """)
 
+_QUEUED = text("""
+SELECT DISTINCT ON (path) path, reason FROM events WHERE run_id = :run_id AND event = 'inputs_ready' ORDER BY path, id DESC
+""")
+
 _EVENTS = text("""
 SELECT id, at, run_id, path, attempt, event, from_state, to_state, service, node, reason_code, reason
 FROM events
@@ -77,6 +81,12 @@ def attempts_of_run(connection: Connection, run_id: RunId) -> Mapping[TaskPath, 
     for row in connection.execute(_ATTEMPTS, {"run_id": run_id}).mappings():
         by_path.setdefault(TaskPath(row["path"]), []).append(row)
     return by_path
+
+
+def queued_reasons(connection: Connection, run_id: RunId) -> Mapping[TaskPath, str]:
+    """What was said of each of the run's tasks when its inputs were there: why no earlier result was reused, for example."""
+    rows = connection.execute(_QUEUED, {"run_id": run_id})
+    return {TaskPath(row.path): row.reason for row in rows if row.reason}
 
 
 def latest_attempt(connection: Connection, run_id: RunId, path: str) -> int | None:
