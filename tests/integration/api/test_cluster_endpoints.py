@@ -297,4 +297,23 @@ def test_the_openapi_document_has_examples_and_problems(api: Api) -> None:
     assert "PlatformSpec" in schemas
     refused = document["paths"]["/v1/runs"]["post"]["responses"]["422"]["content"]
     assert list(refused) == ["application/problem+json"]
+    plain = document["paths"]["/v1/runs/{run_id}/tasks/{path}/logs"]["get"]["responses"]
+    assert list(plain["404"]["content"]) == ["application/problem+json"]
     assert "HTTPValidationError" not in str(document)
+
+
+def test_the_submissions_that_stand_as_examples_are_accepted_as_they_are(api: Api) -> None:
+    schemas = api.http.get("/openapi.json").json()["components"]["schemas"]
+    submission, schedule = schemas["SubmitRequest"]["example"], schemas["ScheduleRequest"]["example"]
+    assert api.http.post("/v1/runs", json=submission).status_code == 202
+    assert api.http.post("/v1/plans", json=submission).status_code == 200
+    assert api.http.post("/v1/schedules", json=schedule).status_code == 201, api.http.post("/v1/schedules", json=schedule).text
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"), [("/v1/runs", "GET, POST"), ("/v1/schedules/0", "DELETE, GET"), ("/v1/nodes", "GET")]
+)
+def test_a_method_that_is_not_allowed_is_told_which_are(api: Api, path: str, methods: str) -> None:
+    answer = api.http.patch(path)
+    api.refused(answer, 405)
+    assert answer.headers["Allow"] == methods

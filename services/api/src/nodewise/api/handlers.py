@@ -8,11 +8,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from nodewise.api.problems import Fault, Problem, too_large, unavailable
 from nodewise.api.refusals import REFUSALS, problem_of
 from nodewise.core.errors import ArtifactTooLarge, StoreError, StoreFull, Unavailable
 
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _log = structlog.get_logger()
 
 
@@ -35,7 +37,19 @@ async def _http(request: Request, error: Exception) -> Response:
         404: ("not-found", f"there is nothing at {request.url.path}"),
         405: ("method-not-allowed", f"{request.method} is not allowed at {request.url.path}"),
     }.get(error.status_code, ("bad-request", str(error.detail)))
-    return Problem(status=error.status_code, kind=kind, detail=detail, headers=error.headers or {}).response()
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers or {}
+    return Problem(status=error.status_code, kind=kind, detail=detail, headers=headers).response()
+
+
+def _allowed(request: Request) -> str:
+    """All methods of this path: Starlette names those of its first route only (RFC 9110, 10.2.1, wants all)."""
+    routes = request.app.router.routes
+    asked = {method: {**request.scope, "method": method} for method in _METHODS}
+    return ", ".join(
+        method
+        for method, scope in asked.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    )
 
 
 async def _validation(_: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from nodewise.api.examples import PARAMETERS, PIPELINE
 from nodewise.api.problems import Fault, Problem, invalid
 from nodewise.core.lifecycle import RunState
 from nodewise.core.model.engines import EngineName
@@ -47,9 +48,9 @@ class SubmitRequest(BaseModel):
         strict=True,
         json_schema_extra={
             "example": {
-                "pipeline_spec": {"pipelineInfo": {"name": "wine"}, "schemaVersion": "2.1.0", "root": {}},
+                "pipeline_spec": PIPELINE,
                 "platform_spec": {"platforms": {"nodewise": {"pipelineConfig": {"priority": 5}}}},
-                "parameters": {"samples": 1000},
+                "parameters": PARAMETERS,
                 "name": "wine, first try",
                 "strategy": "fifo_greedy",
                 "deadline": "2030-01-31T12:00:00Z",

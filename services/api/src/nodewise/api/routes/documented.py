@@ -27,7 +27,6 @@ def as_problem_json(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             for status, answer in operation["responses"].items():
-                content = answer.get("content", {})
-                if int(status) >= 400 and "application/json" in content:
+                if int(status) >= 400 and answer.get("content"):
                     answer["content"] = {PROBLEM_JSON: {"schema": _PROBLEM}}
     return document

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from nodewise.api.examples import PARAMETERS, PIPELINE
 from nodewise.api.requests import SubmitRequest, read_body, rfc3339_text
 from nodewise.core.model.trigger import LONGEST_INTERVAL_SECONDS
 
@@ -37,8 +38,8 @@ class ScheduleRequest(BaseModel):
                 "time_zone": "Europe/Berlin",
                 "catchup": False,
                 "run": {
-                    "pipeline_spec": {"pipelineInfo": {"name": "wine"}, "schemaVersion": "2.1.0", "root": {}},
-                    "parameters": {"samples": 1000},
+                    "pipeline_spec": PIPELINE,
+                    "parameters": PARAMETERS,
                 },
             }
         },
