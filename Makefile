@@ -5,9 +5,10 @@ TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED_CLIENT := .venv-mlopx
+FUZZER := .venv-schemathesis
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench bench-placement up down image image-sizes compose-test k8s-test lock clean
+.PHONY: setup demo test check bench bench-placement fuzz up down image image-sizes compose-test k8s-test lock clean
 
 setup: $(READY)
 
@@ -22,7 +23,7 @@ $(READY): requirements/lock.txt $(addsuffix /pyproject.toml,$(PORTIONS))
 demo: setup
 	@$(BIN)/python -m examples.demo
 
-test: setup $(SEED_CLIENT)/.ready
+test: setup $(SEED_CLIENT)/.ready $(FUZZER)/.ready
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The seed's client as it is published lives in an environment of its own: the gateway is tested against it, and nothing imports it.
@@ -30,6 +31,13 @@ $(SEED_CLIENT)/.ready: requirements/mlopx.txt
 	@test -x $(SEED_CLIENT)/bin/python || $(PYTHON) -m venv $(SEED_CLIENT)
 	@echo "Installing the seed's client into $(SEED_CLIENT) (about half a minute) ..."
 	@$(SEED_CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/mlopx.txt
+	@touch $@
+
+# So does what drives the gateway by its OpenAPI document.
+$(FUZZER)/.ready: requirements/schemathesis.txt
+	@test -x $(FUZZER)/bin/python || $(PYTHON) -m venv $(FUZZER)
+	@echo "Installing schemathesis into $(FUZZER) (about half a minute) ..."
+	@$(FUZZER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/schemathesis.txt
 	@touch $@
 
 check: setup
@@ -55,6 +63,10 @@ $(PEERS)/.ready: requirements/bench.txt
 # ARGS="a c --quick" chooses parts, and other options of `python -m bench.placement`.
 bench-placement: setup $(PEERS)/.ready
 	@$(BIN)/python -m bench.placement $(ARGS)
+
+# Malformed submissions to a gateway with a stack of its own: COUNT=10000 SEED=1.
+fuzz: setup
+	@$(BIN)/python -m tests.fuzzing --count $(or $(COUNT),10000) --seed $(or $(SEED),1)
 
 up: setup
 	@$(BIN)/nodewise up
@@ -91,6 +103,7 @@ lock:
 	@$(BIN)/uv pip compile requirements/dev.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/lock.txt
 	@$(BIN)/uv pip compile requirements/bench.in --override requirements/bench-left-out.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/bench.txt
 	@$(BIN)/uv pip compile requirements/mlopx.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/mlopx.txt
+	@$(BIN)/uv pip compile requirements/schemathesis.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/schemathesis.txt
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEED_CLIENT) out .nodewise
+	rm -rf $(VENV) $(PEERS) $(SEED_CLIENT) $(FUZZER) out .nodewise

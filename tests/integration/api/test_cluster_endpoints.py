@@ -307,7 +307,9 @@ def test_the_submissions_that_stand_as_examples_are_accepted_as_they_are(api: Ap
     submission, schedule = schemas["SubmitRequest"]["example"], schemas["ScheduleRequest"]["example"]
     assert api.http.post("/v1/runs", json=submission).status_code == 202
     assert api.http.post("/v1/plans", json=submission).status_code == 200
-    assert api.http.post("/v1/schedules", json=schedule).status_code == 201, api.http.post("/v1/schedules", json=schedule).text
+    assert api.http.post("/v1/schedules", json=schedule).status_code == 201, api.http.post(
+        "/v1/schedules", json=schedule
+    ).text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pydantic.config import JsonDict
+
 _SOURCE: Final = """\
 from kfp.dsl import *
 
@@ -10,7 +12,7 @@ def load(samples: int) -> int:
     return samples
 """
 
-PIPELINE: Final[dict[str, object]] = {
+PIPELINE: Final[JsonDict] = {
     "pipelineInfo": {"name": "wine"},
     "schemaVersion": "2.1.0",
     "root": {
@@ -51,4 +53,4 @@ PIPELINE: Final[dict[str, object]] = {
 }
 """One task with one parameter, as KFP's compiler writes it, without what is there only for KFP's own container."""
 
-PARAMETERS: Final = {"samples": 1000}
+PARAMETERS: Final[JsonDict] = {"samples": 1000}

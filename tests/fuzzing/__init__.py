@@ -1,0 +1,1 @@
+"""Malformed submissions by the thousand against a running gateway: `make fuzz`."""
