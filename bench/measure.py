@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -50,7 +51,7 @@ def save(
 
     Args:
         name: Of the file.
-        figures: Anything that JSON knows.
+        figures: Anything that JSON knows, and dataclasses.
         command: What was typed (None: `python -m bench NAME`).
         packages: Whose versions matter.
         others: Versions of packages that are installed elsewhere.
@@ -67,9 +68,16 @@ def save(
         "versions": {package: version(package) for package in packages} | dict(others),
     }
     path.write_text(
-        json.dumps({"environment": environment, "figures": figures}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({"environment": environment, "figures": figures}, indent=1, default=_plain) + "\n",
+        encoding="utf-8",
     )
     return path
+
+
+def _plain(figure: object) -> object:
+    if is_dataclass(figure) and not isinstance(figure, type):
+        return asdict(figure)
+    raise TypeError(f"no figure: {figure!r}")
 
 
 def _processor() -> str:

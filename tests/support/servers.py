@@ -1,9 +1,10 @@
 """The real servers that tests run on: one Postgres and one Valkey per session."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from nodewise.stack.health import PostgresProbe, Probe, RedisProbe, problem
 from nodewise.stack.ports import choose_ports
@@ -14,7 +15,12 @@ from nodewise.stack.valkey import ValkeyServer, find_binary
 from tests.support.waiting import wait_until
 
 # Tests lose nothing that matters in a power cut.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+FAST: Final[Mapping[str, str]] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+}
 
 
 @contextmanager
@@ -34,8 +40,8 @@ def running(program: Program, probe: Probe, *, seconds: float = 30.0) -> Iterato
 
 
 @contextmanager
-def postgres_in(folder: Path) -> Iterator[PostgresServer]:
-    """A running Postgres in `folder`, tuned for tests."""
+def postgres_in(folder: Path, *, options: Mapping[str, str] = FAST) -> Iterator[PostgresServer]:
+    """A running Postgres in `folder`, tuned for tests unless other options are given."""
     port = choose_ports(["postgres"], {})["postgres"]
     server = PostgresServer(
         binaries=find_binaries(),
@@ -43,7 +49,7 @@ def postgres_in(folder: Path) -> Iterator[PostgresServer]:
         port=port,
         run_as=run_as(),
         log=folder.with_suffix(".log"),
-        options=_FAST,
+        options=options,
     )
     server.initialise()
     with running(server.program(), PostgresProbe(server.url("postgres"))):

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from nodewise.api.problems import not_found
 from nodewise.api.views import run_view
-from nodewise.core.db.queries.runs import run_by_id, task_counts
+from nodewise.core.db.queries.runs import run_by_id
+from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.ids import RunId, ScheduleId
 
 
@@ -43,4 +44,4 @@ def run_of(connection: Connection, run_id: RunId) -> dict[str, object]:
     row = run_by_id(connection, run_id)
     if row is None:
         raise not_found("run", run_id)
-    return run_view(row, task_counts(connection, [run_id])[run_id])
+    return run_view(row, {TaskState(state): count for state, count in (row["task_counts"] or {}).items()})

@@ -1,11 +1,18 @@
 """Connections and transactions. No commit outside `transaction` (house style 8)."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
 
 from nodewise.core.settings import Settings
+
+_TRUSTED_SECONDS: Final = 1.0
+"""A connection that was in use so short a time ago is not asked whether it lives: that is a round trip for each transaction."""
 
 
 def normalised_url(url: str) -> str:
@@ -23,17 +30,36 @@ def plain_url(url: str) -> str:
 
 def create_database(settings: Settings, *, pool_size: int = 5, name: str = "nodewise") -> Engine:
     """An engine whose sessions run in UTC and give up on a lock after 10 s instead of hanging."""
-    return create_engine(
+    engine = create_engine(
         normalised_url(settings.database_url),
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
         connect_args={
             "application_name": name,
             "connect_timeout": 5,
             "options": "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
         },
     )
+    _ask_whether_they_live(engine)
+    return engine
+
+
+def _ask_whether_they_live(engine: Engine) -> None:
+    """Let SQLAlchemy open all connections anew if one that rested is dead, as after a restart: before a statement fails."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_: object, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _: object) -> None:
+        used = record.info.get("used")
+        if used is None or time.monotonic() - used < _TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
 
 
 @contextmanager

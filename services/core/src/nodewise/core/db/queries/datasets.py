@@ -62,6 +62,8 @@ def all_datasets(connection: Connection) -> Sequence[DatasetRow]:
 
 def datasets_named(connection: Connection, names: Collection[str]) -> Mapping[str, DatasetRow]:
     """Those of `names` that are registered."""
+    if not names:
+        return {}
     found = connection.execute(_NAMED, {"names": sorted(names)}).mappings()
     return {row["name"]: _row(row) for row in found}
 

@@ -16,6 +16,7 @@ _SHOWN_UPSTREAM = 20
 
 
 _INSERT = text("""
+WITH born AS (
 INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
                    finaliser, inputs, state, ready_at, reason_code, reason)
 SELECT :run_id, path, :first + place - 1, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
@@ -26,12 +27,10 @@ FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
 )) WITH ORDINALITY AS v(
     path, component, kind, task_class, spec, effort_flops, input_bytes, upstream, finaliser, inputs, state,
     reason_code, reason, place)
-""")
-
-_EVENTS = text("""
+RETURNING run_id, path, ordinal, state, reason_code, reason
+)
 INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
-SELECT CAST(:at AS timestamptz), t.run_id, t.path, 'submit', t.state, :service, t.reason_code, t.reason
-FROM tasks AS t WHERE t.run_id = :run_id AND t.ordinal >= :first ORDER BY t.ordinal
+SELECT CAST(:at AS timestamptz), run_id, path, 'submit', state, :service, reason_code, reason FROM born ORDER BY ordinal
 """)
 
 
@@ -57,9 +56,8 @@ def insert_tasks(
     if not tasks:
         return
     rows = json.dumps([_row(task) for task in tasks])
-    values = {"run_id": run_id, "first": first, "at": at}
+    values = {"run_id": run_id, "first": first, "at": at, "service": service}
     connection.execute(_INSERT, {"rows": rows, **values})
-    connection.execute(_EVENTS, {"service": service, **values})
 
 
 def _row(task: NewTask) -> dict[str, object]:

@@ -69,6 +69,7 @@ class RunFilter:
 
 # A concurrent insert of the same key or time makes this one wait for the other's end, so one of them always wins.
 _INSERT_RUN = text("""
+WITH born AS (
 INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
                   strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state,
                   schedule_id, scheduled_for, retry_of)
@@ -76,13 +77,12 @@ VALUES (:id, :name, :pipeline_name, :spec_digest, :parameters, :labels, :team, :
         :strategy, :engine, :caching, :idempotency_key, :request_digest, :submitted_at, :settled_at, 'PENDING',
         CAST(:schedule_id AS uuid), CAST(:scheduled_for AS timestamptz), CAST(:retry_of AS uuid))
 ON CONFLICT DO NOTHING
-RETURNING id
+RETURNING id, submitted_at, state
+)
+INSERT INTO events (at, run_id, path, event, to_state, service)
+SELECT submitted_at, id, NULL, 'submit', state, 'api' FROM born
+RETURNING run_id
 """).bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
-
-_INSERT_EVENT = text("""
-INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
-SELECT CAST(:at AS timestamptz), r.id, NULL, 'submit', r.state, 'api', NULL, NULL FROM runs AS r WHERE r.id = :run_id
-""")
 
 _KNOWN = text("SELECT id, request_digest FROM runs WHERE team = :team AND idempotency_key = :key")
 
@@ -93,13 +93,18 @@ SELECT id, request_digest FROM runs WHERE schedule_id = CAST(:schedule_id AS uui
 _COLUMNS = """
 SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels, engine, caching, outputs,
        schedule_id, scheduled_for, retry_of, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, archived_at, error
-FROM runs
 """
-_BY_ID = text(_COLUMNS + "WHERE id = :run_id")
+_COUNTED = """, (
+    SELECT jsonb_object_agg(state, tasks)
+    FROM (SELECT state, count(*) AS tasks FROM tasks WHERE run_id = :run_id GROUP BY state) AS c
+) AS task_counts
+FROM runs WHERE id = :run_id
+"""
+_BY_ID = text(_COLUMNS + _COUNTED)
 _PAGE = text(
     _COLUMNS
     + """
-WHERE (CAST(:state AS text) IS NULL OR state = :state)
+FROM runs WHERE (CAST(:state AS text) IS NULL OR state = :state)
   AND (CAST(:team AS text) IS NULL OR team = :team)
   AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
   AND labels @> :labels
@@ -130,7 +135,6 @@ def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
     insert_spec(connection, run.spec_digest, run.ir, run.platforms)
     if connection.execute(_INSERT_RUN, _run_values(run)).first() is None:
         return _must_know(connection, run)
-    connection.execute(_INSERT_EVENT, {"run_id": run.id, "at": run.submitted_at})
     insert_tasks(connection, run.id, run.tasks, first=0, at=run.submitted_at, service="api")
     return None
 
@@ -157,7 +161,7 @@ def _of_time(connection: Connection, run: NewRun) -> KnownSubmission | None:
 
 
 def run_by_id(connection: Connection, run_id: RunId) -> RowMapping | None:
-    """The run as the API shows it, without its tasks."""
+    """The run as the API shows it; `task_counts` says how many tasks are in which state (null: it has none)."""
     return connection.execute(_BY_ID, {"run_id": run_id}).mappings().first()
 
 
