@@ -8,7 +8,7 @@ SEED_CLIENT := .venv-mlopx
 FUZZER := .venv-schemathesis
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench bench-placement fuzz up down image image-sizes compose-test k8s-test lock clean
+.PHONY: setup demo test check bench bench-stack bench-placement fuzz up down image image-sizes compose-test k8s-test lock clean
 
 setup: $(READY)
 
@@ -48,6 +48,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m bench
+
+bench-stack: setup
+	@$(BIN)/python -m bench.stack $(ARGS)
 
 # Other people's schedulers live in an environment of their own: no other command needs them, and nothing of ours is in it.
 PEERS := .venv-bench

@@ -7,9 +7,9 @@ from types import ModuleType
 
 from bench.listing import listing
 from bench.measure import BenchFailed
-from bench.stack import submitting
+from bench.stack import idle, submitting
 
-PARTS: Mapping[str, ModuleType] = {"submitting": submitting}
+PARTS: Mapping[str, ModuleType] = {"submitting": submitting, "idle": idle}
 
 
 def main(arguments: Sequence[str]) -> int:
