@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodewise.api.choice import choose
+from nodewise.api.choice import choose, unknown_default
 from nodewise.api.problems import Problem
 from nodewise.core.settings import Settings
 
@@ -38,3 +38,22 @@ def test_an_unknown_name_lists_the_known(policy: str | None, strategy: str | Non
         choose(policy, strategy, SETTINGS)
     assert refused.value.status == 422
     assert known in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, None),
+        ({"strategy": "fifo_greedy"}, None),
+        ({"policy": "nonsense"}, "NODEWISE_POLICY: no policy named 'nonsense' is installed; known: "),
+        (
+            {"strategy": "nonsense"},
+            "NODEWISE_STRATEGY: no strategy or preset named 'nonsense' is installed; known: ",
+        ),
+    ],
+)
+def test_a_default_that_is_not_installed_is_told_before_any_run_waits_for_it(
+    settings: dict[str, str], said: str | None
+) -> None:
+    found = unknown_default(Settings(**settings))
+    assert found == said if said is None else found is not None and found.startswith(said)

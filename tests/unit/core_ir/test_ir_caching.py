@@ -124,6 +124,13 @@ def test_the_authors_own_key_decides_with_the_component_and_what_it_leaves() -> 
     assert key(signature=other, step=mine).digest != key(step=mine).digest
 
 
+def test_an_own_key_where_there_was_none_is_all_that_differs() -> None:
+    step, leaf = train()
+    mine = key(step={"cache": CachePolicy(enabled=True, key="mine")})
+    assert explain_miss(step, leaf, mine, [key()]).parts == ("cache key is new",)
+    assert explain_miss(step, leaf, key(), [mine]).parts == ("cache key is gone",)
+
+
 def test_content_without_a_digest_is_never_found() -> None:
     with pytest.raises(ContentUnknown) as unknown:
         key(data=replace(DATA, uri="s3://changing"))

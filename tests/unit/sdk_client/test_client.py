@@ -142,7 +142,9 @@ def test_a_pause_is_as_long_as_the_server_asks_for(api: FakeApi, client: Client,
 def test_no_answer_at_all_says_what_to_do(api: FakeApi, client: Client) -> None:
     api.faults = [httpx.ConnectError("refused")] * 9
 
-    with pytest.raises(NotReachable, match="cannot reach http://api: is the stack up\\? Run `nodewise up`"):
+    with pytest.raises(
+        NotReachable, match="cannot reach http://api: is the stack up\\? Run `nodewise up`, or start"
+    ):
         client.nodes()
     assert len(api.requests) == 6
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nodewise.core.errors import Unavailable
 
-ADVICE = "is the stack up? Run `nodewise up`"
+ADVICE = "is the stack up? Run `nodewise up`, or start the one that NODEWISE_URL names"
 
 
 class NoStack(Unavailable):

@@ -120,7 +120,7 @@ def _history(task: TaskInfo) -> list[str]:
 
 def _reason(task: TaskInfo) -> str:
     if task["state"] in {"RUNNING", "SUCCEEDED", "PLACED"}:
-        return task["why_node"] or "-"
+        return task["why_node"] or task["reason"] or "-"
     return task["reason"] or task["reason_code"] or task["why_node"] or "-"
 
 

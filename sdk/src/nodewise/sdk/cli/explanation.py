@@ -34,7 +34,9 @@ def explain_task(task: Mapping[str, Any]) -> str:
 
 def _never_ran_for(task: Mapping[str, Any]) -> bool:
     """Whether its reason is not that of an attempt: those tell their own."""
-    return task["state"] in _WAITING or (task["state"] == "FAILED" and not task.get("attempts"))
+    return task["state"] in _WAITING or (
+        task["state"] in {"FAILED", "SUCCEEDED"} and not task.get("attempts")
+    )
 
 
 def _why(pending: Mapping[str, Any]) -> Iterator[str]:

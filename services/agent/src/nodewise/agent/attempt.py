@@ -210,7 +210,10 @@ class AttemptRun:
 
     def _staged(self, job: Job) -> Staged:
         self._folder.create()
-        return stage(job, self._folder, self._workshop.cache, cores=self._workshop.options.cores)
+        staged = stage(job, self._folder, self._workshop.cache, cores=self._workshop.options.cores)
+        for note in staged.notes:
+            self.note(f"nodewise: {note}\n")
+        return staged
 
     def _limits(self, job: Job) -> Limits:
         return Limits(

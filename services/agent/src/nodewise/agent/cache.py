@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from nodewise.core.store import ArtifactStore, parse_uri
+from nodewise.core.store import ArtifactStore, fetch_foreign, parse_uri, why_not_fetched
 
 _MIB: Final = 1 << 20
 _log = structlog.get_logger()
@@ -45,6 +45,20 @@ class ArtifactCache:
             os.utime(cached)
             _copy(cached, destination)
         self._trim()
+
+    def stage_foreign(self, uri: str, destination: Path) -> str | None:
+        """The same of content that lies outside the store, which is never kept: it may change under its address.
+
+        Returns:
+            None, or why it is not fetched here; then nothing is at `destination`.
+
+        Raises:
+            StoreError: It cannot be had.
+        """
+        reason = why_not_fetched(uri)
+        if reason is None:
+            fetch_foreign(uri, destination)
+        return reason
 
     def _lock_of(self, name: str) -> "_Lock":
         with self._guard:

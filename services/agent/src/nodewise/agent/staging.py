@@ -15,6 +15,7 @@ from nodewise.core.model.artifact import ArtifactRef
 from nodewise.core.model.component import ContainerWork
 from nodewise.core.model.job import Job
 
+_LOCAL: Final = "file://"
 _GPUS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _INHERITED: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
@@ -34,6 +35,8 @@ class Staged:
     environment: Mapping[str, str]
     packages: tuple[str, ...] = ()
     pip_options: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the reader of its log should know of its inputs, a line each."""
 
 
 def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple[int, ...]) -> Staged:
@@ -44,8 +47,11 @@ def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple
         StoreError: An artifact cannot be had.
         OSError: The disk does not take it.
     """
+    notes: list[str] = []
     inputs = {
-        name: tuple(_stage_input(ref, folder.input(name, index), cache) for index, ref in enumerate(refs))
+        name: tuple(
+            _stage_input(ref, folder.input(name, index), cache, notes) for index, ref in enumerate(refs)
+        )
         for name, refs in job.inputs.artifacts.items()
     }
     if job.dataset_uri is not None:
@@ -53,9 +59,8 @@ def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple
     launched = launch(job, _locations(job, folder, inputs))
     work = job.work
     if isinstance(work, ContainerWork):
-        return Staged(
-            launched=launched, environment=_container_environment(job, folder, launched.environment)
-        )
+        own = _container_environment(job, folder, launched.environment)
+        return Staged(launched=launched, environment=own, notes=tuple(notes))
     folder.source.write_text(work.source, encoding="utf-8", errors="surrogatepass")
     order = _order(folder, work.function, launched.executor_input, cores=cores)
     folder.task.write_text(json.dumps(order))
@@ -64,6 +69,7 @@ def stage(job: Job, folder: AttemptFolder, cache: ArtifactCache, *, cores: tuple
         environment=environment(job, folder, launched.environment, os.environ),
         packages=work.packages,
         pip_options=work.pip_options,
+        notes=tuple(notes),
     )
 
 
@@ -77,12 +83,20 @@ def _locations(job: Job, folder: AttemptFolder, inputs: Mapping[str, tuple[str, 
     )
 
 
-def _stage_input(ref: ArtifactRef, destination: Path, cache: ArtifactCache) -> str:
-    """What the task gets as the artifact's uri: a local path, or what its maker set (for example s3://...)."""
-    if not ref.uri.startswith("store://"):
+def _stage_input(ref: ArtifactRef, destination: Path, cache: ArtifactCache, notes: list[str]) -> str:
+    """What the task gets as the artifact's uri: a local path, or its address where the content is not fetched (see `foreign`)."""
+    if ref.uri.startswith("store://"):
+        cache.stage(ref.uri, destination)
+        return str(destination)
+    if ref.uri.startswith(_LOCAL):
+        return ref.uri.removeprefix(_LOCAL)
+    if "://" not in ref.uri:
         return ref.uri
-    cache.stage(ref.uri, destination)
-    return str(destination)
+    reason = cache.stage_foreign(ref.uri, destination)
+    if reason is None:
+        return str(destination)
+    notes.append(f"the artifact {ref.name!r} stays at {ref.uri[:300]}, its path leads to no file: {reason}")
+    return ref.uri
 
 
 def _order(

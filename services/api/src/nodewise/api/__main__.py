@@ -1,11 +1,13 @@
 """`python -m nodewise.api`: serve on NODEWISE_HOST:NODEWISE_PORT until SIGTERM."""
 
 import signal
+import sys
 from types import FrameType
 
 import uvicorn
 
 from nodewise.api.app import create_api
+from nodewise.api.choice import unknown_default
 from nodewise.api.scheduling.ticker import Ticker
 from nodewise.api.wiring import Services
 from nodewise.core.settings import Settings
@@ -31,6 +33,8 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT; both end it cleanly, with exit code 0."""
     settings = Settings()
     configure_logging(settings, "api")
+    if problem := unknown_default(settings):
+        sys.exit(problem)
     services = Services.connect(settings)
     config = uvicorn.Config(
         create_api(settings, services, loops=[Ticker(services).loop()]),

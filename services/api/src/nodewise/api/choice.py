@@ -35,6 +35,16 @@ def choose(policy: str | None, strategy: str | None, settings: Settings) -> Choi
     return Choice(policy=policy or settings.policy, strategy=preset.strategy if preset else named)
 
 
+def unknown_default(settings: Settings) -> str | None:
+    """What is wrong with the names that runs get which name none; None: they are installed. Without it such runs would wait for ever."""
+    if settings.policy not in plugins.policies():
+        return f"NODEWISE_POLICY: {_unknown('policy', settings.policy, sorted(plugins.policies()))}"
+    known = {**plugins.presets(), **plugins.strategies()}
+    if settings.strategy not in known:
+        return f"NODEWISE_STRATEGY: {_unknown('strategy or preset', settings.strategy, sorted(known))}"
+    return None
+
+
 def choose_engine(engine: str | None, settings: Settings) -> str:
     """The engine that the request names, else the one that the settings name.
 

@@ -20,6 +20,7 @@ from nodewise.core.model.job import Job
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.selection import HOSTNAME
 from nodewise.core.settings import Settings
+from nodewise.core.store import why_not_fetched
 from nodewise.core.store.addresses import safe_segment
 
 WORK_DIR: Final = "/var/lib/nodewise/agent"
@@ -185,6 +186,10 @@ class _FetchedElsewhere(ArtifactCache):
 
     def stage(self, uri: str, destination: Path) -> None:
         """Nothing to do."""
+
+    def stage_foreign(self, uri: str, destination: Path) -> str | None:  # noqa: ARG002 - what is fetched elsewhere
+        """By the packages that are installed here, as in the pods: both come from one set of images."""
+        return why_not_fetched(uri)
 
 
 def start_of(job: Job) -> Staged:

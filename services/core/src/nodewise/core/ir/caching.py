@@ -20,6 +20,8 @@ from nodewise.core.model.component import ImportWork, PythonWork
 _VERSION: Final = 2
 """Raised when equal tasks must no longer have equal keys."""
 _LONGEST_SHOWN: Final = 60
+_OWN: Final = "cache key"
+"""The part that an author's own key is."""
 
 
 class Miss(StrEnum):
@@ -86,7 +88,7 @@ def cache_key(
     """
     parts: dict[str, KeyPart] = {}
     if step.cache.key:
-        parts.update({"component": _shown(leaf.component), "cache key": _shown(step.cache.key)})
+        parts.update({"component": _shown(leaf.component), _OWN: _shown(step.cache.key)})
     else:
         parts.update(_of_work(leaf, values_only(inputs)))
         parts.update(_of_inputs(leaf, inputs, digests))
@@ -166,6 +168,9 @@ def explain_miss(step: Step, leaf: Leaf, wanted: CacheKey, known: Iterable[Cache
 
 
 def _differences(wanted: CacheKey, known: CacheKey) -> tuple[str, ...]:
+    if (_OWN in wanted.parts) is not (_OWN in known.parts):
+        # A key of the author's own stands for all the rest, which cannot be compared with it.
+        return (_difference(_OWN, known.parts.get(_OWN), wanted.parts.get(_OWN)),)
     names = [*wanted.parts, *(name for name in known.parts if name not in wanted.parts)]
     return tuple(
         _difference(name, known.parts.get(name), wanted.parts.get(name))

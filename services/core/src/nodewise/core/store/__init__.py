@@ -1,6 +1,7 @@
 """The artifact store: content-addressed files and trees, and a few mutable keys such as logs."""
 
 from nodewise.core.store.addresses import Address, AddressKind, claim_key, log_key, parse_uri, report_key
+from nodewise.core.store.foreign import fetch_foreign, why_not_fetched
 from nodewise.core.store.marker import mark_cluster, mark_cluster_soon
 from nodewise.core.store.store import ArtifactStore
 from nodewise.core.store.streams import ArtifactStream
@@ -13,9 +14,11 @@ __all__ = [
     "ArtifactStream",
     "checked_url",
     "claim_key",
+    "fetch_foreign",
     "log_key",
     "mark_cluster",
     "mark_cluster_soon",
     "parse_uri",
     "report_key",
+    "why_not_fetched",
 ]

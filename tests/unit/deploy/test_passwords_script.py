@@ -1,0 +1,62 @@
+"""The passwords of the Compose file: made once, or given, whatever characters they have."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis
+
+from nodewise.stack.ports import choose_ports
+from nodewise.stack.valkey import find_binary
+from tests.support.waiting import wait_until
+
+SCRIPT = Path(__file__).parents[3] / "deploy" / "compose" / "passwords.sh"
+
+
+def run(tmp_path: Path, **given: str) -> Path:
+    """Run it with these passwords; returns the folder of what it keeps."""
+    kept, secrets = tmp_path / "kept", tmp_path / "given"
+    for folder in (secrets, *(kept / name for name in ("postgres", "redis", "reader"))):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, password in given.items():
+        (secrets / f"{name}_password").write_text(password)
+    subprocess.run(
+        ["sh", str(SCRIPT)],
+        check=True,
+        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "KEPT": str(kept), "GIVEN": str(secrets)},
+    )
+    return kept
+
+
+def test_passwords_are_made_once_and_kept(tmp_path: Path) -> None:
+    kept = run(tmp_path)
+    first = {name: (kept / name / "password").read_text() for name in ("postgres", "redis", "reader")}
+    assert len(set(first.values())) == 3
+    assert all(len(password) >= 32 for password in first.values())
+    run(tmp_path)
+    assert {name: (kept / name / "password").read_text() for name in first} == first
+
+
+@pytest.mark.parametrize("password", ["plain", 'my"redis\\pass word$1', "#%'`$(x)", "\\\\", "ends\n"])
+def test_redis_takes_the_password_that_was_given(tmp_path: Path, password: str) -> None:
+    kept = run(tmp_path, redis=password)
+    port = choose_ports(["valkey"], {})["valkey"]
+    server = subprocess.Popen(
+        [str(find_binary()), str(kept / "redis" / "redis.conf"), "--port", str(port)],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        client = redis.Redis(port=port, password=(kept / "redis" / "password").read_text())
+        wait_until(lambda: answers(client), 20, "the server to take the password")
+        assert (kept / "redis" / "password").read_text() == password.rstrip("\n")
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
