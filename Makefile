@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 SEED_CLIENT := .venv-mlopx
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench bench-placement up down image image-sizes compose-test k8s-test lock clean
+.PHONY: setup demo test chaos check bench bench-placement up down image image-sizes compose-test k8s-test lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ $(SEED_CLIENT)/.ready: requirements/mlopx.txt
 	@echo "Installing the seed's client into $(SEED_CLIENT) (about half a minute) ..."
 	@$(SEED_CLIENT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/mlopx.txt
 	@touch $@
+
+# Faults while pipelines run. SEED repeats a run (by default it is the time), MINUTES is how long, LIMIT how soon work must go on.
+chaos: setup
+	@$(BIN)/python -m tests.acceptance.faults $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) --limit $(or $(LIMIT),10)
 
 check: setup
 	@$(BIN)/ruff check .

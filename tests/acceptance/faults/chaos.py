@@ -1,0 +1,282 @@
+"""The chaos run: pipelines run, faults come, and afterwards everything that was accepted is done, once, and in order."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from nodewise.core.lifecycle import RunState
+from nodewise.sdk import Client
+from tests.acceptance.faults.breaking import Breaker, SmallDisk, reaching
+from tests.acceptance.faults.effects import doubled, traces
+from tests.acceptance.faults.kinds import Fault, Kind, blows
+from tests.acceptance.faults.record import Record
+from tests.acceptance.faults.workload import TASKS, Submitter
+from tests.support.stack import RunningStack
+from tests.support.waiting import wait_until
+
+_DISK_MIB = 96
+_GIVE_UP_SECONDS = 180.0
+"""So long after a fault nothing ended: nothing will."""
+_DRAIN_SECONDS = 400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How long faults come, how many runs are submitted meanwhile at least, and within what work must go on."""
+
+    seed: int
+    seconds: float
+    runs: int
+    limit_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """A fault that came: from when to when, and when the first task after it ended well."""
+
+    fault: Fault
+    at: datetime
+    healed_at: datetime
+    next_end_at: datetime
+
+    @property
+    def stall_seconds(self) -> float:
+        return (self.next_end_at - self.healed_at).total_seconds()
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What came of it; all of `wrong` must be empty."""
+
+    plan: Plan
+    began_at: datetime
+    struck: list[Struck] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    runs: int = 0
+    attempts: dict[str, int] = field(default_factory=dict)
+    audited: str = ""
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    overbooked: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    longest_gap_seconds: float = 0.0
+    executions: int = 0
+
+    @property
+    def by_kind(self) -> Counter[Kind]:
+        return Counter(struck.fault.kind for struck in self.struck)
+
+    @property
+    def longest_stall(self) -> Struck | None:
+        return max(self.struck, key=lambda struck: struck.stall_seconds, default=None)
+
+    @property
+    def wrong(self) -> list[str]:
+        worst = self.longest_stall
+        slow = []
+        if worst is not None and worst.stall_seconds > self.plan.limit_seconds:
+            slow = [f"work went on only {worst.stall_seconds:.1f} s after {worst.fault}"]
+        return [*self.lost, *self.doubled, *self.overbooked, *self.other, *slow]
+
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def under_test(folder: Path) -> Iterator[tuple[RunningStack, Breaker]]:
+    """A stack with four agents and two placers, whose store can be filled up where mounting is allowed, and a fifth agent
+    behind a network that can be cut.
+    """
+    with SmallDisk.mounted(folder / "disk", mib=_DISK_MIB) as disk:
+        store = () if disk is None else ("--store", (disk.folder / "store").as_uri())
+        stack = RunningStack(home=folder / "home", agents=4, placers=2, options=store)
+        try:
+            stack.start()
+            with reaching(stack, folder) as network:
+                breaker = Breaker(stack=stack, network=network, disk=disk)
+                try:
+                    yield stack, breaker
+                finally:
+                    breaker.heal_all()
+        finally:
+            stack.stop()
+
+
+def run_chaos(plan: Plan, folder: Path, say: Say) -> Outcome:
+    """Let it come. Whatever happens, the seed and all faults so far have been said."""
+    with under_test(folder) as (stack, breaker):
+        outcome = Outcome(plan=plan, began_at=datetime.now(UTC))
+        kinds = [kind for kind in Kind if kind is not Kind.DISK_FULL or breaker.disk is not None]
+        if breaker.disk is None:
+            outcome.left_out.append(f"{Kind.DISK_FULL}: no file system may be mounted here")
+        submitter = Submitter(
+            url=stack.api_url,
+            folder=folder / "runs",
+            every_seconds=plan.seconds / plan.runs,
+            least_open=6,
+            chance=random.Random(plan.seed),
+        )
+        record = Record(stack.database_url)
+        _wait_for_node(stack, "n5")
+        submitter.start()
+        try:
+            _Storm(breaker, record, submitter, outcome, say).rage(kinds)
+            submitter.stop()
+            _drain(record, submitter)
+            _judge(stack, record, submitter, outcome)
+        finally:
+            submitter.stop()
+            record.close()
+        return outcome
+
+
+def _wait_for_node(stack: RunningStack, name: str) -> None:
+    with Client(stack.api_url) as client:
+        wait_until(lambda: any(node["name"] == name for node in client.nodes()), 60, f"{name} to join")
+
+
+@dataclass
+class _Storm:
+    breaker: Breaker
+    record: Record
+    submitter: Submitter
+    outcome: Outcome
+    say: Say
+
+    def rage(self, kinds: Sequence[Kind]) -> None:
+        """Blow after blow until the time is over; the next comes when work goes on after the last."""
+        began = time.monotonic()
+        self._wait(lambda: self.record.first_end_after(self.outcome.began_at), "the first task to end")
+        for blow in blows(self.outcome.plan.seed, kinds):
+            self._idle(blow.pause_seconds)
+            if time.monotonic() - began > self.outcome.plan.seconds:
+                return
+            self._blow(blow.faults)
+
+    def _blow(self, faults: Sequence[Fault]) -> None:
+        struck: list[tuple[Fault, datetime, float]] = []
+        for fault in faults:
+            self.breaker.strike(fault)
+            now = datetime.now(UTC)
+            struck.append((fault, now, time.monotonic() + fault.seconds))
+            self.say(f"{(now - self.outcome.began_at).total_seconds():7.1f} s  {fault}")
+        for fault, at, until in sorted(struck, key=lambda one: one[2]):
+            self._idle(until - time.monotonic())
+            self.breaker.heal(fault)
+            healed_at = datetime.now(UTC) if fault.seconds else at
+            end = self._wait(
+                lambda moment=healed_at: self.record.first_end_after(moment), f"work after {fault}"
+            )
+            done = Struck(fault=fault, at=at, healed_at=healed_at, next_end_at=end)
+            self.outcome.struck.append(done)
+            self.say(f"           a task ended {done.stall_seconds:.1f} s after it was over: {fault}")
+        for fault in faults:
+            self._wait(
+                lambda victim=fault: self.breaker.settled(victim), f"{fault.victim} to be started again"
+            )
+
+    def _idle(self, seconds: float) -> None:
+        """Let time pass, and the submitter know what has ended."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.record.ended()
+            if ended is not None:
+                self.submitter.ended = ended
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(0.1, left))
+
+    def _wait(self, look: Callable[[], object], what: str):
+        def seen() -> object:
+            self._idle(0)
+            return look()
+
+        return wait_until(seen, _GIVE_UP_SECONDS, what, every=0.1)
+
+
+def _drain(record: Record, submitter: Submitter) -> None:
+    def all_ended() -> bool:
+        ended = record.ended()
+        return ended is not None and submitter.folders.keys() <= ended
+
+    try:
+        wait_until(all_ended, _DRAIN_SECONDS, every=0.25)
+    except AssertionError:
+        # They are counted, and named.
+        return
+
+
+def _judge(stack: RunningStack, record: Record, submitter: Submitter, outcome: Outcome) -> None:
+    states = wait_until(record.states, 60, "the record")
+    outcome.runs = len(submitter.folders)
+    outcome.lost = [
+        f"run {run_id} is {states.get(run_id, 'not on record')}"
+        for run_id in submitter.folders
+        if states.get(run_id) is not RunState.SUCCEEDED
+    ]
+    outcome.other += submitter.trouble
+    extra = states.keys() - submitter.folders.keys()
+    outcome.doubled += [f"run {run_id} is on record, and nobody was told of it" for run_id in extra]
+    recorded = record.recorded()
+    for run_id, folder in submitter.folders.items():
+        found = traces(folder / "effects.jsonl")
+        outcome.executions += sum(trace.what == "begins" for trace in found)
+        outcome.doubled += [f"run {run_id}: {text}" for text in doubled(found, recorded.get(run_id, {}))]
+        if len(recorded.get(run_id, {})) != TASKS:
+            outcome.lost.append(f"run {run_id} has {len(recorded.get(run_id, {}))} tasks")
+    outcome.attempts = record.counts()
+    _audit(stack, outcome)
+    ends = [at for at in record.ends() if at <= outcome.began_at + timedelta(seconds=outcome.plan.seconds)]
+    outcome.longest_gap_seconds = max((b - a).total_seconds() for a, b in pairwise(ends))
+
+
+def _audit(stack: RunningStack, outcome: Outcome) -> None:
+    with Client(stack.api_url) as client:
+        found = client.audit(since=outcome.began_at - timedelta(minutes=5))
+    names = ("runs", "tasks", "attempts", "events", "bookings", "nodes")
+    outcome.audited = ", ".join(f"{found[name]} {name}" for name in names)
+    for finding in found["findings"]:
+        text = f"audit: {finding}"
+        (outcome.overbooked if finding["check"] == "within_capacity" else outcome.other).append(text)
+
+
+def summary(outcome: Outcome) -> str:
+    """A table for people."""
+    plan, worst = outcome.plan, outcome.longest_stall
+    lines = [f"| chaos, seed {plan.seed}, {plan.seconds:.0f} s | |", "|---|---|"]
+    lines += [f"| {kind} | {outcome.by_kind[kind]} |" for kind in Kind if outcome.by_kind[kind]]
+    lines += [f"| left out: {text} | |" for text in outcome.left_out]
+    lost_attempts = outcome.attempts.get("LOST", 0)
+    lines += [
+        f"| faults in all | {len(outcome.struck)} |",
+        f"| runs accepted | {outcome.runs} |",
+        f"| task executions, of them given up and repeated | {outcome.executions}, {lost_attempts} |",
+        f"| audited | {outcome.audited} |",
+        f"| lost | {len(outcome.lost)} |",
+        f"| doubled | {len(outcome.doubled)} |",
+        f"| overbooked | {len(outcome.overbooked)} |",
+        f"| other findings | {len(outcome.other)} |",
+        f"| longest stall after a fault was over | {worst.stall_seconds:.1f} s ({worst.fault}) |"
+        if worst
+        else "",
+        f"| longest time in which no task ended, faults included | {outcome.longest_gap_seconds:.1f} s |",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def described(outcome: Outcome) -> str:
+    """What went wrong, and all that repeats it."""
+    began = outcome.began_at
+    faults = [
+        f"{(one.at - began).total_seconds():7.1f} s  {one.fault}; work went on after {one.stall_seconds:.1f} s"
+        for one in outcome.struck
+    ]
+    shown = outcome.wrong[:50]
+    return "\n".join([f"SEED={outcome.plan.seed}", *faults, *shown, f"({len(outcome.wrong)} in all)"])
