@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.acceptance.faults.chaos import Plan, described, run_chaos, summary
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument(
         "--limit", type=float, default=10.0, help="seconds until work must go on after a fault"
     )
+    parser.add_argument("--keep", type=Path, default=None, help="a new folder for logs and data, which stays")
     given = parser.parse_args()
     seed = int(time.time()) if given.seed is None else given.seed
     plan = Plan(
@@ -29,9 +31,15 @@ def main() -> int:
     )
     print(f"SEED={seed} MINUTES={given.minutes:g}", flush=True)
     # Not below a folder that only one user may enter: the embedded Postgres runs as another where we are root.
-    with tempfile.TemporaryDirectory(prefix="nodewise-chaos-") as folder:
-        Path(folder).chmod(0o755)
-        outcome = run_chaos(plan, Path(folder), lambda line: print(line, flush=True))
+    with (
+        nullcontext(given.keep)
+        if given.keep
+        else tempfile.TemporaryDirectory(prefix="nodewise-chaos-") as name
+    ):
+        folder = Path(name)
+        folder.mkdir(exist_ok=True, parents=True)
+        folder.chmod(0o755)
+        outcome = run_chaos(plan, folder, lambda line: print(line, flush=True))
     print(summary(outcome))
     if outcome.wrong:
         print(described(outcome))

@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from tests.acceptance.faults.kinds import Fault, Kind, blows
 from tests.acceptance.faults.record import Record
 from tests.acceptance.faults.workload import TASKS, Submitter
 from tests.support.stack import RunningStack
+from tests.support.starvation import most_waited, waited_for_cpu
 from tests.support.waiting import wait_until
 
 _DISK_MIB = 96
@@ -44,10 +45,19 @@ class Struck:
     at: datetime
     healed_at: datetime
     next_end_at: datetime
+    starved_seconds: float
+    """Of the time since `at`, that for which one process of the stack waited for a CPU: the machine's part."""
 
     @property
     def stall_seconds(self) -> float:
         return (self.next_end_at - self.healed_at).total_seconds()
+
+    @property
+    def went_on(self) -> str:
+        return (
+            f"a task ended {self.stall_seconds:.1f} s after it was over "
+            f"(since it began, a process of the stack waited {self.starved_seconds:.1f} s for a CPU)"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +91,7 @@ class Outcome:
         worst = self.longest_stall
         slow = []
         if worst is not None and worst.stall_seconds > self.plan.limit_seconds:
-            slow = [f"work went on only {worst.stall_seconds:.1f} s after {worst.fault}"]
+            slow = [f"{worst.fault}: {worst.went_on}"]
         return [*self.lost, *self.doubled, *self.overbooked, *self.other, *slow]
 
 
@@ -160,26 +170,37 @@ class _Storm:
             self._blow(blow.faults)
 
     def _blow(self, faults: Sequence[Fault]) -> None:
-        struck: list[tuple[Fault, datetime, float]] = []
-        for fault in faults:
-            self.breaker.strike(fault)
-            now = datetime.now(UTC)
-            struck.append((fault, now, time.monotonic() + fault.seconds))
-            self.say(f"{(now - self.outcome.began_at).total_seconds():7.1f} s  {fault}")
-        for fault, at, until in sorted(struck, key=lambda one: one[2]):
+        """Faults that come together are over when the last of them is: before that, nothing may be able to go on."""
+        starving = self._starving()
+        struck = [self._strike(fault) for fault in faults]
+        over_at = max(at for _, at, _ in struck)
+        for fault, _, until in sorted(struck, key=lambda one: one[2]):
             self._idle(until - time.monotonic())
             self.breaker.heal(fault)
-            healed_at = datetime.now(UTC) if fault.seconds else at
-            end = self._wait(
-                lambda moment=healed_at: self.record.first_end_after(moment), f"work after {fault}"
-            )
-            done = Struck(fault=fault, at=at, healed_at=healed_at, next_end_at=end)
-            self.outcome.struck.append(done)
-            self.say(f"           a task ended {done.stall_seconds:.1f} s after it was over: {fault}")
+            over_at = datetime.now(UTC) if fault.seconds else over_at
+        end = self._wait(
+            lambda: self.record.first_end_after(over_at), f"work after {' and '.join(map(str, faults))}"
+        )
+        starved = most_waited(starving, self._starving())
+        done = [
+            Struck(fault=fault, at=at, healed_at=over_at, next_end_at=end, starved_seconds=starved)
+            for fault, at, _ in struck
+        ]
+        self.outcome.struck += done
+        self.say(f"           {done[0].went_on}")
         for fault in faults:
             self._wait(
                 lambda victim=fault: self.breaker.settled(victim), f"{fault.victim} to be started again"
             )
+
+    def _starving(self) -> Mapping[int, float]:
+        return waited_for_cpu(process.id.pid for process in self.breaker.stack.state.processes.values())
+
+    def _strike(self, fault: Fault) -> tuple[Fault, datetime, float]:
+        self.breaker.strike(fault)
+        now = datetime.now(UTC)
+        self.say(f"{(now - self.outcome.began_at).total_seconds():7.1f} s  {fault}")
+        return fault, now, time.monotonic() + fault.seconds
 
     def _idle(self, seconds: float) -> None:
         """Let time pass, and the submitter know what has ended."""
@@ -263,7 +284,7 @@ def summary(outcome: Outcome) -> str:
         f"| doubled | {len(outcome.doubled)} |",
         f"| overbooked | {len(outcome.overbooked)} |",
         f"| other findings | {len(outcome.other)} |",
-        f"| longest stall after a fault was over | {worst.stall_seconds:.1f} s ({worst.fault}) |"
+        f"| longest stall after a fault was over | {worst.stall_seconds:.1f} s ({worst.fault}; meanwhile a process waited {worst.starved_seconds:.1f} s for a CPU) |"
         if worst
         else "",
         f"| longest time in which no task ended, faults included | {outcome.longest_gap_seconds:.1f} s |",
@@ -275,8 +296,7 @@ def described(outcome: Outcome) -> str:
     """What went wrong, and all that repeats it."""
     began = outcome.began_at
     faults = [
-        f"{(one.at - began).total_seconds():7.1f} s  {one.fault}; work went on after {one.stall_seconds:.1f} s"
-        for one in outcome.struck
+        f"{(one.at - began).total_seconds():7.1f} s  {one.fault}; {one.went_on}" for one in outcome.struck
     ]
     shown = outcome.wrong[:50]
     return "\n".join([f"SEED={outcome.plan.seed}", *faults, *shown, f"({len(outcome.wrong)} in all)"])
