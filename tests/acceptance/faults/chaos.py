@@ -7,10 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
+from sqlalchemy.exc import OperationalError
+
+from nodewise.core.audit import Allowance, Check, Finding
+from nodewise.core.db.audits import Scope, audit
+from nodewise.core.db.engine import create_database
 from nodewise.core.lifecycle import RunState
+from nodewise.core.settings import Settings
 from nodewise.sdk import Client
 from tests.acceptance.faults.breaking import Breaker, SmallDisk, reaching
 from tests.acceptance.faults.effects import doubled, traces
@@ -25,6 +33,7 @@ _DISK_MIB = 96
 _GIVE_UP_SECONDS = 180.0
 """So long after a fault nothing ended: nothing will."""
 _DRAIN_SECONDS = 400.0
+_BACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,10 @@ class Outcome:
     longest_gap_seconds: float = 0.0
     executions: int = 0
 
+    def note(self, check: str, text: str) -> None:
+        """What an audit found."""
+        (self.overbooked if check == Check.WITHIN_CAPACITY else self.other).append(text)
+
     @property
     def by_kind(self) -> Counter[Kind]:
         return Counter(struck.fault.kind for struck in self.struck)
@@ -96,6 +109,7 @@ class Outcome:
 
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -136,7 +150,8 @@ def run_chaos(plan: Plan, folder: Path, say: Say) -> Outcome:
         _wait_for_node(stack, "n5")
         submitter.start()
         try:
-            _Storm(breaker, record, submitter, outcome, say).rage(kinds)
+            with auditing(stack, since=outcome.began_at) as look:
+                _Storm(breaker, record, submitter, outcome, say, look).rage(kinds)
             submitter.stop()
             _drain(record, submitter)
             _judge(stack, record, submitter, outcome)
@@ -158,6 +173,7 @@ class _Storm:
     submitter: Submitter
     outcome: Outcome
     say: Say
+    audit: Callable[[], list[Finding] | None]
 
     def rage(self, kinds: Sequence[Kind]) -> None:
         """Blow after blow until the time is over; the next comes when work goes on after the last."""
@@ -188,10 +204,27 @@ class _Storm:
         ]
         self.outcome.struck += done
         self.say(f"           {done[0].went_on}")
+        self._look_at_the_record(faults)
         for fault in faults:
-            self._wait(
-                lambda victim=fault: self.breaker.settled(victim), f"{fault.victim} to be started again"
-            )
+            settled = partial(self.breaker.settled, fault)
+            self._wait(settled, f"{fault.victim} to be started again")
+
+    def _look_at_the_record(self, faults: Sequence[Fault]) -> None:
+        for finding in self._audited():
+            text = f"after {' and '.join(map(str, faults))}: {finding}"
+            self.say(text)
+            self.outcome.note(finding.check, text)
+
+    def _audited(self) -> list[Finding]:
+        found: list[list[Finding]] = []
+
+        def done() -> bool:
+            findings = self.audit()
+            found.extend([] if findings is None else [findings])
+            return findings is not None
+
+        self._wait(done, "an audit")
+        return found[0]
 
     def _starving(self) -> Mapping[int, float]:
         return waited_for_cpu(process.id.pid for process in self.breaker.stack.state.processes.values())
@@ -214,12 +247,33 @@ class _Storm:
                 return
             time.sleep(min(0.1, left))
 
-    def _wait(self, look: Callable[[], object], what: str):
-        def seen() -> object:
+    def _wait(self, look: Callable[[], T | None], what: str) -> T:
+        def seen() -> T | None:
             self._idle(0)
             return look()
 
-        return wait_until(seen, _GIVE_UP_SECONDS, what, every=0.1)
+        found = wait_until(seen, _GIVE_UP_SECONDS, what, every=0.1)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def auditing(stack: RunningStack, *, since: datetime) -> Iterator[Callable[[], "list[Finding] | None"]]:
+    """Looks at the whole record, with no allowance for clocks since there is one; None: the database does not answer."""
+    engine = create_database(Settings(database_url=stack.database_url), name="chaos")
+    scope = Scope(since=since - timedelta(minutes=5), limit=100_000)
+
+    def look() -> "list[Finding] | None":
+        try:
+            found = audit(engine, scope, now=datetime.now(UTC), allowance=Allowance(clocks=timedelta(0)))
+        except OperationalError:
+            return None
+        return found.findings
+
+    try:
+        yield look
+    finally:
+        engine.dispose()
 
 
 def _drain(record: Record, submitter: Submitter) -> None:
@@ -235,7 +289,7 @@ def _drain(record: Record, submitter: Submitter) -> None:
 
 
 def _judge(stack: RunningStack, record: Record, submitter: Submitter, outcome: Outcome) -> None:
-    states = wait_until(record.states, 60, "the record")
+    states = wait_until(record.states, 60, "the record") or {}
     outcome.runs = len(submitter.folders)
     outcome.lost = [
         f"run {run_id} is {states.get(run_id, 'not on record')}"
@@ -254,8 +308,25 @@ def _judge(stack: RunningStack, record: Record, submitter: Submitter, outcome: O
             outcome.lost.append(f"run {run_id} has {len(recorded.get(run_id, {}))} tasks")
     outcome.attempts = record.counts()
     _audit(stack, outcome)
-    ends = [at for at in record.ends() if at <= outcome.began_at + timedelta(seconds=outcome.plan.seconds)]
-    outcome.longest_gap_seconds = max((b - a).total_seconds() for a, b in pairwise(ends))
+    outcome.other += _not_back(stack)
+    # As long as more was submitted; then the work runs out.
+    until = max(one.next_end_at for one in outcome.struck) if outcome.struck else outcome.began_at
+    ends = [at for at in record.ends() if at <= until]
+    outcome.longest_gap_seconds = max(((b - a).total_seconds() for a, b in pairwise(ends)), default=0.0)
+
+
+def _not_back(stack: RunningStack) -> list[str]:
+    """The nodes that are not used again although nothing is broken any more."""
+    with Client(stack.api_url) as client:
+
+        def away() -> list[str]:
+            return [node["name"] for node in client.nodes() if node["state"] != "READY"]
+
+        try:
+            wait_until(lambda: not away(), _BACK_SECONDS)
+        except AssertionError:
+            return [f"node {name} did not come back" for name in away()]
+        return []
 
 
 def _audit(stack: RunningStack, outcome: Outcome) -> None:
@@ -264,8 +335,7 @@ def _audit(stack: RunningStack, outcome: Outcome) -> None:
     names = ("runs", "tasks", "attempts", "events", "bookings", "nodes")
     outcome.audited = ", ".join(f"{found[name]} {name}" for name in names)
     for finding in found["findings"]:
-        text = f"audit: {finding}"
-        (outcome.overbooked if finding["check"] == "within_capacity" else outcome.other).append(text)
+        outcome.note(finding["check"], f"at the end: {finding}")
 
 
 def summary(outcome: Outcome) -> str:

@@ -138,7 +138,8 @@ class Submitter:
             name: round(self.chance.uniform(0.1, 1.5), 2) for name in ("first", "left", "right", "last")
         }
         try:
-            run = client.submit(diamond, folder=str(folder), idempotency_key=folder.name, **lengths)
+            given = {"folder": str(folder), **lengths}
+            run = client.submit(diamond, parameters=given, idempotency_key=folder.name)
         except (ApiError, NotReachable) as error:
             self.trouble.append(f"{type(error).__name__}: {error}")
         else:
