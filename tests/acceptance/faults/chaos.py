@@ -4,12 +4,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -34,6 +35,7 @@ _GIVE_UP_SECONDS = 180.0
 """So long after a fault nothing ended: nothing will."""
 _DRAIN_SECONDS = 400.0
 _BACK_SECONDS = 60.0
+_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ def under_test(folder: Path) -> Iterator[tuple[RunningStack, Breaker]]:
         store = () if disk is None else ("--store", (disk.folder / "store").as_uri())
         stack = RunningStack(home=folder / "home", agents=4, placers=2, options=store)
         try:
-            stack.start()
+            _start_patiently(stack)
             with reaching(stack, folder) as network:
                 breaker = Breaker(stack=stack, network=network, disk=disk)
                 try:
@@ -130,6 +132,16 @@ def under_test(folder: Path) -> Iterator[tuple[RunningStack, Breaker]]:
                     breaker.heal_all()
         finally:
             stack.stop()
+
+
+def _start_patiently(stack: RunningStack) -> None:
+    """A machine that is busy with other tests may need more time than a start is given."""
+    for _ in range(_STARTS - 1):
+        with suppress(AssertionError, TimeoutExpired):
+            stack.start()
+            return
+        stack.stop()
+    stack.start()
 
 
 def run_chaos(plan: Plan, folder: Path, say: Say) -> Outcome:

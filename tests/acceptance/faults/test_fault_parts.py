@@ -1,5 +1,6 @@
 """The parts of the chaos run can fail where they should: small tests, without a stack."""
 
+import os
 import socket
 import threading
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 from nodewise.core.lifecycle import AttemptState
 from tests.acceptance.faults.effects import Recorded, Trace, doubled
 from tests.acceptance.faults.kinds import Kind, blows
+from tests.support.starvation import most_waited, waited_for_cpu
 from tests.support.tcp_proxy import TcpProxy
 
 LOST, GOOD = AttemptState.LOST, AttemptState.SUCCEEDED
@@ -122,3 +124,9 @@ def test_a_cut_breaks_connections_and_a_silence_holds_them() -> None:
             assert connection.recv(1) in (b"", b"x"), "it broke, or what was held came"
         with connect() as connection:
             assert answered(connection)
+
+
+def test_the_longest_wait_is_that_of_one_process_and_new_ones_begin_at_zero() -> None:
+    assert most_waited({1: 2.0, 2: 5.0}, {1: 2.5, 2: 5.1, 3: 0.4}) == 0.5
+    assert most_waited({}, {}) == 0.0
+    assert all(waited >= 0 for waited in waited_for_cpu([os.getpid(), 2**22 + 1]).values())
