@@ -8,7 +8,7 @@ SEED_CLIENT := .venv-mlopx
 FUZZER := .venv-schemathesis
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
-.PHONY: setup demo test check bench bench-stack bench-placement fuzz up down image image-sizes compose-test k8s-test lock clean
+.PHONY: setup demo test chaos check bench bench-stack bench-placement fuzz up down image image-sizes compose-test k8s-test lock clean
 
 setup: $(READY)
 
@@ -39,6 +39,10 @@ $(FUZZER)/.ready: requirements/schemathesis.txt
 	@echo "Installing schemathesis into $(FUZZER) (about half a minute) ..."
 	@$(FUZZER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/schemathesis.txt
 	@touch $@
+
+# Faults while pipelines run. SEED repeats a run (by default it is the time), MINUTES is how long, LIMIT how soon work must go on.
+chaos: setup
+	@$(BIN)/python -m tests.acceptance.faults $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) --limit $(or $(LIMIT),10)
 
 check: setup
 	@$(BIN)/ruff check .

@@ -1,19 +1,13 @@
 """The events of every run and task, replayed: do they lead, by steps that the tables have, to where it is?"""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 
+from nodewise.core.audit import Allowance
 from nodewise.core.codec import decode
-from nodewise.core.errors import IllegalTransition
+from nodewise.core.db.audits import Scope, audit
 from nodewise.core.ir import Advance, Program, Row, RunFacts, advance, applied
-from nodewise.core.lifecycle import (
-    RunEvent,
-    RunState,
-    TaskEvent,
-    TaskState,
-    next_run_state,
-    next_task_state,
-)
+from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.artifact import TaskOutputs
 from nodewise.core.model.ids import RunId, TaskPath
 from tests.support.recording import World
@@ -34,34 +28,11 @@ def lives_of(world: World) -> dict[tuple[str, str | None], list[Step]]:
 
 
 def broken_lives(world: World) -> list[str]:
-    """What is wrong with the history; nothing ever should be."""
-    current = {(str(i), None): str(s) for i, s in world.all("SELECT id, state FROM runs")}
-    current |= {(str(i), str(p)): str(s) for i, p, s in world.all("SELECT run_id, path, state FROM tasks")}
-    lives = lives_of(world)
-    wrong = [f"{subject} has no history" for subject in current.keys() - lives.keys()]
-    for subject, steps in lives.items():
-        if steps[0][:2] != ("submit", None):
-            wrong.append(f"{subject} begins with {steps[0]}")
-        if steps[-1][2] != current.get(subject):
-            wrong.append(f"{subject} is {current.get(subject)}, but its history ends {steps[-1]}")
-        wrong += [
-            f"{subject}: {step} after {last}"
-            for last, step in pairwise(steps)
-            if not _follows(last, step, of_run=subject[1] is None)
-        ]
-    return wrong
-
-
-def _follows(last: Step, step: Step, *, of_run: bool) -> bool:
-    event, before, after = step
-    if before is None or before != last[2]:
-        return False
-    try:
-        if of_run:
-            return next_run_state(RunState(before), RunEvent(event)) == after
-        return next_task_state(TaskState(before), TaskEvent(event)) == after
-    except IllegalTransition:
-        return False
+    """What is wrong with all that is on record, by the product's own checks; nothing ever should be."""
+    whole = Scope(since=datetime(2000, 1, 1, tzinfo=UTC), limit=10_000)
+    found = audit(world.engine, whole, now=world.clock.now, allowance=Allowance(clocks=timedelta(0)))
+    assert found.behind is None
+    return [str(finding) for finding in found.findings]
 
 
 def interpreted(

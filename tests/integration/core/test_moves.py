@@ -48,6 +48,18 @@ def test_a_move_that_comes_too_late_moves_nothing(engine: Engine) -> None:
     assert events == ["b"]
 
 
+def test_events_are_written_in_the_order_of_the_moves(engine: Engine) -> None:
+    """Whoever reads them finds causes first, whichever way the database found the rows."""
+    paths = [f"t{number * 37 % 101:03d}" for number in range(100)]
+    with transaction(engine) as connection:
+        run_id = insert_run(connection)
+        for path in sorted(paths):
+            insert_task(connection, run_id, path)
+        move_tasks(connection, [admit(run_id, path) for path in paths], service="scheduler")
+        events = connection.execute(select(schema.events.c.path).order_by(schema.events.c.id)).scalars()
+        assert list(events) == paths
+
+
 def test_the_same_move_twice_does_nothing_the_second_time(engine: Engine) -> None:
     with transaction(engine) as connection:
         run_id = insert_run(connection)

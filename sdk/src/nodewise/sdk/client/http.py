@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote
 
+from nodewise.sdk.client.audits import whole_audit
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
 from nodewise.sdk.client.paging import every_item
@@ -270,6 +271,14 @@ class Client(Scheduling):
     def summary(self) -> Json:
         """The figures of the report, over all runs."""
         return self._json("GET", "/v1/reports/summary")
+
+    def audit(self, *, since: datetime | None = None) -> Json:
+        """Check what is on record: how much was looked at, and `findings`, which should be none.
+
+        Args:
+            since: Only runs submitted, and room held, since then; by default in the last 24 hours.
+        """
+        return whole_audit(self._json, since=since)
 
     def datasets(self) -> list[Json]:
         """The registered data sets."""

@@ -13,6 +13,7 @@ from nodewise.api.handlers import install_handlers
 from nodewise.api.limits import BodyLimit
 from nodewise.api.routes import (
     artifacts,
+    audit,
     cluster,
     datasets,
     ended,
@@ -44,6 +45,7 @@ _ROUTERS = (
     cluster.router,
     datasets.router,
     reports.router,
+    audit.router,
     operations.router,
 )
 

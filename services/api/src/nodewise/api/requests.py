@@ -3,10 +3,18 @@
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from nodewise.api.examples import PARAMETERS, PIPELINE
 from nodewise.api.problems import Fault, Problem, invalid
@@ -30,6 +38,15 @@ def rfc3339_text(value: object) -> object:
     if isinstance(value, str | datetime):
         return value
     raise ValueError("must be a time as RFC 3339 text, such as 2030-01-31T12:00:00Z")
+
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def in_this_century(moment: datetime) -> datetime:
+    if not _EARLIEST <= moment < _LATEST:
+        raise ValueError("must lie in the years 2000 to 2099")
+    return moment
 
 
 class PlatformSpec(BaseModel):
@@ -148,6 +165,21 @@ class SummaryQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     team: str | None = Field(default=None, max_length=100)
+
+
+class AuditQuery(BaseModel):
+    """Which part of the record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Annotated[AwareDatetime, AfterValidator(in_this_century)] | None = Field(
+        default=None,
+        description="Only runs submitted, and room held, since then (RFC 3339 with zone). Default: the last 24 hours.",
+    )
+    limit: int = Field(default=200, ge=1, le=1000, description="So many runs at most, oldest first.")
+    cursor: str | None = Field(
+        default=None, max_length=300, description="The next_cursor of the page before."
+    )
 
 
 class DatasetForm(BaseModel):

@@ -1,27 +1,17 @@
 """What clients send about recurring runs."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nodewise.api.examples import PARAMETERS, PIPELINE
-from nodewise.api.requests import SubmitRequest, read_body, rfc3339_text
+from nodewise.api.requests import SubmitRequest, in_this_century, read_body, rfc3339_text
 from nodewise.core.model.trigger import LONGEST_INTERVAL_SECONDS
 
 MOST_AT_ONCE = 1000
-_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-
-
-def _in_this_century(moment: datetime) -> datetime:
-    if not _EARLIEST <= moment < _LATEST:
-        raise ValueError("must lie in the years 2000 to 2099")
-    return moment
-
-
 _Time = Annotated[
-    AwareDatetime, BeforeValidator(rfc3339_text), AfterValidator(_in_this_century), Field(strict=False)
+    AwareDatetime, BeforeValidator(rfc3339_text), AfterValidator(in_this_century), Field(strict=False)
 ]
 
 

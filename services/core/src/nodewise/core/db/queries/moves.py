@@ -53,7 +53,7 @@ WITH wanted AS (
         run_id uuid, path text, from_state text, to_state text, event text, at timestamptz, reason_code text,
         reason text, attempt int, failures int, node text, not_before timestamptz, "position" bigint,
         allowed_nodes text[], started_at timestamptz, finished_at timestamptz, outputs jsonb,
-        inputs jsonb, cache jsonb, spec jsonb)
+        inputs jsonb, cache jsonb, spec jsonb, place int)
 ), moved AS (
     UPDATE tasks AS t SET
         state = v.to_state,
@@ -76,10 +76,11 @@ WITH wanted AS (
         resized = t.resized OR nullif(v.spec, 'null') IS NOT NULL
     FROM wanted AS v
     WHERE t.run_id = v.run_id AND t.path = v.path AND t.state = v.from_state
-    RETURNING t.run_id, t.path, t.attempt, v.event, v.from_state, v.to_state, v.at, v.node, v.reason_code, v.reason
+    RETURNING t.run_id, t.path, t.attempt, v.event, v.from_state, v.to_state, v.at, v.node, v.reason_code, v.reason, v.place
 )
 INSERT INTO events (at, run_id, path, attempt, event, from_state, to_state, service, node, reason_code, reason)
 SELECT at, run_id, path, attempt, event, from_state, to_state, :service, node, reason_code, reason FROM moved
+ORDER BY place
 RETURNING run_id, path
 """)
 
@@ -102,14 +103,15 @@ RETURNING run_id
 def move_tasks(connection: Connection, moves: Sequence[TaskMove], *, service: str) -> set[TaskRef]:
     """Apply all moves whose task still is in the expected state; return the tasks that moved. One round trip.
 
-    A task may stand in `moves` once only.
+    A task may stand in `moves` once only. The events are written in the order of `moves`, which is to be that of causes.
 
     Raises:
         IllegalTransition: A pair that the table does not have, or an event that `service` does not own.
     """
     if not moves:
         return set()
-    rows = [_row(move, service) for move in sorted(moves, key=lambda m: m.ref)]
+    rows = [_row(move, service) | {"place": place} for place, move in enumerate(moves)]
+    rows.sort(key=lambda row: (row["run_id"], row["path"]))
     found = connection.execute(_MOVE_TASKS, {"rows": json.dumps(rows), "service": service})
     return {TaskRef(run_id=RunId(str(run_id)), path=TaskPath(path)) for run_id, path in found}
 
