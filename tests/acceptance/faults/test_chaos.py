@@ -13,7 +13,7 @@ LIMIT_SECONDS = 60.0
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_nothing_is_lost_doubled_or_overbooked_whatever_breaks(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
