@@ -13,6 +13,7 @@ import redis
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import START_JOBS, Heartbeat, StartJobs
 from nodewise.core.model.component import ValueKind
+from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.job import Job
 from tests.support.agents import NODE, AgentProcess, alive, job, key
 from tests.support.waiting import wait_until
@@ -109,9 +110,28 @@ def test_after_kill_9_ends_are_told_again_and_leftovers_are_gone(agent: AgentPro
     agent.start()
 
     heartbeat = agent.ear.wait_for(lambda heartbeat: heartbeat)
-    assert heartbeat.attempts == (first,)
-    folders = {path.parent.name for path in (agent.work_dir / "attempts").glob("*/*/*")}
-    assert folders == {"done"}
+    told, killed = heartbeat.attempts
+    assert told == first
+    assert (killed.key, killed.state, killed.reason) == (
+        key("running"), AttemptState.FAILED, ReasonCode.AGENT_ERROR,
+    )  # fmt: skip
+    left = {path.name for path in (agent.work_dir / "attempts").glob("*/running/*/*")}
+    assert left == {"result.json"}
+
+
+def test_a_job_that_comes_again_after_kill_9_is_not_run_again(agent: AgentProcess, tmp_path: Path) -> None:
+    again = job(SLEEP, key=key("running"), parameters={"marker": str(tmp_path / "pid")})
+    agent.submit(again)
+    (pid,) = pids_in(tmp_path / "pid")
+    agent.kill()
+    wait_until(lambda: not alive(pid), 5, "the task to die with its agent")
+    agent.ear.drain()
+    agent.start()
+    agent.submit(again)
+    agent.submit(marking(tmp_path / "marker", key=key("later")))
+    assert agent.end_of(key("later")).state is AttemptState.SUCCEEDED
+    assert agent.end_of(key("running")).reason is ReasonCode.AGENT_ERROR
+    assert pids_in(tmp_path / "pid") == [pid]
 
 
 def test_a_new_start_has_a_new_boot_id(agent: AgentProcess) -> None:

@@ -10,6 +10,7 @@ from nodewise.agent.journal import Journal, ProcessRecord
 from nodewise.agent.processes import MARK
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport
+from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 
 
@@ -53,6 +54,25 @@ def test_what_has_no_readable_end_is_removed(tmp_path: Path) -> None:
             (folder / "result.json").write_text(text)
     assert journal.recover() == []
     assert list((tmp_path / "attempts").glob("*/*/*")) == []
+
+
+def test_what_was_under_way_has_ended_and_says_so_until_it_is_confirmed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.folder(key()).mkdir(parents=True)
+    journal.begun(key())
+    (found,) = journal.recover()
+    assert (found.key, found.state, found.reason) == (key(), AttemptState.FAILED, ReasonCode.AGENT_ERROR)
+    assert Journal(tmp_path).recover() == [found]
+    journal.remove(key())
+    assert Journal(tmp_path).recover() == []
+
+
+def test_a_folder_that_names_another_attempt_is_removed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.folder(key()).mkdir(parents=True)
+    journal.begun(key())
+    journal.folder(key()).rename(journal.folder(key()).with_name("2"))
+    assert journal.recover() == []
 
 
 def test_a_process_that_was_left_running_is_killed(tmp_path: Path) -> None:

@@ -213,6 +213,7 @@ class AttemptRun:
         staged = stage(job, self._folder, self._workshop.cache, cores=self._workshop.options.cores)
         for note in staged.notes:
             self.note(f"nodewise: {note}\n")
+        self._workshop.journal.begun(self.key)
         return staged
 
     def _limits(self, job: Job) -> Limits:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.processes import end_tree, marked_processes
 from nodewise.core.errors import StoreError
+from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport
+from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import AttemptKey
 from nodewise.core.store.addresses import safe_segment
 from nodewise.core.store.trees import open_regular
@@ -21,6 +24,8 @@ T = TypeVar("T", bound=BaseModel)
 
 _PROCESS: Final = "process.json"
 _RESULT: Final = "result.json"
+_BEGUN: Final = "begun.json"
+_KILLED: Final = "its agent was killed while it was under way"
 _log = structlog.get_logger()
 
 
@@ -42,6 +47,14 @@ class Journal:
     def folder(self, key: AttemptKey) -> Path:
         """Where the attempt keeps all it has; another one for every other key, whatever the key says."""
         return self._attempts / safe_segment(key.run_id) / safe_segment(key.path) / str(key.attempt)
+
+    def begun(self, key: AttemptKey) -> None:
+        """Remember that from now on something of the attempt may have run: after `kill -9` it is given up, not run again.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        _write(self.folder(key) / _BEGUN, AttemptReport(key=key, state=AttemptState.PLACED).model_dump_json())
 
     def started(self, key: AttemptKey, record: ProcessRecord) -> None:
         """Remember the attempt's process."""
@@ -68,16 +81,44 @@ class Journal:
                 return
 
     def recover(self) -> list[AttemptReport]:
-        """The ends of an earlier life that nobody confirmed. What was still running then is killed and removed."""
+        """The ends of an earlier life that nobody confirmed. What was still under way then is killed, and has ended now.
+
+        That end has to be told, too: who never heard that the attempt was accepted sends its job again.
+        """
         reports = []
         for folder in list(self._folders()):
-            report = _read(folder / _RESULT, AttemptReport)
-            if report is not None and self.folder(report.key) == folder:
+            report = self._report(folder, _RESULT)
+            if report is None:
+                report = self._given_up(folder)
+            if report is not None:
                 reports.append(report)
-            else:
-                _kill_leftovers(folder)
-                _remove(folder)
         return reports
+
+    def _report(self, folder: Path, name: str) -> AttemptReport | None:
+        """What is written there of the attempt whose folder it is."""
+        report = _read(folder / name, AttemptReport)
+        return report if report is not None and self.folder(report.key) == folder else None
+
+    def _given_up(self, folder: Path) -> AttemptReport | None:
+        _kill_leftovers(folder)
+        begun = self._report(folder, _BEGUN)
+        _remove(folder)
+        if begun is None:
+            return None
+        end = AttemptReport(
+            key=begun.key,
+            state=AttemptState.FAILED,
+            reason=ReasonCode.AGENT_ERROR,
+            message=_KILLED,
+            finished_at=datetime.now(UTC),
+        )
+        try:
+            self.ended(end)
+        except OSError as error:
+            _log.warning(
+                "that an attempt was given up could not be kept", attempt=str(end.key), error=str(error)
+            )
+        return end
 
     def _folders(self) -> Iterator[Path]:
         return (path for path in self._attempts.glob("*/*/*") if path.is_dir())
