@@ -71,6 +71,22 @@ def test_all_below_a_prefix_is_fetched(bucket: Bucket, tmp_path: Path) -> None:
     assert files == {"x": "x", "deep/y": "y"}
 
 
+def test_an_object_whose_name_leads_out_is_refused(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.store["/b/evil/../../../../out"] = bucket.store["/b/data.csv"]
+    found = bucket.find("s3://b")
+    assert "/b/evil/../../../../out" in found
+    with pytest.raises(StoreError, match="leads out of it"):
+        staged(tmp_path, "s3://b/evil")
+    assert not list(tmp_path.rglob("out"))
+
+
+def test_what_stands_behind_colons_chooses_no_other_file_system(bucket: Bucket, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    with pytest.raises(ArtifactMissing):
+        staged(tmp_path, f"s3://b::file://{secret}")
+
+
 def test_what_is_not_there_is_missing(bucket: Bucket, tmp_path: Path) -> None:
     with pytest.raises(ArtifactMissing, match="s3://b/none"):
         staged(tmp_path, "s3://b/none")

@@ -1,10 +1,10 @@
 """Content that lies outside our store, under the address that its owner gave it: fetched as KFP's launcher does."""
 
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 import fsspec
-from fsspec.core import url_to_fs
 
 from nodewise.core.errors import ArtifactMissing, StoreError
 
@@ -34,13 +34,32 @@ def fetch_foreign(uri: str, destination: Path) -> None:
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     try:
-        files, path = url_to_fs(uri)
-        if files.isdir(path):
-            files.get(path, str(destination), recursive=True)
-        else:
-            files.get_file(path, str(destination))
+        # Not `url_to_fs`: what stands behind a `::` in an address would choose another file system.
+        files = fsspec.filesystem(uri.partition("://")[0])
+        if not files.isdir(uri):
+            files.get_file(uri, str(destination))
+            return
+        for name, place in _below(files, uri, destination):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            files.get_file(name, str(place))
+    except StoreError:
+        raise
     except FileNotFoundError as error:
         raise ArtifactMissing(uri) from error
     # Whatever the package of an object store raises: there is no common base.
     except Exception as error:
         raise StoreError(f"{uri[:300]} cannot be fetched: {type(error).__name__}: {error}") from error
+
+
+def _below(files: Any, uri: str, destination: Path) -> Iterator[tuple[str, Path]]:
+    """Every object below a prefix, and where it goes.
+
+    Raises:
+        StoreError: A name would lead out of `destination`: whoever fills a bucket chooses the names in it.
+    """
+    root = PurePosixPath(files._strip_protocol(uri))
+    for name in files.find(uri):
+        relative = PurePosixPath(name).relative_to(root)
+        if ".." in relative.parts:
+            raise StoreError(f"{uri[:300]} has an object whose name leads out of it: {name[-100:]!r}")
+        yield name, destination / relative
