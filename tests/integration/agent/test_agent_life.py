@@ -116,7 +116,8 @@ def test_after_kill_9_ends_are_told_again_and_leftovers_are_gone(agent: AgentPro
         key("running"), AttemptState.FAILED, ReasonCode.AGENT_ERROR,
     )  # fmt: skip
     left = {path.name for path in (agent.work_dir / "attempts").glob("*/running/*/*")}
-    assert left == {"result.json"}
+    assert "result.json" in left
+    assert left.isdisjoint({"work", "tmp", "inputs", "outputs", "parameters", "dataset"})
 
 
 def test_a_job_that_comes_again_after_kill_9_is_not_run_again(agent: AgentProcess, tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ class Journal:
     def _given_up(self, folder: Path) -> AttemptReport | None:
         _kill_leftovers(folder)
         begun = self._report(folder, _BEGUN)
-        _remove(folder)
         if begun is None:
+            _remove(folder)
             return None
         end = AttemptReport(
             key=begun.key,
@@ -113,7 +113,9 @@ class Journal:
             finished_at=datetime.now(UTC),
         )
         try:
+            # First, so that another kill does not make it forgotten; the folder goes when the end is confirmed.
             self.ended(end)
+            AttemptFolder(folder).clear()
         except OSError as error:
             _log.warning(
                 "that an attempt was given up could not be kept", attempt=str(end.key), error=str(error)
