@@ -87,7 +87,7 @@ def test_a_file_in_the_users_folder_cannot_shadow_a_service() -> None:
 def test_an_agent_is_up_when_the_api_knows_it_as_ready() -> None:
     _, services, agents = stages(Options())
     api = f"http://127.0.0.1:{services['api'].port}"
-    assert NodeProbe(api, "n3") in agents["agent-n3"].probes
+    assert NodeProbe(api, "n3", Path("/home/u/.nodewise")) in agents["agent-n3"].probes
     assert services["api"].probes == (HttpProbe(f"{api}/readyz"),)
 
 

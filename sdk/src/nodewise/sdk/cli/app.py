@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from nodewise.core.errors import NodewiseError
-from nodewise.sdk.cli import artifacts, cluster, compilation, data, plan, runs, schedule, submit, watch
+from nodewise.sdk.cli import artifacts, cluster, compilation, data, keys, plan, runs, schedule, submit, watch
 from nodewise.sdk.cli.plugins import offered_commands
 from nodewise.sdk.cli.reporting import debugging, fail
 
@@ -79,6 +79,7 @@ app.command("strategies")(cluster.strategies)
 app.command("policies")(cluster.policies)
 app.add_typer(data.app, name="data")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()
