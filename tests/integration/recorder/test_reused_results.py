@@ -52,6 +52,17 @@ def attempts(world: World, run_id: RunId) -> int:
     return int(str(count))
 
 
+def test_results_are_shared_within_a_team_only_and_nothing_is_told_of_another(world: World) -> None:
+    """An author's own cache key could be guessed by another team; why a lookup missed would tell values of theirs."""
+    done(world)
+    theirs = [done(world, team="a"), done(world, team="b")]
+    assert [attempts(world, run_id) for run_id in theirs] == [2, 2]
+    for run_id in theirs:
+        reasons = [str(reason) for _, _, reason in world.all(REASONS, id=run_id)]
+        assert all("this component has not succeeded before" in reason for reason in reasons)
+    assert attempts(world, done(world, team="b")) == 0
+
+
 def test_an_equal_run_takes_all_its_results_from_the_first(world: World) -> None:
     first, second = done(world), done(world)
     assert (attempts(world, first), attempts(world, second)) == (2, 0)

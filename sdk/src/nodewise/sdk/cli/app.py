@@ -6,7 +6,19 @@ import typer
 from typer.core import TyperGroup
 
 from nodewise.core.errors import NodewiseError
-from nodewise.sdk.cli import artifacts, cluster, compilation, data, keys, plan, runs, schedule, submit, watch
+from nodewise.sdk.cli import (
+    artifacts,
+    cluster,
+    compilation,
+    data,
+    keys,
+    plan,
+    quota,
+    runs,
+    schedule,
+    submit,
+    watch,
+)
 from nodewise.sdk.cli.plugins import offered_commands
 from nodewise.sdk.cli.reporting import debugging, fail
 
@@ -75,6 +87,7 @@ app.command("archive")(runs.archive)
 app.command("explain")(runs.explain)
 app.command("nodes")(cluster.nodes)
 app.command("queue")(cluster.queue)
+app.command("quota")(quota.quota)
 app.command("strategies")(cluster.strategies)
 app.command("policies")(cluster.policies)
 app.add_typer(data.app, name="data")

@@ -265,6 +265,10 @@ class Client(Scheduling, Keyholding):
         """What waits, in order, and why: `counts` and `items`."""
         return self._json("GET", "/v1/queue")
 
+    def quotas(self) -> list[Json]:
+        """Limits and use of this key's team, or of all teams."""
+        return self._items("/v1/quotas")
+
     def strategies(self) -> Json:
         """The strategies (`items`) and the presets (`presets`)."""
         return self._json("GET", "/v1/strategies")

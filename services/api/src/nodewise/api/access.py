@@ -114,6 +114,7 @@ ACCESS: Final[Mapping[Endpoint, Access]] = {
     ("POST", "/v1/schedules/{schedule_id}/run"): _CHANGE,
     ("GET", "/v1/queue"): _READ_LIST,
     ("GET", "/v1/reports/summary"): _READ_LIST,
+    ("GET", "/v1/quotas"): _READ_LIST,
     ("GET", "/v1/nodes"): _READ_CLUSTER,
     ("GET", "/v1/policies"): _READ_CLUSTER,
     ("GET", "/v1/strategies"): _READ_CLUSTER,

@@ -23,6 +23,7 @@ from nodewise.api.routes import (
     mlopx,
     operations,
     plans,
+    quotas,
     reports,
     runs,
     schedules,
@@ -47,6 +48,7 @@ _ROUTERS = (
     cluster.router,
     datasets.router,
     reports.router,
+    quotas.router,
     keys.router,
     operations.router,
 )

@@ -205,6 +205,13 @@ def _kept_free(waiting: Waiting) -> Iterator[Change]:
     yield from chain(_released(release, waiting), _order(waiting))
 
 
+def _team_quota(_: Waiting) -> Iterator[Change]:
+    yield Change(
+        kind=ChangeKind.TIME, text="when tasks of its team have ended that hold what it needs of the quota"
+    )
+    yield Change(kind=ChangeKind.ORDER, text="a larger quota for its team (NODEWISE_TEAM_QUOTAS)")
+
+
 def _backoff(waiting: Waiting) -> Iterator[Change]:
     yield from _asked_again(waiting, "when its time to be tried again comes")
 
@@ -260,6 +267,7 @@ ANSWERS: Final[Mapping[ReasonCode, Callable[[Waiting], Iterable[Change]]]] = Map
         ReasonCode.WAITS_FOR_NODE: _planned,
         ReasonCode.PLANNED_LATER: _planned,
         ReasonCode.KEPT_FREE: _kept_free,
+        ReasonCode.TEAM_QUOTA: _team_quota,
         ReasonCode.STRATEGY_RULE: _strategy_rule,
         ReasonCode.UNKNOWN_POLICY: _unknown_policy,
         ReasonCode.UNKNOWN_STRATEGY: _unknown_strategy,

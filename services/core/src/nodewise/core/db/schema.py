@@ -2,7 +2,7 @@
 
 Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
 value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
-through `queries.moves`. The order of locks is: schedules, runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
+through `queries.moves`. The order of locks is: schedules, the quota of a team, runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
 runtime_estimates (by task class, node class).
 """
 

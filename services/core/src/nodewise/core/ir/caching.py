@@ -20,6 +20,9 @@ from nodewise.core.model.component import ImportWork, PythonWork
 _VERSION: Final = 2
 """Raised when equal tasks must no longer have equal keys."""
 _LONGEST_SHOWN: Final = 60
+_TEAM: Final = "team"
+_DEFAULT_TEAM: Final = "default"
+"""Its keys have no part for the team, so that results from before there were teams stay."""
 
 
 class Miss(StrEnum):
@@ -67,7 +70,13 @@ class ContentUnknown(LookupError):
 
 
 def cache_key(
-    step: Step, leaf: Leaf, inputs: Values, *, digests: Mapping[str, str], dataset: str | None = None
+    step: Step,
+    leaf: Leaf,
+    inputs: Values,
+    *,
+    digests: Mapping[str, str],
+    dataset: str | None = None,
+    team: str = _DEFAULT_TEAM,
 ) -> CacheKey:
     """The key of a task that is ready.
 
@@ -80,6 +89,8 @@ def cache_key(
         inputs: as resolved.
         digests: of the content of its artifacts, by address.
         dataset: where the registered data set is that it names, an address made of its content.
+        team: whose run it is of. Results are shared within a team: with a key of the author's own, another team could take
+            them by guessing it.
 
     Raises:
         ContentUnknown: an artifact without a digest.
@@ -93,6 +104,8 @@ def cache_key(
         if dataset is not None:
             parts["data set"] = _hidden(dataset)
     parts["outputs"] = _of_outputs(leaf)
+    if team != _DEFAULT_TEAM:
+        parts[_TEAM] = _hidden(team)
     digest = _digest([_VERSION, {name: part.digest for name, part in parts.items()}])
     return CacheKey(digest=digest, parts=parts)
 
@@ -137,6 +150,11 @@ def _content(name: str, artifact: ArtifactRef, digests: Mapping[str, str]) -> li
     if digest is None:
         raise ContentUnknown(name)
     return [digest, artifact.schema_title, dict(artifact.metadata)]
+
+
+def team_digest(key: CacheKey) -> str | None:
+    """What the keys of a team have in common; None: of the default team."""
+    return _digest_of(key.parts.get(_TEAM))
 
 
 def may_be_cached(step: Step, leaf: Leaf) -> bool:
