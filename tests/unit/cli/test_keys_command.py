@@ -57,7 +57,8 @@ def test_a_key_is_revoked_by_name_or_by_the_beginning_of_its_id(cli: Cli, api: F
     api.answers["keys"] = listed("ci", "laptop")
 
     for ref in ("laptop", "20b8"):
-        assert cli("keys", "revoke", ref).stdout.endswith("laptop  revoked\n")
+        said = cli("keys", "revoke", ref)
+        assert said.stdout.endswith("laptop  revoked\n"), said.stderr
         assert api.requests[-1].method == "DELETE"
         assert api.requests[-1].url.path == "/v1/keys/20b8d5a0-6a1f-4c1e-9d53-2f6f6f1c7a11"
 

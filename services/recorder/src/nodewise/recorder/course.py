@@ -73,7 +73,7 @@ class Library(Protocol):
         """What an equal task left."""
         ...
 
-    def latest_keys(self, component: str, team: str | None) -> Sequence[CacheKey]:
+    def latest_keys(self, component: str, team: str | None = None) -> Sequence[CacheKey]:
         """The keys of the component's latest results."""
         ...
 

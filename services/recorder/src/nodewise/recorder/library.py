@@ -30,7 +30,7 @@ class RecordLibrary:
     def result(self, digest: str) -> CachedResult | None:
         return find_result(self._connection, digest)
 
-    def latest_keys(self, component: str, team: str | None) -> Sequence[CacheKey]:
+    def latest_keys(self, component: str, team: str | None = None) -> Sequence[CacheKey]:
         if (component, team) not in self._keys:
             self._keys[component, team] = latest_keys(self._connection, component, team)
         return self._keys[component, team]
