@@ -73,7 +73,9 @@ def _stack() -> Iterator[httpx.Client]:
         subprocess.run([nodewise, "up", "--detach", *home], check=True, capture_output=True)
         try:
             found = yaml.safe_load((Path(folder) / "home" / "stack.json").read_text(encoding="utf-8"))
-            with httpx.Client(base_url=found["api_url"], timeout=30) as http:
+            key = (Path(folder) / "home" / "admin.key").read_text(encoding="utf-8").strip()
+            headers = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=found["api_url"], headers=headers, timeout=30) as http:
                 yield http
         finally:
             subprocess.run([nodewise, "down", *home], check=True, capture_output=True)

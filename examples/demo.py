@@ -23,7 +23,7 @@ from pathlib import Path
 from examples.demo_view import DemoView, print_accuracies, print_savings, print_tasks
 from nodewise.core.errors import NodewiseError
 from nodewise.sdk.client import Client, Run
-from nodewise.sdk.discovery import NoStack, find_url, read_stack
+from nodewise.sdk.discovery import NoStack, find_key, find_url, read_stack
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "out"
@@ -171,7 +171,8 @@ def _runs(pid: int) -> bool:
 
 def show(environment: Mapping[str, str], *, times: int) -> bool:
     """Submit the waves so many times, follow them to the end, tell the story of the last time; whether all succeeded."""
-    with Client(find_url(environment=environment)) as client:
+    url = find_url(environment=environment)
+    with Client(url, api_key=find_key(url, environment=environment)) as client:
         for _ in range(times):
             runs = follow(client)
         print_tasks(runs)

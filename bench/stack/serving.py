@@ -45,6 +45,7 @@ def servers() -> Iterator[Servers]:
                 "NODEWISE_REDIS_URL": settings.redis_url,
                 "NODEWISE_STORE_URL": settings.store_url,
                 "NODEWISE_LOG_LEVEL": "WARNING",
+                "NODEWISE_AUTH": "off",
             }
             yield Servers(settings=settings, env=env)
 

@@ -1,16 +1,22 @@
 #!/bin/sh
-# The passwords: those that are given as secrets (in GIVEN), else those of the last start (in KEPT), else new ones.
+# The passwords, and the admin's API key: those that are given as secrets (in GIVEN), else those of the last start (in KEPT),
+# else new ones.
 set -eu
 umask 022
 kept=${KEPT:-/var/lib/nodewise/secrets}
 
-keep() {
-    secret=${GIVEN:-/run/secrets}/$1_password
+# What was given as secret $1, the $2; nothing if none was.
+read_given() {
+    secret=${GIVEN:-/run/secrets}/$1
     if [ -e "$secret" ] && [ ! -r "$secret" ]; then
-        echo "the file of the password of $1 cannot be read by user $(id -u): let that user own it, or let all read it" >&2
+        echo "the file of the $2 cannot be read by user $(id -u): let that user own it, or let all read it" >&2
         exit 1
     fi
     given=$(cat "$secret" 2>/dev/null || true)
+}
+
+keep() {
+    read_given "$1_password" "password of $1"
     if [ -n "$given" ]; then
         printf '%s' "$given" > "$kept/$1/password"
     elif [ ! -s "$kept/$1/password" ]; then
@@ -18,6 +24,16 @@ keep() {
     fi
 }
 
+keep_key() {
+    read_given admin_key "key of the admin"
+    if [ -n "$given" ]; then
+        printf '%s' "$given" > "$kept/admin/key"
+    elif [ ! -s "$kept/admin/key" ]; then
+        python3 -c 'import secrets; print(f"nw_{secrets.token_hex(16)}_{secrets.token_urlsafe(32)}", end="")' > "$kept/admin/key"
+    fi
+}
+
+keep_key
 keep postgres
 keep redis
 keep reader

@@ -16,12 +16,17 @@ from tests.support.stack import RunningStack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole stack with four agents, shared by the tests of this folder and ended with the last of them; mark them `stack`.
 
-    Its agents have a container runtime, a fake one that runs commands on this machine, and a pip that knows no index.
+    Its agents have a container runtime, a fake one that runs commands on this machine, and a pip that knows no index. mlopx may submit without a key.
     A test that kills processes or fills queues starts a `RunningStack` of its own.
     """
     folder = tmp_path_factory.mktemp("stack")
     (folder / "containers").mkdir()
-    env = {"NODEWISE_CONTAINER_RUNTIME": str(FAKE), "FAKE_RUNTIME_DIR": str(folder / "containers"), **QUIET}
+    env = {
+        "NODEWISE_CONTAINER_RUNTIME": str(FAKE),
+        "FAKE_RUNTIME_DIR": str(folder / "containers"),
+        "NODEWISE_MLOPX_TEAM": "default",
+        **QUIET,
+    }
     running = RunningStack(home=folder / "home", placers=2, env=env)
     try:
         yield running.start()

@@ -11,7 +11,7 @@ from tests.support.carriers import carrier_environment
 from tests.support.corpus_runs import Ended, check_as_documented, ended_runs
 from tests.support.kubernetes_server.server import KubeNode, KubernetesServer
 from tests.support.pipelines import compiled, hints
-from tests.support.stack import RunningStack
+from tests.support.stack import HEADERS, RunningStack
 from tests.support.waiting import wait_until
 from tests.unit.core_ir.corpus.every import CASES
 
@@ -49,7 +49,7 @@ def stack(server: KubernetesServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def ready_nodes(stack: RunningStack) -> set[str]:
-    found = httpx.get(f"{stack.api_url}/v1/nodes", timeout=30).json()
+    found = httpx.get(f"{stack.api_url}/v1/nodes", headers=HEADERS, timeout=30).json()
     return {node["name"] for node in found["items"] if node["state"] == "READY"}
 
 
@@ -65,7 +65,9 @@ def test_it_ends_as_documented(index: int, ended: Mapping[int, Ended]) -> None:
 
 
 def test_tasks_of_either_engine_stay_on_its_nodes(stack: RunningStack, ended: Mapping[int, Ended]) -> None:
-    run = httpx.post(f"{stack.api_url}/v1/runs", json={**two_steps(), "engine": "agents"}, timeout=30)
+    run = httpx.post(
+        f"{stack.api_url}/v1/runs", json={**two_steps(), "engine": "agents"}, headers=HEADERS, timeout=30
+    )
     run_id = run.json()["id"]
     wait_until(lambda: state_of(stack, run_id) == "SUCCEEDED", 120, "the run on the agent")
     with psycopg.connect(stack.database_url) as connection:
@@ -97,7 +99,7 @@ def test_a_canceled_run_leaves_nothing_in_the_cluster(
 ) -> None:
     run_id = submitted(stack, 60.0)
     wait_until(server.jobs, 60, "its first Job")
-    httpx.post(f"{stack.api_url}/v1/runs/{run_id}/cancel", timeout=30).raise_for_status()
+    httpx.post(f"{stack.api_url}/v1/runs/{run_id}/cancel", headers=HEADERS, timeout=30).raise_for_status()
     wait_until(lambda: state_of(stack, run_id) == "CANCELED", 120, "the run to be canceled")
     wait_until(lambda: not server.jobs() and not server.pods(), 60, "an empty cluster")
 
@@ -123,10 +125,10 @@ def two_steps(seconds: float = 0.0) -> dict[str, object]:
 
 def submitted(stack: RunningStack, seconds: float = 0.0, **more: object) -> str:
     body = {**two_steps(seconds), "engine": "kubernetes", **more}
-    answer = httpx.post(f"{stack.api_url}/v1/runs", json=body, timeout=30)
+    answer = httpx.post(f"{stack.api_url}/v1/runs", json=body, headers=HEADERS, timeout=30)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
 def state_of(stack: RunningStack, run_id: str) -> str:
-    return str(httpx.get(f"{stack.api_url}/v1/runs/{run_id}", timeout=30).json()["state"])
+    return str(httpx.get(f"{stack.api_url}/v1/runs/{run_id}", headers=HEADERS, timeout=30).json()["state"])

@@ -12,7 +12,7 @@ import pytest
 from nodewise.sdk import Client
 from tests.support import mlopx_scripts as scripts
 from tests.support.seed_client import answer_of, require_seed_client, run_script
-from tests.support.stack import RunningStack
+from tests.support.stack import HEADERS, RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PATIENCE = 120.0
@@ -29,7 +29,7 @@ def assert_ends_well(stack: RunningStack, client: Client, run_id: str) -> None:
     assert run.state == "SUCCEEDED"
     assert run.outputs("model-evaluation")["Output"]["slope"] == 3.0
     assert run.outputs("model-evaluation")["Output"]["mse"] < 1e-9
-    shown = httpx.get(f"{stack.api_url}/pipelines/{run_id}").json()
+    shown = httpx.get(f"{stack.api_url}/pipelines/{run_id}", headers=HEADERS).json()
     assert (shown["state"], shown["duration"] is None) == ("SUCCEEDED", False)
     parts = shown["components"].values()
     assert [part["state"] for part in parts] == ["SUCCEEDED"] * 3

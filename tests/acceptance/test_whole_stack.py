@@ -2,18 +2,19 @@
 
 import json
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.stack import RunningStack, alive, run_command
+from tests.support.stack import HEADERS, RunningStack, alive, run_command
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 
 
 def node_states(stack: RunningStack) -> dict[str, str]:
-    with urlopen(f"{stack.api_url}/v1/nodes", timeout=5) as answer:
+    asked = Request(f"{stack.api_url}/v1/nodes", headers=HEADERS)
+    with urlopen(asked, timeout=5) as answer:
         return {node["name"]: node["state"] for node in json.load(answer)["items"]}
 
 

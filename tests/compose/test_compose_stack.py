@@ -66,7 +66,7 @@ def told(story: Story) -> Story:
     with stack.timed("up, all healthy"):
         stack.run("up", "--detach", "--wait", "--wait-timeout", "600", within=700)
     story.first = stack.containers(all_of_them=True)
-    with Client(stack.url, timeout=60, retries=12) as client:
+    with Client(stack.url, api_key=stack.admin_key(), timeout=60, retries=12) as client:
         with stack.timed("the first pipeline"):
             story.quickstart = client.submit(str(ROOT / "examples" / "quickstart.py")).wait(
                 timeout=PATIENCE_SECONDS, progress=False, check=False
@@ -185,7 +185,7 @@ def test_prometheus_sees_every_target(story: Story) -> None:
 
 
 def test_the_monitor_learned_of_every_node_from_prometheus(story: Story) -> None:
-    with Client(story.stack.url) as client:
+    with Client(story.stack.url, api_key=story.stack.admin_key()) as client:
         nodes = {node["name"]: node for node in client.nodes()}
     assert nodes.keys() == {"big", "small", "gpu"}
     assert '"source":"prometheus"' in story.stack.ask("monitor", "http://127.0.0.1:8080/v1/cluster")

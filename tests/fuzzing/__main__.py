@@ -8,16 +8,18 @@ from pathlib import Path
 from nodewise.api.examples import PARAMETERS, PIPELINE
 from tests.fuzzing.campaign import Account, attack
 from tests.fuzzing.malformed import malformed
-from tests.support.stack import RunningStack
+from tests.support.stack import HEADERS, RunningStack
 
 MOST_GROWN_MIB = 32.0
+UNLIMITED = {"NODEWISE_RATE_PER_SECOND": "0"}
+"""Else requests are refused for their number."""
 
 
 def fuzzed(stack: RunningStack, *, count: int, seed: int) -> Account:
     """The account of so many malformed submissions to the gateway of a running stack."""
     valid = {"pipeline_spec": PIPELINE, "parameters": dict(PARAMETERS)}
     requests = malformed(valid, seed=seed, count=count)
-    return attack(stack.api_url, requests, count=count, gateway=stack.pid("api"))
+    return attack(stack.api_url, requests, count=count, gateway=stack.pid("api"), headers=HEADERS)
 
 
 def main() -> int:
@@ -28,7 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nodewise-fuzz-") as folder:
-        stack = RunningStack(home=Path(folder) / "home", agents=1).start()
+        stack = RunningStack(home=Path(folder) / "home", agents=1, env=UNLIMITED).start()
         try:
             account = fuzzed(stack, count=asked.count, seed=asked.seed)
         finally:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -48,7 +48,9 @@ class Account:
         )
 
 
-def attack(url: str, requests: Iterable[Malformed], *, count: int, gateway: int) -> Account:
+def attack(
+    url: str, requests: Iterable[Malformed], *, count: int, gateway: int, headers: Mapping[str, str]
+) -> Account:
     """Send them one after the other.
 
     Args:
@@ -56,9 +58,10 @@ def attack(url: str, requests: Iterable[Malformed], *, count: int, gateway: int)
         requests: what to send.
         count: how many there are.
         gateway: its process, whose memory is watched.
+        headers: of every request: the key of who attacks.
     """
     account, process = Account(), psutil.Process(gateway)
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60, headers=headers) as client:
         for request in requests:
             _one(client, request, account)
             if account.sent <= count * _SETTLED_AFTER:

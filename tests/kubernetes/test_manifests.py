@@ -105,7 +105,11 @@ def told(story: Story) -> Story:
     with stack.timed("up, all ready"):
         stack.up()
     story.hosts = stack.hosts()
-    with stack.watching(), stack.gateway() as url, Client(url, timeout=60, retries=12) as client:
+    with (
+        stack.watching(),
+        stack.gateway() as url,
+        Client(url, api_key=stack.key, timeout=60, retries=12) as client,
+    ):
         with stack.timed("until all nodes are known"):
             story.known = wait_until(lambda: all_known(client, story.hosts), 120, "all nodes", every=1.0)
         with stack.timed("the first pipeline, on each engine"):

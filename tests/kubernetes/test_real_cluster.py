@@ -21,7 +21,7 @@ from nodewise.core.engine.kubeflow.configured import kubernetes_connection
 from nodewise.core.settings import Settings
 from tests.support.dynamic_runs import compiled_documents
 from tests.support.pipelines import hints
-from tests.support.stack import RunningStack
+from tests.support.stack import HEADERS, RunningStack
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -64,7 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 
 def ready(stack: RunningStack) -> dict[str, dict[str, Any]]:
-    found = httpx.get(f"{stack.api_url}/v1/nodes", timeout=30).json()["items"]
+    found = httpx.get(f"{stack.api_url}/v1/nodes", headers=HEADERS, timeout=30).json()["items"]
     return {node["name"]: node for node in found if node["state"] == "READY"}
 
 
@@ -73,13 +73,13 @@ def submit(stack: RunningStack, pipeline: Any, **more: Any) -> str:
     body = {"pipeline_spec": ir, "engine": "kubernetes", "cache": False, **more}
     if platforms and "platform_spec" not in body:
         body["platform_spec"] = platforms
-    answer = httpx.post(f"{stack.api_url}/v1/runs", json=body, timeout=30)
+    answer = httpx.post(f"{stack.api_url}/v1/runs", json=body, headers=HEADERS, timeout=30)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
 def run_of(stack: RunningStack, run_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{stack.api_url}/v1/runs/{run_id}", timeout=30).json()
+    found: dict[str, Any] = httpx.get(f"{stack.api_url}/v1/runs/{run_id}", headers=HEADERS, timeout=30).json()
     return found
 
 
@@ -100,7 +100,7 @@ def attempts(stack: RunningStack, run_id: str) -> list[dict[str, Any]]:
 
 
 def log(stack: RunningStack, run_id: str, path: str) -> str:
-    return httpx.get(f"{stack.api_url}/v1/runs/{run_id}/tasks/{path}/logs", timeout=30).text
+    return httpx.get(f"{stack.api_url}/v1/runs/{run_id}/tasks/{path}/logs", headers=HEADERS, timeout=30).text
 
 
 def own(api: KubernetesApi, run_id: str, what: Callable[[str], Any]) -> list[Any]:
@@ -233,7 +233,7 @@ def test_tasks_go_where_their_labels_demand(stack: RunningStack) -> None:
 def test_a_cancel_ends_the_pod(stack: RunningStack, api: KubernetesApi) -> None:
     run_id = submit(stack, one(rest, seconds=300.0))
     wait_until(lambda: log(stack, run_id, "rest") == "resting\n", SLOW, "the task to begin", every=0.5)
-    httpx.post(f"{stack.api_url}/v1/runs/{run_id}/cancel", timeout=30).raise_for_status()
+    httpx.post(f"{stack.api_url}/v1/runs/{run_id}/cancel", headers=HEADERS, timeout=30).raise_for_status()
     assert ended(stack, run_id)["state"] == "CANCELED"
     wait_until(lambda: not own(api, run_id, api.jobs) and not own(api, run_id, api.pods), SLOW, "no Job left")
 

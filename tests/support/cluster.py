@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import yaml
 
+from nodewise.core.tokens import new_token
 from tests.support.waiting import wait_until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -58,6 +59,8 @@ class ClusterStack:
 
     folder: Path
     namespace: str = NAMESPACE
+    key: str = field(default_factory=lambda: new_token().text)
+    """The first API key."""
     seconds: dict[str, float] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
@@ -89,6 +92,7 @@ class ClusterStack:
         passwords.mkdir(exist_ok=True)
         for name in ("postgres", "redis"):
             (passwords / name).write_text(secrets.token_urlsafe(18))
+        (passwords / "key").write_text(self.key)
         offered = set(self.kubectl("api-versions").split())
         built = list(yaml.safe_load_all(self.kubectl("kustomize", str(copy / "test"))))
         self.left_out = sorted(

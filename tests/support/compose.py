@@ -27,6 +27,10 @@ class ComposeStack:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def admin_key(self) -> str:
+        """The first API key, as docs/deploy.md reads it."""
+        return self.run("exec", "-T", "api", "cat", "/var/lib/nodewise/secrets/admin/key").strip()
+
     def run(self, *words: str, within: float = 600) -> str:
         """`docker compose ...` on this project; what it wrote to its standard output."""
         command = ["docker", "compose", "--progress", "quiet", "--project-name", self.project, *words]

@@ -12,7 +12,7 @@ import psycopg
 from nodewise.core.store.addresses import safe_segment
 from tests.support.dynamic_runs import FACTS, compiled_documents
 from tests.support.package_index import package_index
-from tests.support.stack import RunningStack
+from tests.support.stack import HEADERS, RunningStack
 from tests.support.waiting import wait_until
 from tests.unit.core_ir.corpus.case import Case
 from tests.unit.core_ir.corpus.every import CASES
@@ -44,7 +44,10 @@ def ended_runs(
     stack: RunningStack, folder: Path, *, engine: str, indices: Iterable[int]
 ) -> Mapping[int, Ended]:
     """Those pipelines of the corpus, submitted at once and waited for."""
-    with package_index(folder / "index") as index_, httpx.Client(base_url=stack.api_url, timeout=30) as http:
+    with (
+        package_index(folder / "index") as index_,
+        httpx.Client(base_url=stack.api_url, headers=HEADERS, timeout=30) as http,
+    ):
         index_.add("pandas", "2.1", "")
         index_.add("six", "1.0", "")
         runs = {index: _submitted(http, CASES[index], index_.url, engine) for index in indices}

@@ -246,7 +246,7 @@ def served(api: FakeApi) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(response.content)
 
-        do_GET = do_POST = do_PUT = _answer  # noqa: N815 (the names that http.server looks for)
+        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 (the names that http.server looks for)
 
         def log_message(self, *_args: Any) -> None:
             """Be quiet."""

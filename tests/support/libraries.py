@@ -29,7 +29,7 @@ class FakeLibrary:
         self.asked.append(digest)
         return self.results.get(digest)
 
-    def latest_keys(self, component: str) -> Sequence[CacheKey]:
+    def latest_keys(self, component: str, team: str | None = None) -> Sequence[CacheKey]:
         return self.keys.get(component, [])
 
     def register(self, name: str, uri: str, facts: DatasetFacts) -> None:

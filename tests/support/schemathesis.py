@@ -23,7 +23,13 @@ def require_schemathesis() -> None:
 
 
 def all_checks(
-    url: str, config: Path, *, examples: int, seed: int, parameters: Mapping[str, str]
+    url: str,
+    config: Path,
+    *,
+    examples: int,
+    seed: int,
+    parameters: Mapping[str, str],
+    headers: Mapping[str, str],
 ) -> "subprocess.CompletedProcess[str]":
     """All of its checks on every endpoint of the gateway.
 
@@ -33,8 +39,9 @@ def all_checks(
         examples: how many requests to make up for each endpoint, beside those that its rules call for.
         seed: of what it makes up.
         parameters: values of path parameters that exist, so that more than 404 is met.
+        headers: of every request, but those that try what happens without.
     """
-    config.write_text(_config(parameters))
+    config.write_text(_config(parameters, headers))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "NODEWISE_"))}
     command = [
         str(_FOLDER / "bin" / "schemathesis"), "--config-file", str(config), "run", f"{url}/openapi.json", "--checks", "all",
@@ -45,8 +52,9 @@ def all_checks(
     )
 
 
-def _config(parameters: Mapping[str, str]) -> str:
+def _config(parameters: Mapping[str, str], headers: Mapping[str, str]) -> str:
     lines = [f'{name} = "{value}"' for name, value in parameters.items()]
+    words = [f'{name} = "{value}"' for name, value in headers.items()]
     # A schema cannot say that a pipeline must be one, nor which cursors were handed out: what fits it may be refused with 422.
     answers = '"2xx", 401, 403, 404, 409, 413, 422, 429'
     # Nor that a form has at most so many parts.
@@ -54,6 +62,8 @@ def _config(parameters: Mapping[str, str]) -> str:
 hooks = "{_HOOKS}"
 [parameters]
 {chr(10).join(lines)}
+[headers]
+{chr(10).join(words)}
 [checks.positive_data_acceptance]
 expected-statuses = [{answers}]
 [[operations]]

@@ -9,10 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodewise.core.tokens import new_token
+from nodewise.stack.keys import key_file
 from nodewise.stack.process import find, left_behind
 from nodewise.stack.state import ProcessState, StackState, load_state
 from tests.support.waiting import wait_until
 
+API_KEY = new_token().text
+"""The admin key of every stack that the tests start: `Client` and `nodewise` find it in the environment."""
+HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 FAKE_PYTHON = Path(__file__).parent / "fake_python.py"
 _COMMAND = "import typer; from nodewise.stack import commands; app = typer.Typer(); "
 
@@ -33,10 +38,10 @@ def run_command(
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours, without servers or a home that whoever runs the tests has set."""
+    """Ours, without servers or a home that whoever runs the tests has set, and with the key of their stacks."""
     left_out = ("DATABASE_URL", "REDIS_URL", "PROMETHEUS_URL")
     kept = {k: v for k, v in os.environ.items() if k not in left_out and not k.startswith("NODEWISE_")}
-    return {**kept, "COLUMNS": "200", **(extra or {})}
+    return {**kept, "COLUMNS": "200", "NODEWISE_API_KEY": API_KEY, **(extra or {})}
 
 
 @dataclass
@@ -53,6 +58,11 @@ class RunningStack:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def start(self) -> "RunningStack":
+        self.home.mkdir(parents=True, exist_ok=True)
+        if not key_file(self.home).exists():
+            key_file(self.home).touch(mode=0o600)
+            key_file(self.home).write_text(API_KEY)
+        os.environ["NODEWISE_API_KEY"] = API_KEY
         numbers = ("--agents", str(self.agents), "--placers", str(self.placers))
         done = run_command("up", "--detach", "--home", str(self.home), *numbers, *self.options, env=self.env)
         assert done.returncode == 0, f"up failed: {done.stdout}{done.stderr}"

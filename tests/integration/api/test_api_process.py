@@ -24,6 +24,7 @@ def process_of(module: str, settings: Settings) -> Iterator[tuple["subprocess.Po
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "NODEWISE_STORE_URL": settings.store_url,
+        "NODEWISE_AUTH": settings.auth,
         "NODEWISE_PORT": str(port),
         "_KFP_RUNTIME": "true",
     }

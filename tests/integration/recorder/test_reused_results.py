@@ -258,3 +258,13 @@ def test_only_the_named_tasks_leave_their_results(engine: Engine) -> None:
             connection.execute(text("SELECT digest FROM cached_results ORDER BY digest")).scalars().all()
         )
     assert digests == ["0a", "1b"]
+
+
+def test_results_are_shared_within_a_team_only_and_nothing_is_told_of_another(world: World) -> None:
+    """An author's own cache key could be guessed by another team; why a lookup missed would tell values of theirs."""
+    first = done(world)
+    theirs = [done(world, team="a"), done(world, team="b")]
+    assert [attempts(world, run_id) for run_id in theirs] == [2, 2]
+    said = [sorted(map(str, world.all(REASONS, id=run_id))) for run_id in (first, *theirs)]
+    assert said[1] == said[2] == said[0], "as if nobody had run it before"
+    assert attempts(world, done(world, team="b")) == 0

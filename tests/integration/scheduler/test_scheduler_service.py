@@ -4,6 +4,7 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.queue import try_lock_cycle
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.messages import WAKE_PLACER
+from nodewise.core.model.quota import Quota
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from tests.support.placing import Turned, add_nodes, all_rows, make_scheduler, submit
@@ -29,6 +30,28 @@ def test_admits_what_fits_in_order_and_says_why_the_rest_waits(engine: Engine, s
     ]
     ordered = all_rows(engine, "SELECT path FROM tasks WHERE state = 'ADMITTED' ORDER BY position")
     assert ordered == [("a",), ("b",)]
+
+
+def test_a_team_is_held_at_its_quota_by_what_runs_and_what_is_on_its_way(
+    engine: Engine, settings: Settings
+) -> None:
+    add_nodes(engine, n1=4)
+    with transaction(engine) as connection:
+        submit(connection, "a", "b", resources=HALF, team="vision", submitted_at=NOW.replace(hour=1))
+        submit(connection, "c", resources=HALF, team="vision", submitted_at=NOW.replace(hour=2))
+        submit(connection, "d", resources=HALF, team="speech", submitted_at=NOW.replace(hour=3))
+    bounded = settings.model_copy(update={"team_quotas": {"vision": Quota(cores=1)}})
+    scheduler = make_scheduler(engine, bounded)
+    for _ in range(2):
+        scheduler.look()
+        assert all_rows(engine, STATES) == [
+            ("a", "ADMITTED", "admitted"),
+            ("b", "ADMITTED", "admitted"),
+            ("c", "READY", "team_quota"),
+            ("d", "ADMITTED", "admitted"),
+        ]
+    make_scheduler(engine, settings).look()
+    assert all_rows(engine, STATES)[2] == ("c", "ADMITTED", "admitted")
 
 
 def test_a_second_look_changes_nothing(engine: Engine, settings: Settings) -> None:

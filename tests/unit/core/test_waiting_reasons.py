@@ -32,6 +32,7 @@ CARRIED = {
         ReasonCode.NO_ROOM,
         ReasonCode.UNSATISFIABLE,
         ReasonCode.KEPT_FREE,
+        ReasonCode.TEAM_QUOTA,
         ReasonCode.WAITS_FOR_NODE,
         ReasonCode.PLANNED_LATER,
         ReasonCode.RETRY_BACKOFF,

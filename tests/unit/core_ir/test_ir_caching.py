@@ -16,6 +16,7 @@ from nodewise.core.ir.caching import (
     cache_key,
     explain_miss,
     may_be_cached,
+    team_digest,
 )
 from nodewise.core.ir.tree import CachePolicy, Leaf, Step
 from nodewise.core.model.artifact import ArtifactRef
@@ -50,6 +51,16 @@ def key(rate: Any = 0.5, data: ArtifactRef = DATA, **changes: Any) -> CacheKey:
 
 def test_the_same_has_the_same_key() -> None:
     assert key() == key()
+
+
+def test_a_team_has_keys_of_its_own_and_the_default_team_those_that_there_were() -> None:
+    step, leaf = train()
+    inputs = Values(parameters={"rate": 0.5}, artifacts={"data": (DATA,)})
+    keys = [cache_key(step, leaf, inputs, digests=DIGESTS, team=team) for team in ("default", "a", "b")]
+    assert keys[0] == key()
+    assert len({found.digest for found in keys}) == 3
+    assert [team_digest(found) is None for found in keys] == [True, False, False]
+    assert '"a"' not in str(keys[1])
 
 
 def test_where_content_lies_and_what_else_is_passed_decides_nothing() -> None:

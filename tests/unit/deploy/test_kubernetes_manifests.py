@@ -49,7 +49,7 @@ def test_kustomize_builds_it(folder: str, deployments: int, tmp_path: Path) -> N
 
 def built(folder: str, tmp_path: Path) -> list[dict[str, Any]]:
     copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    for name in ("postgres", "redis"):
+    for name in ("postgres", "redis", "key"):
         (copy / "example" / "passwords").mkdir(exist_ok=True)
         (copy / "example" / "passwords" / name).write_text("secret")
     ended = subprocess.run(

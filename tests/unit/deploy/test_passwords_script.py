@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from nodewise.core.tokens import new_token, read_token
 from nodewise.stack.ports import choose_ports
 from nodewise.stack.valkey import find_binary
 from tests.support.waiting import wait_until
@@ -16,7 +17,7 @@ SCRIPT = Path(__file__).parents[3] / "deploy" / "compose" / "passwords.sh"
 def run(tmp_path: Path, **given: str) -> Path:
     """Run it with these passwords; returns the folder of what it keeps."""
     kept, secrets = tmp_path / "kept", tmp_path / "given"
-    for folder in (secrets, *(kept / name for name in ("postgres", "redis", "reader"))):
+    for folder in (secrets, *(kept / name for name in ("postgres", "redis", "reader", "admin"))):
         folder.mkdir(parents=True, exist_ok=True)
     for name, password in given.items():
         (secrets / f"{name}_password").write_text(password)
@@ -26,6 +27,18 @@ def run(tmp_path: Path, **given: str) -> Path:
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "KEPT": str(kept), "GIVEN": str(secrets)},
     )
     return kept
+
+
+def test_the_key_of_the_admin_is_made_once_and_kept_or_given(tmp_path: Path) -> None:
+    key = run(tmp_path) / "admin" / "key"
+    first = key.read_text()
+    assert read_token(first) is not None
+    run(tmp_path)
+    assert key.read_text() == first
+    given = new_token().text
+    (tmp_path / "given" / "admin_key").write_text(given)
+    run(tmp_path)
+    assert key.read_text() == given
 
 
 def test_passwords_are_made_once_and_kept(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_every_setting_that_is_named_exists() -> None:
         for source in agents.rglob("*.py")
         for name in re.findall(r"NODEWISE_([A-Z_]+)", source.read_text(encoding="utf-8"))
     }
-    of_others = {"HOME", "URL"} | of_agents
+    of_others = {"HOME", "URL", "API_KEY", "API_KEY_FILE"} | of_agents
     assert {name.lower() for name in named - of_others} <= set(Settings.model_fields)
 
 

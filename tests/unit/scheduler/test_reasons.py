@@ -7,6 +7,7 @@ import pytest
 
 from nodewise.core.model.decision import PERMANENT_EXCLUSIONS, Reason, ReasonCode
 from nodewise.core.model.node import Cluster
+from nodewise.core.model.quota import Quota
 from nodewise.core.model.situation import Occupancy, OpenRun
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.plugins import planners, policies
@@ -63,6 +64,12 @@ def kept_free() -> set[ReasonCode]:
     return cycle(queue, HALF, running=[lives("r", "n1", ends=5)])
 
 
+def over_quota() -> set[ReasonCode]:
+    snapshot = Snapshot(queue=(Queued(task=a_task(cores=1)),), cluster=a_cluster(a_node()))
+    context = replace(policy_context(), quotas={"*": Quota(cores=0.5)})
+    return set(plan(snapshot, policies(), context, max_admitted=9).waiting)
+
+
 WAITING: dict[ReasonCode, Callable[[], set[ReasonCode]]] = {
     ReasonCode.QUEUED: lambda: one(a_task(), a_cluster(a_node()), max_admitted=0),
     ReasonCode.NO_NODES: lambda: one(a_task(), a_cluster()),
@@ -72,6 +79,7 @@ WAITING: dict[ReasonCode, Callable[[], set[ReasonCode]]] = {
     ReasonCode.WAITS_FOR_NODE: lambda: planned(FULL, lives("r", "n1", cores=2)),
     ReasonCode.PLANNED_LATER: lambda: planned(a_cluster(a_node(cores=1)), tasks=2),
     ReasonCode.KEPT_FREE: kept_free,
+    ReasonCode.TEAM_QUOTA: over_quota,
     ReasonCode.UNKNOWN_POLICY: lambda: one(a_task(policy="gone")),
     ReasonCode.UNKNOWN_STRATEGY: lambda: planned(FULL, strategy="gone"),
     ReasonCode.STRATEGY_RULE: lambda: told_by_the_placer(ReasonCode.STRATEGY_RULE),

@@ -72,6 +72,19 @@ def test_a_port_that_the_user_has_set_is_not_shared_by_all() -> None:
     assert "NODEWISE_PORT" not in services["scheduler"].program.env
 
 
+def test_the_key_of_the_home_is_for_the_gateway_alone_and_the_users_own_for_nobody() -> None:
+    given = {
+        "NODEWISE_ADMIN_KEY_FILE": "/mine",
+        "NODEWISE_API_KEY": "nw_mine",
+        "NODEWISE_API_KEY_FILE": "/mine",
+    }
+    processes = {name: one for stage in stages(Options(carrier=True), **given) for name, one in stage.items()}
+    assert processes["api"].program.env["NODEWISE_ADMIN_KEY_FILE"] == "/home/u/.nodewise/admin.key"
+    for name, process in processes.items():
+        assert "mine" not in str(process.program.env.values())
+        assert name == "api" or not given.keys() & process.program.env.keys()
+
+
 def test_policy_and_strategy_reach_the_services_only_when_given() -> None:
     chosen = stages(Options(policy="shortest", strategy="custom"))[1]["scheduler"].program.env
     assert (chosen["NODEWISE_POLICY"], chosen["NODEWISE_STRATEGY"]) == ("shortest", "custom")
@@ -87,7 +100,7 @@ def test_a_file_in_the_users_folder_cannot_shadow_a_service() -> None:
 def test_an_agent_is_up_when_the_api_knows_it_as_ready() -> None:
     _, services, agents = stages(Options())
     api = f"http://127.0.0.1:{services['api'].port}"
-    assert NodeProbe(api, "n3") in agents["agent-n3"].probes
+    assert NodeProbe(api, "n3", Path("/home/u/.nodewise")) in agents["agent-n3"].probes
     assert services["api"].probes == (HttpProbe(f"{api}/readyz"),)
 
 

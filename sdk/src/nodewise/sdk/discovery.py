@@ -1,12 +1,16 @@
-"""Where the API is: said by the caller, by NODEWISE_URL, or by the stack that runs in this folder or above."""
+"""Where the API is, and with which key: said by the caller, by the environment, or by the stack that runs in this folder or
+above.
+"""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nodewise.core.errors import Unavailable
+from nodewise.core.errors import NodewiseError, Unavailable
 
+ADMIN_KEY = "admin.key"
+"""The file in the home of a stack with the key of whoever started it."""
 ADVICE = "is the stack up? Run `nodewise up`, or start the one that NODEWISE_URL names"
 
 
@@ -18,6 +22,13 @@ class NoStack(Unavailable):
         super().__init__(
             f"no running stack is known here (no {home / 'stack.json'}): run `nodewise up`, set NODEWISE_URL, or give --url"
         )
+
+
+class NoKey(NodewiseError):
+    """The API key that was named is none that can be used."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"no API key: {why}")
 
 
 def find_url(
@@ -38,6 +49,53 @@ def find_url(
     if said:
         return _with_scheme(said).rstrip("/")
     return str(read_stack(_home(env, folder or Path.cwd()))["api_url"]).rstrip("/")
+
+
+def find_key(
+    url: str,
+    api_key: str | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> str | None:
+    """The API key for that address; None: nothing says one, and the API may want none.
+
+    Args:
+        url: Where it will be sent, as `find_url` gives it. The key in the home of a stack is for its own address only.
+        api_key: What the caller said; wins.
+        environment: In place of the process's: NODEWISE_API_KEY, NODEWISE_API_KEY_FILE, then NODEWISE_HOME.
+        folder: Where to start looking for a home, as in `find_url`.
+
+    Raises:
+        NoKey: The file that is named cannot be read, or what is said cannot be a key.
+    """
+    env = os.environ if environment is None else environment
+    said = api_key or env.get("NODEWISE_API_KEY")
+    if said:
+        return _sendable(said)
+    if file := env.get("NODEWISE_API_KEY_FILE"):
+        try:
+            return _sendable(Path(file).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise NoKey(f"NODEWISE_API_KEY_FILE {file} cannot be read: {type(error).__name__}") from error
+    return _of_stack(url, _home(env, folder or Path.cwd()))
+
+
+def _of_stack(url: str, home: Path) -> str | None:
+    try:
+        if str(read_stack(home)["api_url"]).rstrip("/") != url:
+            return None
+        return _sendable((home / ADMIN_KEY).read_text(encoding="utf-8"))
+    except (NoStack, OSError, UnicodeDecodeError):
+        # Not this user's, or a stack without keys: the API says what it wants.
+        return None
+
+
+def _sendable(text: str) -> str:
+    key = text.strip()
+    if not key.isascii() or not key.isprintable() or " " in key or not key:
+        raise NoKey("what is said to be one is empty, or has characters that no key has")
+    return key
 
 
 def read_stack(home: Path) -> dict[str, object]:

@@ -6,7 +6,20 @@ import typer
 from typer.core import TyperGroup
 
 from nodewise.core.errors import NodewiseError
-from nodewise.sdk.cli import artifacts, audit, cluster, compilation, data, plan, runs, schedule, submit, watch
+from nodewise.sdk.cli import (
+    artifacts,
+    audit,
+    cluster,
+    compilation,
+    data,
+    keys,
+    plan,
+    quota,
+    runs,
+    schedule,
+    submit,
+    watch,
+)
 from nodewise.sdk.cli.plugins import offered_commands
 from nodewise.sdk.cli.reporting import debugging, fail
 
@@ -76,10 +89,12 @@ app.command("explain")(runs.explain)
 app.command("nodes")(cluster.nodes)
 app.command("queue")(cluster.queue)
 app.command("audit")(audit.audit)
+app.command("quota")(quota.quota)
 app.command("strategies")(cluster.strategies)
 app.command("policies")(cluster.policies)
 app.add_typer(data.app, name="data")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()

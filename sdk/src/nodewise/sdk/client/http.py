@@ -14,30 +14,32 @@ from urllib.parse import quote
 from nodewise.sdk.client.audits import whole_audit
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
+from nodewise.sdk.client.keys import Keyholding
 from nodewise.sdk.client.paging import every_item
 from nodewise.sdk.client.run import Run
 from nodewise.sdk.client.schedules import Scheduling
 from nodewise.sdk.client.submission import body_of
 from nodewise.sdk.client.transport import Request, Transport
 from nodewise.sdk.client.upload import as_upload
-from nodewise.sdk.discovery import find_url
+from nodewise.sdk.discovery import find_key, find_url
 from nodewise.sdk.models import Event, Json, Plan, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
     import httpx
 
 
-class Client(Scheduling):
+class Client(Scheduling, Keyholding):
     """Submits pipelines and follows them. Close it, or use it as a context manager; safe to share between threads.
 
     Calls that can be repeated without harm (all of them: a submission carries an idempotency key) are tried again on
-    connection errors and 502 to 504, with growing pauses.
+    connection errors, 429 and 502 to 504, with growing pauses, or as long as the answer asks for.
     """
 
     def __init__(
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         timeout: float = 30.0,
         retries: int = 5,
         transport: httpx.BaseTransport | None = None,
@@ -47,6 +49,8 @@ class Client(Scheduling):
 
         Args:
             url: The API's address; None: NODEWISE_URL, else the stack in this folder or above.
+            api_key: With which key; None: NODEWISE_API_KEY, else the file that NODEWISE_API_KEY_FILE names, else, if that
+                address is of the stack in this folder or above, the one in its home. It is sent to that address only.
             timeout: Seconds for one try of one call.
             retries: How often a call is tried again.
             transport: Something else than the network: the seam for tests.
@@ -54,12 +58,14 @@ class Client(Scheduling):
 
         Raises:
             NoStack: Nothing says where the API is.
+            NoKey: The file with the key cannot be read.
         """
         self.url = find_url(url)
         self.sleep = sleep
         self._transport = Transport(
-            self.url, timeout=timeout, retries=retries, transport=transport, sleep=sleep
-        )
+            self.url, api_key=find_key(self.url, api_key), timeout=timeout, retries=retries, transport=transport,
+            sleep=sleep,
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -259,6 +265,10 @@ class Client(Scheduling):
     def queue(self) -> Json:
         """What waits, in order, and why: `counts` and `items`."""
         return self._json("GET", "/v1/queue")
+
+    def quotas(self) -> list[Json]:
+        """Limits and use of this key's team, or of all teams."""
+        return self._items("/v1/quotas")
 
     def strategies(self) -> Json:
         """The strategies (`items`) and the presets (`presets`)."""

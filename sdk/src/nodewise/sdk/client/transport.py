@@ -12,7 +12,7 @@ import httpx
 from nodewise.core.errors import NodewiseError
 from nodewise.sdk.client.errors import ApiError, NotReachable
 
-TRY_AGAIN = frozenset({502, 503, 504})
+TRY_AGAIN = frozenset({429, 502, 503, 504})
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 5.0
 
@@ -31,12 +31,13 @@ class Request:
 
 
 class Transport:
-    """Owns the connection pool. `sleep` is for tests."""
+    """Owns the connection pool. `api_key` goes with every request, to `url` only. `sleep` is for tests."""
 
     def __init__(
         self,
         url: str,
         *,
+        api_key: str | None = None,
         timeout: float,
         retries: int,
         transport: httpx.BaseTransport | None = None,
@@ -50,7 +51,7 @@ class Transport:
         try:
             self._http = httpx.Client(
                 base_url=url, timeout=timeout, transport=transport, verify=not plain, follow_redirects=False,
-                headers={"User-Agent": "nodewise-sdk"},
+                headers={"User-Agent": "nodewise-sdk"} | ({} if api_key is None else {"Authorization": f"Bearer {api_key}"}),
             )  # fmt: skip
         except httpx.InvalidURL as error:
             raise NotReachable(url, f"no valid address: {error}") from error

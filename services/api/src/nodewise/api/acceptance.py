@@ -5,13 +5,16 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nodewise.api.choice import choose
+from nodewise.api.problems import Problem
 from nodewise.api.submission import Submission, first_container, new_run, without_runtime
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.nodes_read import any_container_runtime
+from nodewise.core.db.queries.quotas import lock_queued_runs
 from nodewise.core.db.queries.runs import KnownSubmission, NewRun, insert_run, known_submission
 from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.model.ids import RunId
+from nodewise.core.model.quota import quota_of
 from nodewise.core.settings import Settings
 
 
@@ -48,10 +51,25 @@ def accept(
         if known is not None:
             return _same(submission, known), None
     run = prepared(connection, submission, settings, now=now)
+    _check_quota(connection, run.team, settings)
     lost_race_to = insert_run(connection, run)
     if lost_race_to is not None:
         return _same(submission, lost_race_to), None
     return run.id, run
+
+
+def _check_quota(connection: Connection, team: str, settings: Settings) -> None:
+    """Raises Problem, 409: the team has as many runs that have not begun as it may."""
+    limit = quota_of(team, settings.team_quotas).queued_runs
+    if limit is None:
+        return
+    queued = lock_queued_runs(connection, team)
+    if queued >= limit:
+        detail = (
+            f"team {team!r} has {queued} runs that have not begun, and its quota queued_runs is {limit}: "
+            "submit again when one of them has begun or was canceled"
+        )
+        raise Problem(status=409, kind="quota-exceeded", detail=detail)
 
 
 def to_wake(run: NewRun) -> str:

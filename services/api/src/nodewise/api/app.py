@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Scope
 
+from nodewise.api.access import check_complete
+from nodewise.api.auth.guard import guard
 from nodewise.api.edge import Edge
 from nodewise.api.handlers import install_handlers
 from nodewise.api.limits import BodyLimit
@@ -18,15 +20,17 @@ from nodewise.api.routes import (
     datasets,
     ended,
     explain,
+    keys,
     mlopx,
     operations,
     plans,
+    quotas,
     reports,
     runs,
     schedules,
     submit,
 )
-from nodewise.api.routes.documented import as_problem_json
+from nodewise.api.routes.documented import as_problem_json, with_keys
 from nodewise.api.routes.pages import add_pages
 from nodewise.api.wiring import Services
 from nodewise.core.messaging.loop import WakeLoop
@@ -46,6 +50,8 @@ _ROUTERS = (
     datasets.router,
     reports.router,
     audit.router,
+    quotas.router,
+    keys.router,
     operations.router,
 )
 
@@ -59,6 +65,9 @@ def create_api(
         settings: of this process.
         services: adapters to use instead of those that the settings name.
         loops: what is to run beside it, from its start to its end.
+
+    Raises:
+        LookupError: An endpoint has no entry in `access`.
     """
     wired = services or Services.connect(settings)
 
@@ -79,11 +88,13 @@ def create_api(
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(guard)],
     )
     app.state.services = wired
     for router in _ROUTERS:
         app.include_router(router)
     add_pages(app)
+    check_complete(app.routes)
     install_handlers(app)
     app.add_middleware(BodyLimit, limit_of=_limit_of(settings))
     app.add_middleware(Edge)
@@ -100,16 +111,16 @@ def _limit_of(settings: Settings) -> Callable[[Scope], int]:
 
 
 def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """FastAPI's document with problem+json on errors, and with the body that `submit` reads by itself."""
+    """FastAPI's document with problem+json on errors, keys, and the bodies that some endpoints read by themselves."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            for model in (*submit.SCHEMAS, *schedules.SCHEMAS):
+            for model in (*submit.SCHEMAS, *schedules.SCHEMAS, *keys.SCHEMAS):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 nested = schema.pop("$defs", {})
                 made["components"]["schemas"].update({model.__name__: schema, **nested})
-            app.openapi_schema = as_problem_json(made)
+            app.openapi_schema = as_problem_json(with_keys(made))
         return app.openapi_schema
 
     return document

@@ -25,7 +25,7 @@ class BodyLimit:
             return
         limit = self._limit_of(scope)
         if _declared_length(scope) > limit:
-            await _drain(receive, limit)
+            await drain(receive, limit)
             await too_large(limit).response()(scope, receive, send)
             return
         await self._app(scope, _counting(receive, limit), send)
@@ -47,14 +47,15 @@ def _counting(receive: Receive, limit: int) -> Receive:
         seen += len(message.get("body", b""))
         if seen > limit:
             if message.get("more_body"):
-                await _drain(receive, limit)
+                await drain(receive, limit)
             raise too_large(limit)
         return message
 
     return counted
 
 
-async def _drain(receive: Receive, limit: int) -> None:
+async def drain(receive: Receive, limit: int) -> None:
+    """Read the rest of a refused body and throw it away, within the limit and a few seconds."""
     drained = 0
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):

@@ -360,6 +360,7 @@ class Dataset(BaseModel):
         normalised=True,
         created_at="2030-01-31T12:00:00Z",
         updated_at="2030-01-31T12:00:00Z",
+        team="vision",
     )
 
     name: str
@@ -373,6 +374,7 @@ class Dataset(BaseModel):
     normalised: bool
     created_at: datetime
     updated_at: datetime
+    team: str | None = Field(description="Who may replace it; null: everybody who may register one.")
 
 
 class DatasetList(BaseModel):

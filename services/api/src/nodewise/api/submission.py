@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from nodewise.api.auth.caller import DEFAULT_TEAM
 from nodewise.api.choice import Choice, choose_engine
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
@@ -31,7 +32,6 @@ from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
 
 _HINTS = "body.platform_spec.platforms.nodewise"
-_DEFAULT_TEAM = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,8 @@ class Origin:
 class Submission:
     """A request that was read. `digest` is equal for equal bodies, whatever their spelling.
 
-    `origin` is None where somebody submitted it by hand, `retry_of` where it is no other run's next try.
+    `origin` is None where somebody submitted it by hand, `retry_of` where it is no other run's next try. `own_team` is that
+    of who submits it.
     """
 
     request: SubmitRequest
@@ -56,10 +57,12 @@ class Submission:
     origin: Origin | None = None
     engine: str = AGENTS
     retry_of: RunId | None = None
+    own_team: str = DEFAULT_TEAM
 
     @property
     def team(self) -> str:
-        return self.request.team or self.program.team or _DEFAULT_TEAM
+        """On whose account it runs: as the request says, else the pipeline, else the team of who submits it."""
+        return self.request.team or self.program.team or self.own_team
 
     def dataset_names(self) -> frozenset[str]:
         """The data sets that its tasks name."""

@@ -129,6 +129,7 @@ def dataset_view(row: DatasetRow) -> dict[str, object]:
         "normalised": facts.normalised,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
+        "team": row.team,
     }
 
 

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from nodewise.api.auth.guard import Guard
 from nodewise.api.beliefs import SharedBeliefs
 from nodewise.core.db.engine import create_database
 from nodewise.core.messaging.wake import Waker
@@ -41,6 +42,7 @@ class Services:
     redis: "redis.Redis"
     waker: Waker
     store: ArtifactStore
+    guard: Guard
     clock: Callable[[], datetime] = system_clock
     stopping: threading.Event = field(default_factory=threading.Event)
     beliefs: SharedBeliefs = field(default_factory=SharedBeliefs)
@@ -48,7 +50,11 @@ class Services:
 
     @classmethod
     def connect(cls, settings: Settings) -> "Services":
-        """Adapters for these settings. Nothing is contacted yet, so the servers may come later."""
+        """Adapters for these settings. Nothing is contacted yet, so the servers may come later.
+
+        Raises:
+            ValueError: The file with the admin key is none.
+        """
         client = redis.Redis.from_url(
             settings.redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
         )
@@ -58,6 +64,7 @@ class Services:
             redis=client,
             waker=Waker(client),
             store=ArtifactStore(settings.store_url),
+            guard=Guard(settings),
         )
 
     def close(self) -> None:
@@ -66,7 +73,7 @@ class Services:
         self.redis.close()
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)  # noqa: S101 - create_api always sets it
     return services

@@ -11,6 +11,7 @@ from nodewise.core.estimates.learning import Prediction
 from nodewise.core.model.decision import Decision
 from nodewise.core.model.ids import NodeName, TaskRef
 from nodewise.core.model.node import Cluster, Node
+from nodewise.core.model.quota import Quota
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import TaskFacts, WaitingTask
@@ -26,7 +27,8 @@ class Predict(Protocol):
 class PolicyContext:
     """What a policy may know besides the tasks. `rng` is the only source of chance.
 
-    `booked` is what each team's live tasks hold; `shares` are the teams' weights (a team without one has 1).
+    `booked` is what each team's live tasks hold; `shares` are the teams' weights (a team without one has 1). `quotas` are
+    kept by the scheduler, whatever a policy says.
     """
 
     now: datetime
@@ -35,6 +37,7 @@ class PolicyContext:
     predict: Predict = unlearned
     booked: Mapping[str, Resources] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
 
 
 @runtime_checkable

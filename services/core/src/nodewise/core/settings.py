@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nodewise.core.model.engines import EngineName
 from nodewise.core.model.problem import Objective
+from nodewise.core.model.quota import Quota
 
 
 class Settings(BaseSettings):
@@ -47,6 +48,17 @@ class Settings(BaseSettings):
     """Port of this process's HTTP server (api, monitor)."""
     metrics_port: int = 0
     """Port of this process's /metrics, where it has no HTTP server of its own; 0: none."""
+
+    auth: Literal["keys", "off"] = "keys"
+    """Whether the API wants a key of its callers. `off`: whoever reaches it may do everything."""
+    admin_key_file: Path | None = None
+    """A file with an admin key, `nw_<32 hex digits>_<secret>`, which holds beside those in the database."""
+    mlopx_team: str | None = None
+    """Lets the seed's client, which cannot send a key, submit for that team without one; None: not at all."""
+    rate_per_second: float = Field(default=200, ge=0)
+    """So many requests a second each key may make, but those of admins; 0: any number."""
+    rate_burst: int = Field(default=400, ge=1)
+    """So many it may make at once after a pause."""
 
     engine: EngineName = "agents"
     """Where runs go that do not say it: to our own agents, to Jobs of Kubernetes, or to Kubeflow Pipelines."""
@@ -126,6 +138,8 @@ class Settings(BaseSettings):
     """So many tasks are planned ahead; the rest is planned once these are on their way."""
     team_shares: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Weights for the policy `fair_share`, as JSON: {"vision": 2, "speech": 1}; a team that is not named has 1."""
+    team_quotas: dict[str, Quota] = Field(default_factory=dict)
+    """What a team may have at a time, as JSON: {"vision": {"cores": 8, "gpus": 1, "queued_runs": 100}}; "*": the others."""
     seed: int | None = None
     """Seed of every random choice; None: from the system."""
 

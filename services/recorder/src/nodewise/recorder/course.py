@@ -26,6 +26,7 @@ from nodewise.core.ir.caching import (
     cache_key,
     explain_miss,
     may_be_cached,
+    team_digest,
 )
 from nodewise.core.ir.locate import Made, upstream_of
 from nodewise.core.ir.moves import Cause, ReadyTask
@@ -72,7 +73,7 @@ class Library(Protocol):
         """What an equal task left."""
         ...
 
-    def latest_keys(self, component: str) -> Sequence[CacheKey]:
+    def latest_keys(self, component: str, team: str | None = None) -> Sequence[CacheKey]:
         """The keys of the component's latest results."""
         ...
 
@@ -169,7 +170,12 @@ class _Walker:
             return self._resolve(task, found.outputs, Reason(code=ReasonCode.CACHED, text=text))
         if key is not None:
             why_not = _missed(
-                explain_miss(task.step, task.leaf, key, self.library.latest_keys(task.leaf.component))
+                explain_miss(
+                    task.step,
+                    task.leaf,
+                    key,
+                    self.library.latest_keys(task.leaf.component, team_digest(key)),
+                )
             )
         return self._queue(task, key, why_not)
 
@@ -226,7 +232,12 @@ class _Walker:
         dataset = self.library.datasets([name]).get(name) if name else None
         try:
             key = cache_key(
-                task.step, task.leaf, task.inputs, digests=digests, dataset=dataset.uri if dataset else None
+                task.step,
+                task.leaf,
+                task.inputs,
+                digests=digests,
+                dataset=dataset.uri if dataset else None,
+                team=self.run.team,
             )
         except ContentUnknown as error:
             return None, f"; no earlier result is looked for: {error}"

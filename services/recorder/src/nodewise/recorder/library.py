@@ -16,7 +16,7 @@ class RecordLibrary:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._datasets: dict[str, RegisteredDataset | None] = {}
-        self._keys: dict[str, Sequence[CacheKey]] = {}
+        self._keys: dict[tuple[str, str | None], Sequence[CacheKey]] = {}
 
     def datasets(self, names: Collection[str]) -> Mapping[str, RegisteredDataset]:
         unknown = set(names) - self._datasets.keys()
@@ -30,7 +30,7 @@ class RecordLibrary:
     def result(self, digest: str) -> CachedResult | None:
         return find_result(self._connection, digest)
 
-    def latest_keys(self, component: str) -> Sequence[CacheKey]:
-        if component not in self._keys:
-            self._keys[component] = latest_keys(self._connection, component)
-        return self._keys[component]
+    def latest_keys(self, component: str, team: str | None = None) -> Sequence[CacheKey]:
+        if (component, team) not in self._keys:
+            self._keys[component, team] = latest_keys(self._connection, component, team)
+        return self._keys[component, team]

@@ -6,14 +6,17 @@ that some node still has room for, counting what was admitted before it. The num
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import TaskRef
 from nodewise.core.ports import Policy, PolicyContext
 from nodewise.scheduler.orders import merged, ordered, turns
 from nodewise.scheduler.planned import Ahead, look_ahead, split, staged
+from nodewise.scheduler.quotas import TeamRoom, without
 from nodewise.scheduler.snapshot import (
     Admission,
     AdmittedTask,
@@ -71,21 +74,25 @@ def plan(
         ageing: Who has waited longer goes before everybody else, whatever the policies say.
         planning: How runs whose strategy is a planner are planned; None: their tasks are admitted one by one, too.
     """
-    # 1. Who is in back-off rests.
+    # 1. Who is in back-off rests; whose team holds all that it may, is held.
     reasons = _resting(snapshot.queue, context.now)
+    teams = _team_room(snapshot, context)
+    held = _held(snapshot.queue, teams, reasons)
+    reasons |= held
     awake = [queued.task for queued in snapshot.queue if queued.task.ref not in reasons]
     # 2. Each policy orders its own tasks; one that is unknown or fails holds up only these.
     orders, unordered = ordered(awake, policies, context)
     reasons.update(unordered)
     # 3. What is left of the runs that are planned is planned again.
-    planned, others = split(orders, snapshot.runs, planning)
-    stages = staged(
-        snapshot.runs, planned, policies, unordered=unordered.keys(), now=context.now, ageing=ageing
+    runs = without(snapshot.runs, held)
+    planned, others = split(orders, runs, planning)
+    stages = staged(runs, planned, policies, unordered=unordered.keys(), now=context.now, ageing=ageing)
+    ahead = (
+        Ahead() if planning is None else look_ahead(replace(snapshot, runs=runs), stages, context, planning)
     )
-    ahead = Ahead() if planning is None else look_ahead(snapshot, stages, context, planning)
     # 4. What was admitted earlier takes its room first; then walk along the merged order and admit what fits.
     explains = planning is None or planning.explains
-    walk = Walk(snapshot, context, max_admitted=max_admitted, explains=explains)
+    walk = Walk(snapshot, context, teams, max_admitted=max_admitted, explains=explains)
     by_ref = {task.ref: task for order in planned.values() for task in order}
     due = [by_ref.pop(ref) for ref in ahead.due if ref in by_ref]
     later = {ref: ahead.tasks[ref].node for ref in by_ref if ref in ahead.tasks}
@@ -115,6 +122,28 @@ def _resting(queue: Sequence[Queued], now: datetime) -> dict[TaskRef, Reason]:
         for queued in queue
         if queued.not_before is not None and queued.not_before > now
     }
+
+
+def _team_room(snapshot: Snapshot, context: PolicyContext) -> TeamRoom:
+    """What teams may still take, after what is on its way to a node."""
+    room = TeamRoom(context.quotas, context.booked)
+    for earlier in snapshot.admitted if context.quotas else ():
+        room.take(earlier.team, effective_resources(earlier.spec))
+    return room
+
+
+def _held(
+    queue: Sequence[Queued], teams: TeamRoom, resting: Mapping[TaskRef, Reason]
+) -> dict[TaskRef, Reason]:
+    """Whom the quota of the team holds up, whatever becomes of the others in this look."""
+    found: dict[TaskRef, Reason] = {}
+    for queued in queue if teams.bounded else ():
+        task = queued.task
+        if task.ref not in resting:
+            reason = teams.refused(task.team, effective_resources(task.spec))
+            if reason is not None:
+                found[task.ref] = reason
+    return found
 
 
 def _backoff(shown: Reason | None, until: datetime) -> Reason:

@@ -40,7 +40,7 @@ class Loader:
             for row in load_ready(connection, self.queued_specs)
         )
         admitted = tuple(
-            AdmittedTask(ref=row.ref, spec=row.spec, allowed_nodes=row.allowed_nodes)
+            AdmittedTask(ref=row.ref, spec=row.spec, allowed_nodes=row.allowed_nodes, team=row.team)
             for row in load_admitted(connection)
         )
         return Snapshot(
@@ -62,4 +62,5 @@ class Loader:
             predict=self.forecaster.latest(connection).predict,
             booked=booked_by_team(connection),
             shares=self.settings.team_shares,
+            quotas=self.settings.team_quotas,
         )

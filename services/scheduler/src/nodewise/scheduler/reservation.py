@@ -13,6 +13,7 @@ from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import NodeName, TaskRef
 from nodewise.core.model.node import NodeView
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.task import WaitingTask
 from nodewise.core.refusals import about
 from nodewise.scheduler.room import Room, Wish
 
@@ -34,6 +35,7 @@ class Reservation:
     at: datetime
     spare: Resources
     spare_slots: int | None
+    team: str = "default"
     planned: bool = False
     """Made for a task of a plan: other tasks of plans know each other and need no telling."""
 
@@ -48,17 +50,21 @@ class Reservation:
     def of_plan(self) -> "Reservation":
         return replace(self, planned=True)
 
-    def refusal(self, high: timedelta, now: datetime) -> Reason:
-        """Why a task that may run for `high` has to wait, though the node has room."""
+    def refusal(self, high: timedelta, now: datetime, *, team: str) -> Reason:
+        """Why a task of that team that may run for `high` has to wait, though the node has room.
+
+        It is told to its team: what another team's is called is left out.
+        """
+        whom = str(self.ref) if team == self.team else "a task of another team"
         text = (
-            f"{self.node} is kept free for {self.ref} from {about(self.at, now)}; this one may run until "
+            f"{self.node} is kept free for {whom} from {about(self.at, now)}; this one may run until "
             f"{about(now + high, now)} there"
         )
         return Reason(code=ReasonCode.KEPT_FREE, text=text)
 
 
 def reservation(
-    ref: TaskRef, asked: Wish, room: Room, endings: Mapping[NodeName, Sequence[Ending]]
+    task: WaitingTask, asked: Wish, room: Room, endings: Mapping[NodeName, Sequence[Ending]]
 ) -> Reservation | None:
     """The node that has room for it first, as far as the ends of what runs are known; None: no node will, or not for
     want of booked room. O(nodes + live tasks log live tasks).
@@ -66,7 +72,7 @@ def reservation(
     found = [
         made
         for view in _views(asked, room)
-        if (made := _on(ref, asked, view, endings.get(view.name, ()))) is not None
+        if (made := _on(task, asked, view, endings.get(view.name, ()))) is not None
     ]
     return min(found, key=lambda made: (made.at, made.node), default=None)
 
@@ -86,12 +92,19 @@ _BOOKED = frozenset(
 )
 
 
-def _on(ref: TaskRef, asked: Wish, view: NodeView, endings: Sequence[Ending]) -> Reservation | None:
+def _on(task: WaitingTask, asked: Wish, view: NodeView, endings: Sequence[Ending]) -> Reservation | None:
     free, tasks = view.free, view.running_tasks
     for ending in sorted(endings, key=lambda ending: ending.at):
         free, tasks = free + ending.resources, tasks - 1
         slots = None if view.slots is None else view.slots - tasks - 1
         if asked.need.fits_in(free) and (slots is None or slots >= 0):
             spare = free.minus(asked.need)
-            return Reservation(ref=ref, node=view.name, at=ending.at, spare=spare, spare_slots=slots)
+            return Reservation(
+                ref=task.ref,
+                node=view.name,
+                at=ending.at,
+                spare=spare,
+                spare_slots=slots,
+                team=task.team,
+            )
     return None

@@ -30,6 +30,7 @@ class AdmittedTask:
     ref: TaskRef
     spec: TaskSpec
     allowed_nodes: tuple[NodeName, ...] | None = None
+    team: str = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

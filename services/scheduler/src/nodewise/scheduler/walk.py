@@ -13,6 +13,7 @@ from nodewise.core.model.resources import Resources
 from nodewise.core.model.task import TaskFacts, WaitingTask
 from nodewise.core.ports import PolicyContext
 from nodewise.scheduler.orders import Turn
+from nodewise.scheduler.quotas import TeamRoom
 from nodewise.scheduler.reservation import Ending, Reservation, reservation
 from nodewise.scheduler.room import Room, Signature, Wish, wish
 from nodewise.scheduler.snapshot import Admission, Snapshot
@@ -34,11 +35,18 @@ class Walk:
     """
 
     def __init__(
-        self, snapshot: Snapshot, context: PolicyContext, *, max_admitted: int, explains: bool = True
+        self,
+        snapshot: Snapshot,
+        context: PolicyContext,
+        teams: TeamRoom,
+        *,
+        max_admitted: int,
+        explains: bool = True,
     ) -> None:
         self.room = Room(snapshot.cluster)
         self.admitted: list[Admission] = []
         self._context = context
+        self._teams = teams
         self._explains = explains
         self._running = snapshot.running
         self._left = max_admitted - len(snapshot.admitted)
@@ -54,6 +62,9 @@ class Walk:
     def offer(self, turn: Turn) -> Reason | None:
         """Admit it, or say why not; of a turn that is not due, only keep room for it."""
         asked = wish(turn.task.spec, None if turn.node is None else (turn.node,))
+        held = self._teams.refused(turn.task.team, asked.need)
+        if held is not None:
+            return held
         if not turn.is_due:
             refused = self.room.refused(asked)
             if refused is not None and self._kept is None:
@@ -94,11 +105,12 @@ class Walk:
             self._admit(turn.task, here, here.nodes)
             self._kept = kept.shared_with(asked.need)
         else:
-            return kept.refusal(high, self._context.now)
+            return kept.refusal(high, self._context.now, team=turn.task.team)
         return None
 
     def _admit(self, task: WaitingTask, asked: Wish, nodes: tuple[NodeName, ...] | None) -> None:
         self._took(task.facts, self.room.take(asked), asked)
+        self._teams.take(task.team, asked.need)
         self.admitted.append(Admission(ref=task.ref, nodes=nodes))
         self._left -= 1
 
@@ -111,7 +123,7 @@ class Walk:
         if kind in self._tried:
             return
         self._tried.add(kind)
-        found = reservation(turn.task.ref, asked, self.room, self._endings())
+        found = reservation(turn.task, asked, self.room, self._endings())
         if found is not None:
             self._kept = found.of_plan() if turn.node is not None else found
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nodewise.stack.findings import Finding, fail, ok, warn
-from nodewise.stack.health import nodes, problem
+from nodewise.stack.health import get, nodes, problem
+from nodewise.stack.keys import key_file, key_in, key_problem
 from nodewise.stack.lock import running_supervisor
 from nodewise.stack.ports import is_free
 from nodewise.stack.probes import HttpProbe, PostgresProbe, Probe, RedisProbe
@@ -57,7 +58,8 @@ def _running(home: Path, state: StackState) -> Iterator[Finding]:
     yield _answers("api", state.api_url, api, log=_log(home, "api"))
     yield _answers("monitor", state.monitor_url, monitor, log=_log(home, "monitor"))
     yield ok("store", state.store_url)
-    yield from _nodes(state)
+    yield from _keys(home, state)
+    yield from _nodes(home, state)
 
 
 def _process(home: Path, name: str, process: ProcessState) -> Finding:
@@ -80,9 +82,28 @@ def _log(home: Path, name: str) -> Path:
     return home / "logs" / f"{name}.log"
 
 
-def _nodes(state: StackState) -> Iterator[Finding]:
+def _keys(home: Path, state: StackState) -> Iterator[Finding]:
+    """Whether the API wants keys, and takes the one of this home."""
+    who = f"{state.api_url}/v1/whoami"
+    if problem(HttpProbe(who)) is None:
+        text = "NODEWISE_AUTH is off: whoever reaches the API may do everything"
+        yield warn("keys", text, "start it without NODEWISE_AUTH=off")
+        return
+    broken = key_problem(home)
+    if broken is not None:
+        yield fail("keys", broken.problem, broken.advice)
+        return
     try:
-        found = nodes(state.api_url)
+        get(who, key=key_in(home))
+    except (OSError, http.client.HTTPException) as error:
+        yield fail("keys", f"{key_file(home)}: {error}", "if it was replaced, start the stack again")
+    else:
+        yield ok("keys", f"wanted; the admin's is in {key_file(home)}")
+
+
+def _nodes(home: Path, state: StackState) -> Iterator[Finding]:
+    try:
+        found = nodes(state.api_url, key_in(home))
     except (OSError, ValueError, http.client.HTTPException) as error:
         yield fail("nodes", f"cannot be read: {error}", "see the api above")
         return

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
+from nodewise.stack.keys import key_in
 from nodewise.stack.probes import HttpProbe, NodeProbe, PostgresProbe, Probe, RedisProbe
 
 
@@ -22,19 +23,22 @@ def problem(probe: Probe, timeout_seconds: float = 2.0) -> str | None:
                 _ask_postgres(dsn, timeout_seconds)
             case RedisProbe(url):
                 _ask_redis(url, timeout_seconds)
-            case NodeProbe(api_url, node):
-                return _node_problem(nodes(api_url, timeout_seconds), node)
+            case NodeProbe(api_url, node, home):
+                return _node_problem(nodes(api_url, key_in(home), timeout_seconds), node)
     except (OSError, ValueError, http.client.HTTPException, psycopg.Error, redis.RedisError) as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return None
 
 
-def get(url: str, timeout_seconds: float = 2.0) -> bytes:
+def get(url: str, timeout_seconds: float = 2.0, *, key: str | None = None) -> bytes:
     """Body of a GET that answers 2xx; ConnectionError on any other answer."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=timeout_seconds)
     try:
-        connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+        connection.request(
+            "GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", headers=headers
+        )
         response = connection.getresponse()
         body = response.read()
     finally:
@@ -44,9 +48,10 @@ def get(url: str, timeout_seconds: float = 2.0) -> bytes:
     return body
 
 
-def nodes(api_url: str, timeout_seconds: float = 2.0) -> list[Mapping[str, Any]]:
+def nodes(api_url: str, key: str | None, timeout_seconds: float = 2.0) -> list[Mapping[str, Any]]:
     """The nodes as the api tells them."""
-    found: list[Mapping[str, Any]] = json.loads(get(f"{api_url}/v1/nodes", timeout_seconds))["items"]
+    body = json.loads(get(f"{api_url}/v1/nodes", timeout_seconds, key=key))
+    found: list[Mapping[str, Any]] = body["items"]
     return found
 
 

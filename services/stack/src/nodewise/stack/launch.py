@@ -11,6 +11,7 @@ from pathlib import Path
 from nodewise.core.errors import NodewiseError
 from nodewise.stack import home as homes
 from nodewise.stack.hosts import is_loopback, public, require_own
+from nodewise.stack.keys import key_file, prepare_key
 from nodewise.stack.leftovers import clean_up
 from nodewise.stack.lock import SupervisorLock
 from nodewise.stack.plan import Endpoints, Options, Site, port_names, service_stages
@@ -23,9 +24,9 @@ from nodewise.stack.signals import Signals
 from nodewise.stack.state import Phase, ProcessState, StackState, load_state, save_state, state_path
 from nodewise.stack.supervisor import StopRequested, Supervisor
 
-_OPEN_TO_OTHERS = (
-    "warning: --bind {host}: whoever reaches that address can use the API, which has no accounts yet"
-)
+_OPEN_TO_OTHERS = "warning: --bind {host}: {who}; nothing that is sent there is encrypted"
+_WITH_KEYS = "the API there wants a key (`nodewise keys create`), the monitor none"
+_WITHOUT_KEYS = "whoever reaches that address can use the API, as NODEWISE_AUTH is off"
 
 
 def up(home: Path, options: Options, report: Reporter, *, python: str = sys.executable) -> int:
@@ -40,6 +41,7 @@ def up(home: Path, options: Options, report: Reporter, *, python: str = sys.exec
             require_own(options.bind)
             _clear_the_past(home, report)
             homes.rotate_logs(home)
+            prepare_key(home)
             _Stack(options, report, signals, home=home, python=python).live()
     except (NodewiseError, OSError) as error:
         report.failed(str(error))
@@ -91,7 +93,8 @@ class _Stack:
 
     def _start(self, supervisor: Supervisor) -> None:
         if not is_loopback(self._options.bind):
-            self._report.line(_OPEN_TO_OTHERS.format(host=self._options.bind))
+            who = _WITHOUT_KEYS if os.environ.get("NODEWISE_AUTH") == "off" else _WITH_KEYS
+            self._report.line(_OPEN_TO_OTHERS.format(host=self._options.bind, who=who))
         supervisor.start_stage(self._servers.stage(self._home))
         if self._servers.postgres is not None:
             self._servers.postgres.ensure_database()
@@ -101,6 +104,7 @@ class _Stack:
             supervisor.start_stage(stage)
         for line in describe(self._agents):
             self._report.line(line)
+        self._report.line(f"the key of the API is in {key_file(self._home)}; `nodewise` finds it there")
         self._state = replace(self._state, phase=Phase.RUNNING)
         self._save(supervisor.processes())
         self._report.ready(self._state)

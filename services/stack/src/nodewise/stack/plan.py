@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nodewise.stack.errors import StackError
 from nodewise.stack.hosts import near
+from nodewise.stack.keys import key_file
 from nodewise.stack.ports import LOOPBACK
 from nodewise.stack.probes import HttpProbe, NodeProbe, Probe
 from nodewise.stack.process import MARK, Program
@@ -18,6 +19,8 @@ CARRIER = "carrier"
 _HIGHEST_PORT = 65535
 _OF_ONE_PROCESS = ("NODEWISE_PORT", "NODEWISE_METRICS_PORT")
 """Settings that two processes must not share, should the user have set them."""
+_KEYS = ("NODEWISE_ADMIN_KEY_FILE", "NODEWISE_API_KEY", "NODEWISE_API_KEY_FILE")
+"""Keys of whoever starts the stack are for no process of it; the gateway alone reads that of the home."""
 _OF_THE_RECORD = ("DATABASE_URL", "NODEWISE_DATABASE_URL")
 _NOT_FOR_AGENTS = (*_OF_THE_RECORD, "NODEWISE_KFP_", "NODEWISE_KUBE")
 """What begins so says where the record and other engines are, and as whom to speak to them."""
@@ -114,7 +117,11 @@ def service_stages(options: Options, site: Site, agents: Sequence[AgentProfile])
     """All but the servers: the schema first, then who decides, then who works."""
     settings = _settings(options)
     migrate = Planned(program=_program(site, "migrate", ("nodewise.core.db.migrate",)), once=True)
-    http = [_http_service(site, name, path, settings) for name, path in HTTP_SERVICES.items()]
+    keys = {"NODEWISE_ADMIN_KEY_FILE": str(key_file(site.home))}
+    http = [
+        _http_service(site, name, path, settings | (keys if name == "api" else {}))
+        for name, path in HTTP_SERVICES.items()
+    ]
     workers = [_worker(site, name, (f"nodewise.{name}",), settings) for name in WORKERS]
     placers = [_worker(site, n, ("nodewise.placer", "--name", n), settings) for n in options.placer_names]
     stages: tuple[Stage, ...] = (
@@ -135,7 +142,7 @@ def _settings(options: Options) -> dict[str, str]:
 
 def environment(site: Site) -> dict[str, str]:
     """What every process of this home inherits."""
-    inherited = {name: value for name, value in site.env.items() if name not in _OF_ONE_PROCESS}
+    inherited = {name: value for name, value in site.env.items() if name not in (*_OF_ONE_PROCESS, *_KEYS)}
     return {
         **inherited,
         "DATABASE_URL": site.endpoints.database_url,
@@ -197,7 +204,7 @@ def _agent(site: Site, agent: AgentProfile, *, container_runtime: str | None) ->
     env = {name: value for name, value in worker.program.env.items() if not name.startswith(_NOT_FOR_AGENTS)}
     return Planned(
         program=replace(worker.program, env=env),
-        probes=(*worker.probes, NodeProbe(site.url("api"), agent.name)),
+        probes=(*worker.probes, NodeProbe(site.url("api"), agent.name, site.home)),
         port=worker.port,
     )
 

@@ -1,6 +1,7 @@
 """How to ask a process from outside whether it can do its work: as values, so that a plan can hold them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,11 @@ class RedisProbe:
 
 @dataclass(frozen=True, slots=True)
 class NodeProbe:
-    """Healthy: the api says that the node is READY."""
+    """Healthy: the api, asked with the key of that home, says that the node is READY."""
 
     api_url: str
     node: str
+    home: Path
 
 
 Probe = HttpProbe | PostgresProbe | RedisProbe | NodeProbe

@@ -1,6 +1,6 @@
 """What waits in one run, from rows to what the API says of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from nodewise.api.explaining.changes import changes
 from nodewise.api.explaining.standing import Standing, standing
 from nodewise.api.explaining.waiting import Awaited, Change, Expected, Rival, Waiting
+from nodewise.api.others import NOBODY_ELSE
 from nodewise.core.codec import decode
 from nodewise.core.estimates.forecast import expected_end
 from nodewise.core.estimates.memory import effective_resources
@@ -24,13 +25,17 @@ Row = Mapping[Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the tasks of one run are seen against. `tasks` are all rows of the run, `run` is its own."""
+    """What the tasks of one run are seen against. `tasks` are all rows of the run, `run` is its own.
+
+    `hidden` are other runs that are not to be told of.
+    """
 
     run: Row
     tasks: Sequence[Row]
     cluster: Cluster
     running: Sequence[Occupancy] = ()
     rivals: Sequence[Row] = ()
+    hidden: Set[RunId] = NOBODY_ELSE
 
 
 class Explainer:
@@ -84,6 +89,7 @@ class Explainer:
             upstream=self._upstream(row),
             running=around.running,
             rivals=self._rivals,
+            hidden=around.hidden,
             canceling=run["cancel_requested_at"] is not None,
         )
 

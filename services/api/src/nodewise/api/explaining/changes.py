@@ -1,7 +1,6 @@
 """What would let a waiting task start, or start sooner: for every reason to wait, derived, never guessed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
@@ -9,11 +8,11 @@ from typing import Final
 from nodewise.api.explaining.needs import Relaxed, allowed_on, small_enough_for
 from nodewise.api.explaining.releases import Release, earliest_release, release_of
 from nodewise.api.explaining.waiting import Awaited, Change, ChangeKind, Rival, Waiting, clock
+from nodewise.api.others import called
 from nodewise.core.feasibility import exclusion
 from nodewise.core.lifecycle import FINAL_TASK_STATES, TaskState
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.situation import Occupancy
 from nodewise.core.refusals import about, needs
 
 _NODES_NAMED: Final = 2
@@ -109,7 +108,7 @@ def _for_room(waiting: Waiting) -> Iterator[Change]:
         )
         return
     release = earliest_release(waiting.spec, waiting.cluster, waiting.running)
-    told = list(chain(_released(release, waiting.now), _smaller(waiting), _order(waiting)))
+    told = list(chain(_released(release, waiting), _smaller(waiting), _order(waiting)))
     yield from told or _another(waiting)
 
 
@@ -118,21 +117,17 @@ def _able(waiting: Waiting) -> Sequence[NodeName]:
     return [view.name for view in views if exclusion(waiting.spec, view, waiting.cluster) is None]
 
 
-def _released(release: Release | None, now: datetime) -> Iterator[Change]:
+def _released(release: Release | None, waiting: Waiting) -> Iterator[Change]:
     if release is None:
         return
-    tasks = _listed([_called(one) for one in release.ended])
+    tasks = _listed([called(one.ref, waiting.hidden) for one in release.ended])
     ends = "ends" if len(release.ended) == 1 else "have ended"
     yield Change(
         kind=ChangeKind.TIME,
         node=release.node,
         at=release.at,
-        text=f"when {tasks} on {release.node} {ends}, {about(release.at, now)}, it has room",
+        text=f"when {tasks} on {release.node} {ends}, {about(release.at, waiting.now)}, it has room",
     )
-
-
-def _called(one: Occupancy) -> str:
-    return f"{one.ref.path} of run {one.ref.run_id[:8]}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -193,7 +188,7 @@ def _planned(waiting: Waiting) -> Iterator[Change]:
     for view in waiting.cluster.nodes:
         if view.name == expected.node:
             release = release_of(waiting.spec, view, waiting.cluster, waiting.running)
-            yield from _released(release, waiting.now)
+            yield from _released(release, waiting)
     others = [name for name in _able(waiting) if name != expected.node]
     if others:
         text = f"allowed on {others[0]} only, which has room for it now, it need not wait, but may end later"
@@ -207,7 +202,14 @@ def _kept_free(waiting: Waiting) -> Iterator[Change]:
         text="when the task that the node is kept free for has started, here or elsewhere",
     )
     release = earliest_release(waiting.spec, waiting.cluster, waiting.running)
-    yield from chain(_released(release, waiting.now), _order(waiting))
+    yield from chain(_released(release, waiting), _order(waiting))
+
+
+def _team_quota(_: Waiting) -> Iterator[Change]:
+    yield Change(
+        kind=ChangeKind.TIME, text="when tasks of its team have ended that hold what it needs of the quota"
+    )
+    yield Change(kind=ChangeKind.ORDER, text="a larger quota for its team (NODEWISE_TEAM_QUOTAS)")
 
 
 def _backoff(waiting: Waiting) -> Iterator[Change]:
@@ -265,6 +267,7 @@ ANSWERS: Final[Mapping[ReasonCode, Callable[[Waiting], Iterable[Change]]]] = Map
         ReasonCode.WAITS_FOR_NODE: _planned,
         ReasonCode.PLANNED_LATER: _planned,
         ReasonCode.KEPT_FREE: _kept_free,
+        ReasonCode.TEAM_QUOTA: _team_quota,
         ReasonCode.STRATEGY_RULE: _strategy_rule,
         ReasonCode.UNKNOWN_POLICY: _unknown_policy,
         ReasonCode.UNKNOWN_STRATEGY: _unknown_strategy,

@@ -1,13 +1,14 @@
 """A task that waits, with all that an answer may be derived from."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from nodewise.api.others import NOBODY_ELSE
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
-from nodewise.core.model.ids import NodeName, TaskPath, TaskRef
+from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import TaskSpec
@@ -72,7 +73,8 @@ class Expected:
 class Waiting:
     """A task that has no node, and the world around it. `code` and `text` are its stored reason.
 
-    `canceling`: the run is being canceled, so nobody considers the task any more.
+    `canceling`: the run is being canceled, so nobody considers the task any more. `hidden` are other runs that are not
+    to be told of.
     """
 
     ref: TaskRef
@@ -89,6 +91,7 @@ class Waiting:
     upstream: Sequence[Awaited] = ()
     running: Sequence[Occupancy] = ()
     rivals: Sequence[Rival] = ()
+    hidden: Set[RunId] = NOBODY_ELSE
     canceling: bool = False
 
     @property

@@ -145,7 +145,7 @@ def _told(plan: JointPlan, asked: Question) -> Forecast:
         return Forecast(unplannable=unplannable, tasks_running=len(asked.running))
     planned_refs = [task.facts.ref for task in own.values() if task.facts.ref in plan.tasks]
     looks = outlook(plan, planned_refs, asked.rng, now=asked.cluster.taken_at)
-    reasons = Reasons(plan.tasks, asked.running, now=asked.cluster.taken_at)
+    reasons = Reasons(plan.tasks, asked.running, now=asked.cluster.taken_at, hidden=asked.hidden)
     nodes = {view.name: view.node for view in asked.cluster.nodes}
     tasks = []
     for task in own.values():

@@ -1,14 +1,15 @@
 """What is asked, and on what the answer rests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
+from nodewise.api.others import NOBODY_ELSE
 from nodewise.core.db.queries.runs import NewRun
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.birth import NewTask
-from nodewise.core.model.ids import TaskRef
+from nodewise.core.model.ids import RunId, TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.problem import Objective, Planner
 from nodewise.core.model.situation import Occupancy, OpenRun, OpenTask
@@ -30,7 +31,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A run that nobody has submitted, among all that are open on the cluster as it is."""
+    """A run that nobody has submitted, among all that are open on the cluster as it is.
+
+    `hidden` are those of them that the answer must not tell of.
+    """
 
     run: OpenRun
     cluster: Cluster
@@ -40,6 +44,7 @@ class Question:
     rules: Rules
     rng: Random
     out_of_time: Callable[[], bool]
+    hidden: Set[RunId] = NOBODY_ELSE
 
 
 def hypothetical(run: NewRun, tasks: Sequence[NewTask]) -> OpenRun:

@@ -1,10 +1,11 @@
 """Why a planned task does not start sooner: its inputs, or who has its node until then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from nodewise.api.others import NOBODY_ELSE, called
 from nodewise.core.estimates.forecast import expected_end
 from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
 from nodewise.core.model.situation import Occupancy
@@ -16,7 +17,7 @@ _SAME: Final = timedelta(milliseconds=20)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """`waits_for` are names: a path of the same run, else `run/path`."""
+    """`waits_for` are names: a path of the same run, else `run/path`; what is hidden has none."""
 
     waits_for: tuple[str, ...]
     text: str
@@ -29,12 +30,20 @@ class _End:
 
 
 class Reasons:
-    """Finds what decides each start. O(tasks + running) to make; O(parents + tasks on the node) to ask."""
+    """Finds what decides each start. O(tasks + running) to make; O(parents + tasks on the node) to ask.
+
+    Tasks of `hidden` runs are not named.
+    """
 
     def __init__(
-        self, tasks: Mapping[TaskRef, PlannedTask], running: Sequence[Occupancy], *, now: datetime
+        self,
+        tasks: Mapping[TaskRef, PlannedTask],
+        running: Sequence[Occupancy],
+        *,
+        now: datetime,
+        hidden: Set[RunId] = NOBODY_ELSE,
     ) -> None:
-        self._tasks, self._now = tasks, now
+        self._tasks, self._now, self._hidden = tasks, now, hidden
         self._ends: dict[NodeName, list[_End]] = {}
         live = {one.ref for one in running}
         for one in running:
@@ -74,16 +83,12 @@ class Reasons:
         if not before:
             return None
         refs, own = sorted(end.ref for end in before), planned.ref.run_id
-        called = " and ".join(_called(ref, own) for ref in refs)
+        names = " and ".join(ref.path if ref.run_id == own else called(ref, self._hidden) for ref in refs)
         return Why(
-            waits_for=tuple(_name(ref, own) for ref in refs),
-            text=f"{planned.node} is busy until then with {called}",
+            waits_for=tuple(_name(ref, own) for ref in refs if ref.run_id not in self._hidden),
+            text=f"{planned.node} is busy until then with {names}",
         )
 
 
 def _name(ref: TaskRef, own: RunId) -> str:
     return ref.path if ref.run_id == own else f"{ref.run_id}/{ref.path}"
-
-
-def _called(ref: TaskRef, own: RunId) -> str:
-    return ref.path if ref.run_id == own else f"{ref.path} of run {ref.run_id[:8]}"

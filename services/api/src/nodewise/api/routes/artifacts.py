@@ -6,6 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.problems import Problem, not_found
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
@@ -30,9 +31,9 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
         **problems(404, 409, 422, 503),
     },
 )
-def get_artifact(run_id: RunIdPath, path: str, name: str, services: Wired) -> Response:
+def get_artifact(run_id: RunIdPath, path: str, name: str, *, services: Wired, caller: Called) -> Response:
     """An artifact that a task left: a file as it is, a directory as a tar. 409: the task keeps it elsewhere."""
-    uri = _uri(services, run_id, path, name=name)
+    uri = _uri(services, run_id, path, name=name, caller=caller)
     if not uri.startswith(_OURS):
         detail = f"the artifact {name!r} is not in the store: the task put it at {uri}"
         raise Problem(status=409, kind="foreign-artifact", detail=detail)
@@ -43,9 +44,9 @@ def get_artifact(run_id: RunIdPath, path: str, name: str, services: Wired) -> Re
     return _answer(found, name)
 
 
-def _uri(services: Services, run_id: RunId, path: str, *, name: str) -> str:
+def _uri(services: Services, run_id: RunId, path: str, *, name: str, caller: Caller) -> str:
     with transaction(services.engine) as connection:
-        run_of(connection, run_id)
+        run_of(connection, run_id, caller)
         outputs = outputs_of_task(connection, run_id, path)
     if outputs is None:
         raise not_found("task", f"{run_id}/{path[:200]}")

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from nodewise.api.auth.caller import Called
 from nodewise.api.routes.documented import problems
 from nodewise.api.schemas import NodeList, PolicyList, Queue, StrategyList
 from nodewise.api.views import node_view, queue_view, waiting_view
@@ -35,15 +36,16 @@ def list_nodes(services: Wired) -> Any:
 
 
 @router.get("/queue", response_model=Queue, responses=problems(503))
-def get_queue(services: Wired) -> Any:
+def get_queue(services: Wired, caller: Called) -> Any:
     """What waits and why: the admitted in their order, then the ready; at most 200. Then, by run, what waits for inputs.
 
-    The counts are of all.
+    The counts are of all that the caller may see: of one team, or of the whole cluster.
     """
+    team = caller.only_team
     with transaction(services.engine) as connection:
-        counts = queue_counts(connection)
-        rows = queued_tasks(connection, limit=_QUEUE_LIMIT)
-        waiting = waiting_for_inputs(connection, most_runs=_MOST_RUNS, most_tasks=_MOST_TASKS)
+        counts = queue_counts(connection, team=team)
+        rows = queued_tasks(connection, team=team, limit=_QUEUE_LIMIT)
+        waiting = waiting_for_inputs(connection, team=team, most_runs=_MOST_RUNS, most_tasks=_MOST_TASKS)
     now = services.clock()
     return {
         "counts": counts,

@@ -8,6 +8,8 @@ from typing import IO, Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
+from nodewise.api.account import other_team
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.problems import invalid
 from nodewise.api.requests import DATASET_PATTERN, DATASET_RULE, DatasetForm
 from nodewise.api.routes.documented import problems
@@ -31,21 +33,26 @@ _SPOOL_BYTES = 1024 * 1024
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {}}}},
 )
 async def put(
+    *,
     name: Annotated[
         str, Path(json_schema_extra={"pattern": DATASET_PATTERN}, description=f"It {DATASET_RULE}.")
     ],
     form: Annotated[DatasetForm, Query()],
     request: Request,
     services: Wired,
+    caller: Called,
 ) -> Any:
-    """Register the body under this name, or replace what stood there. The size is measured, the rest is believed."""
+    """Register the body under this name, or replace what stood there. The size is measured, the rest is believed.
+
+    All teams may use it; only the one that registered it first may replace it.
+    """
     if not re.fullmatch(DATASET_PATTERN, name):
         raise invalid("path.name", DATASET_RULE)
     facts = _facts(name, form)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         async for chunk in request.stream():
             await run_in_threadpool(spool.write, chunk)
-        return await run_in_threadpool(_register, services, facts, spool)
+        return await run_in_threadpool(_register, services, facts, spool, caller)
 
 
 @router.get("", response_model=DatasetList, responses=problems(503))
@@ -67,7 +74,7 @@ def _facts(name: str, form: DatasetForm) -> DatasetFacts:
     )
 
 
-def _register(services: Services, facts: DatasetFacts, spool: IO[bytes]) -> dict[str, object]:
+def _register(services: Services, facts: DatasetFacts, spool: IO[bytes], caller: Caller) -> dict[str, object]:
     spool.seek(0)
     limit = services.settings.max_dataset_mib * 1024**2
     uri, size = services.store.put_stream(spool, limit_bytes=limit)
@@ -75,4 +82,12 @@ def _register(services: Services, facts: DatasetFacts, spool: IO[bytes]) -> dict
         raise invalid("body", "the data set is empty")
     measured = replace(facts, size_bytes=size, measured=True)
     with transaction(services.engine) as connection:
-        return dataset_view(put_dataset(connection, measured, uri=uri, now=services.clock()))
+        everywhere = caller.only_team is None
+        row = put_dataset(
+            connection, measured, uri=uri, now=services.clock(), team=caller.team, any_team=everywhere
+        )
+    if row is None:
+        raise other_team(
+            "path.name", f"the data set {facts.name!r} is another team's, which alone may replace it"
+        )
+    return dataset_view(row)

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from nodewise.api.access import ACCESS
 from nodewise.api.schemas import ProblemBody
 
 PROBLEM_JSON = "application/problem+json"
@@ -30,3 +31,33 @@ def as_problem_json(document: dict[str, Any]) -> dict[str, Any]:
                 if int(status) >= 400 and answer.get("content"):
                     answer["content"] = {PROBLEM_JSON: {"schema": _PROBLEM}}
     return document
+
+
+def with_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the API keys, which the guard asks for before an endpoint is reached."""
+    document["components"]["securitySchemes"] = {_SCHEME: _KEYS}
+    refusals = {str(status): answer for status, answer in problems(401, 403, 429).items()}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            access = ACCESS[method.upper(), path]
+            if access.least is None:
+                continue
+            operation["security"] = [{_SCHEME: []}, *([{}] if access.mlopx else [])]
+            operation["description"] = (
+                f"{operation.get('description', '')}\n\nRole: {access.least} or higher."
+            )
+            for status, answer in refusals.items():
+                content = {PROBLEM_JSON: {"schema": _PROBLEM}}
+                operation["responses"].setdefault(
+                    status, {"description": answer["description"], "content": content}
+                )
+    return document
+
+
+_SCHEME = "key"
+_KEYS = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, `nw_...`. On a stack that `nodewise up` started, the admin's is in the file `admin.key` of its home, "
+    "which `nodewise doctor` names; `nodewise keys create` makes others.",
+}

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.explaining.answer import Explainer, Surroundings
 from nodewise.api.explaining.schemas import Explanation
+from nodewise.api.others import hidden_from
 from nodewise.api.problems import not_found
 from nodewise.api.requests import ExplainQuery
 from nodewise.api.routes.documented import problems
@@ -25,19 +27,21 @@ router = APIRouter(tags=["runs"], prefix="/v1/runs")
 
 
 @router.get("/{run_id}/explain", response_model=Explanation, responses=problems(404, 422, 503))
-def explain(run_id: RunIdPath, services: Wired, query: Annotated[ExplainQuery, Query()]) -> Any:
+def explain(
+    run_id: RunIdPath, services: Wired, caller: Called, query: Annotated[ExplainQuery, Query()]
+) -> Any:
     """Why each task is on its node (what each candidate would have cost), or why it waits and what would change that.
 
     All rows are of one moment; so is `pending`, but for a reason that says that it is older.
     """
     with snapshot(services.engine) as connection:
-        run = run_of(connection, run_id)
+        run = run_of(connection, run_id, caller)
         rows = tasks_of_run(connection, run_id)
         shown = [row for row in rows if query.task in (None, row["path"])]
         if query.task is not None and not shown:
             raise not_found("task", f"{run_id}/{query.task}")
         attempts, queued = attempts_of_run(connection, run_id), queued_reasons(connection, run_id)
-        pending = _pending(connection, run_id, services, run=run, rows=rows, shown=shown)
+        pending = _pending(connection, services, caller, run=run, rows=rows, shown=shown)
     now = services.clock()
     tasks = [
         {
@@ -53,28 +57,30 @@ def explain(run_id: RunIdPath, services: Wired, query: Annotated[ExplainQuery, Q
 
 def _pending(
     connection: Connection,
-    run_id: RunId,
     services: Services,
+    caller: Caller,
     *,
     run: Row,
     rows: Sequence[Row],
     shown: Sequence[Row],
 ) -> Mapping[str, object]:
     """Of each shown task that has no node: why, and what would change that."""
-    asked = {row["path"] for row in shown}
+    run_id, asked = RunId(str(run["id"])), {row["path"] for row in shown}
     waiting = [row for row in pending_of_run(connection, run_id) if row["path"] in asked]
     if not waiting or run["finished_at"] is not None:
         return {}
     cluster = load_cluster(
         connection, services.redis, now=services.clock(), staleness=services.settings.staleness
     )
+    running = load_running(connection)
     explainer = Explainer(
         Surroundings(
             run=run,
             tasks=rows,
             cluster=cluster,
-            running=load_running(connection),
+            running=running,
             rivals=rivals_of_run(connection, run_id),
+            hidden=hidden_from(connection, caller, {one.ref.run_id for one in running}),
         )
     )
     return {row["path"]: explainer.pending(row) for row in waiting}

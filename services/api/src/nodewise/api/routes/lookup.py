@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends
 from sqlalchemy import Connection
 
+from nodewise.api.auth.caller import Caller
 from nodewise.api.problems import not_found
 from nodewise.api.views import run_view
 from nodewise.core.db.queries.runs import run_by_id
@@ -35,13 +36,13 @@ ScheduleIdPath = Annotated[ScheduleId, Depends(_schedule_id)]
 """The same of schedules."""
 
 
-def run_of(connection: Connection, run_id: RunId) -> dict[str, object]:
+def run_of(connection: Connection, run_id: RunId, caller: Caller) -> dict[str, object]:
     """The run as the API shows it.
 
     Raises:
-        Problem: 404, there is none.
+        Problem: 404, there is none that the caller may know of.
     """
-    row = run_by_id(connection, run_id)
+    row = run_by_id(connection, run_id, team=caller.only_team)
     if row is None:
         raise not_found("run", run_id)
     return run_view(row, {TaskState(state): count for state, count in (row["task_counts"] or {}).items()})

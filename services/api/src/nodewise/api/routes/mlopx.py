@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Request
 
+from nodewise.api.account import on_account
+from nodewise.api.auth.caller import Called
 from nodewise.api.forms import read_form
 from nodewise.api.problems import Fault, Problem
 from nodewise.api.requests import submit_request
@@ -61,7 +63,7 @@ async def _upload(request: Request) -> _Upload:
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
-def submit(upload: Annotated[_Upload, Depends(_upload)], services: Wired) -> Any:
+def submit(upload: Annotated[_Upload, Depends(_upload)], services: Wired, caller: Called) -> Any:
     """Take a pipeline of mlopx: its script and components are read as text, never executed here."""
     converted = _read(upload)
     body = {
@@ -71,7 +73,7 @@ def submit(upload: Annotated[_Upload, Depends(_upload)], services: Wired) -> Any
     }
     request = submit_request(body)
     submission = read_submission(request, body, key=None, settings=services.settings)
-    run, _ = take(services, submission)
+    run, _ = take(services, on_account(submission, caller), caller)
     return {
         "status": "success",
         "message": f"accepted; see /v1/runs/{run['id']}",
@@ -81,10 +83,10 @@ def submit(upload: Annotated[_Upload, Depends(_upload)], services: Wired) -> Any
 
 
 @router.get("/pipelines/{run_id}", response_model=MlopxPipeline, responses=problems(404, 503))
-def get_pipeline(run_id: RunIdPath, services: Wired) -> Any:
+def get_pipeline(run_id: RunIdPath, services: Wired, caller: Called) -> Any:
     """A run as the seed system shows a pipeline; `/v1/runs/{run_id}` says more."""
     with transaction(services.engine) as connection:
-        run = run_of(connection, run_id)
+        run = run_of(connection, run_id, caller)
         tasks = tasks_of_run(connection, run_id)
         nodes = all_nodes(connection)
     return pipeline_view(

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends
 
+from nodewise.api.account import on_account
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.choice import choose
 from nodewise.api.forecasting.forecast import forecast
 from nodewise.api.forecasting.question import Question, Rules, hypothetical
 from nodewise.api.forecasting.schemas import Plan
 from nodewise.api.forecasting.views import plan_view
+from nodewise.api.others import hidden_from
 from nodewise.api.requests import submit_request
 from nodewise.api.routes.documented import json_body, problems
 from nodewise.api.submission import Submission, new_run, outlined_tasks, read_submission
@@ -44,13 +47,13 @@ _SEED = 0
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra=json_body("SubmitRequest"),
 )
-async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired) -> Any:
+async def plan(raw: Annotated[bytes, Depends(json_bytes)], services: Wired, caller: Called) -> Any:
     """Say where and when each task of this submission would run, on today's queue. Takes what `/v1/runs` takes; stores nothing."""
     # Planning is bound by the processor: few at a time, and never on the thread that serves everybody else.
-    return await to_thread.run_sync(partial(_answer, services, raw), limiter=services.planning)
+    return await to_thread.run_sync(partial(_answer, services, raw, caller), limiter=services.planning)
 
 
-def _answer(services: Services, raw: bytes) -> dict[str, object]:
+def _answer(services: Services, raw: bytes, caller: Caller) -> dict[str, object]:
     body = parse_object(raw)
     request = submit_request(body)
     submission = read_submission(
@@ -59,11 +62,11 @@ def _answer(services: Services, raw: bytes) -> dict[str, object]:
         key=None,
         settings=services.settings,
     )
-    asked = _question(services, submission)
+    asked = _question(services, on_account(submission, caller), caller)
     return plan_view(forecast(asked), asked)
 
 
-def _question(services: Services, submission: Submission) -> Question:
+def _question(services: Services, submission: Submission, caller: Caller) -> Question:
     now, settings = services.clock(), services.settings
     with snapshot(services.engine) as connection:
         request = submission.request
@@ -72,11 +75,14 @@ def _question(services: Services, submission: Submission) -> Question:
         facts = {name: row.facts for name, row in registered.items()}
         run, tasks = new_run(submission, choice, facts, now=now), outlined_tasks(submission, facts)
         names = {*plugins.strategies(), *plugins.planners()}
+        runs, running = load_open_runs(connection, names, {}), load_running(connection)
+        others = {run.id for run in runs} | {one.ref.run_id for one in running}
         return Question(
             run=hypothetical(run, tasks),
             cluster=load_cluster(connection, services.redis, now=now, staleness=settings.staleness),
-            runs=load_open_runs(connection, names, {}),
-            running=load_running(connection),
+            runs=runs,
+            running=running,
+            hidden=hidden_from(connection, caller, others),
             predict=services.beliefs.predict(connection),
             rules=_rules(services, tasks=len(tasks)),
             rng=Random(_SEED),  # noqa: S311 - chance for a search, not a secret

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from nodewise.api.account import seen_of
+from nodewise.api.auth.caller import Called
 from nodewise.api.requests import SummaryQuery
 from nodewise.api.routes.documented import problems
 from nodewise.api.summary_schemas import Summary
@@ -16,9 +18,9 @@ _PIPELINES_LIMIT = 1000
 
 
 @router.get("/summary", response_model=Summary, responses=problems(422, 503))
-def summary(services: Wired, query: Annotated[SummaryQuery, Query()]) -> Any:
+def summary(services: Wired, caller: Called, query: Annotated[SummaryQuery, Query()]) -> Any:
     """How many, how long they waited and ran, and how well the nodes were used; of all runs or of one team's."""
-    team = query.team
+    team = seen_of(query.team, caller)
     with transaction(services.engine) as connection:
         return {
             "runs": run_counts(connection, team),

@@ -1,5 +1,6 @@
 """What is known of runs."""
 
+import threading
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
@@ -7,6 +8,8 @@ from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from nodewise.api.account import seen_of
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.paging import decode_cursor, encode_cursor
 from nodewise.api.problems import invalid, not_found
 from nodewise.api.requests import RunQuery
@@ -31,11 +34,11 @@ _LARGEST_EVENT_ID = 2**63 - 1
 
 
 @router.get("", response_model=RunPage, responses=problems(422, 503))
-def list_runs(services: Wired, query: Annotated[RunQuery, Query()]) -> Any:
+def list_runs(services: Wired, caller: Called, query: Annotated[RunQuery, Query()]) -> Any:
     """Runs, newest first, page by page."""
     wanted = RunFilter(
         state=query.state,
-        team=query.team,
+        team=seen_of(query.team, caller),
         labels=_labels(query.label),
         schedule_id=ScheduleId(str(query.schedule)) if query.schedule else None,
         archived=query.archived,
@@ -52,17 +55,17 @@ def list_runs(services: Wired, query: Annotated[RunQuery, Query()]) -> Any:
 
 
 @router.get("/{run_id}", response_model=Run, responses=problems(404, 503))
-def get_run(run_id: RunIdPath, services: Wired) -> Any:
+def get_run(run_id: RunIdPath, services: Wired, caller: Called) -> Any:
     """One run."""
     with transaction(services.engine) as connection:
-        return run_of(connection, run_id)
+        return run_of(connection, run_id, caller)
 
 
 @router.get("/{run_id}/tasks", response_model=TaskList, responses=problems(404, 503))
-def get_tasks(run_id: RunIdPath, services: Wired) -> Any:
+def get_tasks(run_id: RunIdPath, services: Wired, caller: Called) -> Any:
     """The run's tasks in topological order, each with its latest placement."""
     with transaction(services.engine) as connection:
-        run_of(connection, run_id)
+        run_of(connection, run_id, caller)
         rows = tasks_of_run(connection, run_id)
     return {"items": [task_view(row, now=services.clock()) for row in rows]}
 
@@ -75,20 +78,32 @@ def get_tasks(run_id: RunIdPath, services: Wired) -> Any:
 async def get_events(
     run_id: RunIdPath,
     services: Wired,
+    caller: Called,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """The run's events as they happen (server-sent events), until its last one. Resumes after Last-Event-ID."""
+    """The run's events as they happen (server-sent events), until its last one. Resumes after Last-Event-ID.
+
+    They end, too, when the key that was used is revoked or expires.
+    """
     after_id = _event_id(last_event_id)
-    state = await run_in_threadpool(_state_of, services, run_id)
+    state = await run_in_threadpool(_state_of, services, run_id, caller)
+
+    ended = threading.Event()
 
     async def fetch(after: int, without: Collection[int]) -> Sequence[Row]:
-        return await run_in_threadpool(_events, services, run_id, after=after, without=without)
+        return await run_in_threadpool(read, after, without)
+
+    def read(after: int, without: Collection[int]) -> Sequence[Row]:
+        if services.guard.still_holds(caller, services.engine, now=services.clock()):
+            return _events(services, run_id, after=after, without=without)
+        ended.set()
+        return ()
 
     stream = event_stream(
         fetch,
         after_id=after_id,
         ended=state if state in FINAL_RUN_STATES else None,
-        stopping=services.stopping.is_set,
+        stopping=lambda: services.stopping.is_set() or ended.is_set(),
     )
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
@@ -97,12 +112,17 @@ async def get_events(
     "/{run_id}/tasks/{path}/logs", response_class=PlainTextResponse, responses=problems(404, 409, 422, 503)
 )
 def get_logs(
-    run_id: RunIdPath, path: str, services: Wired, attempt: Annotated[int | None, Query(ge=1)] = None
+    *,
+    run_id: RunIdPath,
+    path: str,
+    services: Wired,
+    caller: Called,
+    attempt: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
     """What an attempt wrote, by default the latest one; empty when it has written nothing yet."""
     with transaction(services.engine) as connection:
         latest = latest_attempt(connection, run_id, path)
-        run = run_by_id(connection, run_id)
+        run = run_by_id(connection, run_id, team=caller.only_team)
     if latest is None or run is None:
         raise not_found("task", f"{run_id}/{path[:200]}")
     if run["engine"] == KUBEFLOW:
@@ -138,9 +158,9 @@ def _event_id(text: str | None) -> int:
     return int(digits)
 
 
-def _state_of(services: Services, run_id: RunId) -> RunState:
+def _state_of(services: Services, run_id: RunId, caller: Caller) -> RunState:
     with transaction(services.engine) as connection:
-        return RunState(str(run_of(connection, run_id)["state"]))
+        return RunState(str(run_of(connection, run_id, caller)["state"]))
 
 
 def _events(services: Services, run_id: RunId, *, after: int, without: Collection[int]) -> Sequence[Row]:

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import Connection, RowMapping
 
 from nodewise.api.acceptance import prepared
+from nodewise.api.account import seen_of
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.paging import decode_cursor, encode_cursor
 from nodewise.api.problems import not_found
@@ -58,15 +60,17 @@ router = APIRouter(tags=["schedules"], prefix="/v1/schedules")
     openapi_extra=json_body("ScheduleRequest"),
 )
 def create(
+    *,
     raw: Annotated[bytes, Depends(json_bytes)],
     services: Wired,
+    caller: Called,
     response: Response,
     idempotency_key: Key = None,
 ) -> Any:
     """Submit a pipeline again and again. What `run` holds is checked now as `POST /v1/runs` would, and each time anew."""
     body = parse_object(raw)
     request = schedule_request(body)
-    submission = submission_in(request, body, settings=services.settings)
+    submission = submission_in(request, body, caller, settings=services.settings)
     with transaction(services.engine) as connection:
         known = _created_before(connection, submission.team, idempotency_key)
         if known is None:
@@ -74,17 +78,17 @@ def create(
             known = insert_schedule(connection, new)
         response.status_code = 201 if known is None else 200
         schedule_id = new.id if known is None else _same(known, digest_of(body))
-        schedule = schedule_detail(_row(connection, schedule_id))
+        schedule = schedule_detail(_row(connection, schedule_id, caller))
     response.headers["Location"] = f"/v1/schedules/{schedule['id']}"
     return schedule
 
 
 @router.get("", response_model=SchedulePage, responses=problems(422, 503))
-def list_schedules(services: Wired, query: Annotated[ScheduleQuery, Query()]) -> Any:
+def list_schedules(services: Wired, caller: Called, query: Annotated[ScheduleQuery, Query()]) -> Any:
     """Schedules, newest first, page by page."""
     before = decode_cursor(query.cursor) if query.cursor else None
     wanted = ScheduleFilter(
-        team=query.team,
+        team=seen_of(query.team, caller),
         name=query.name,
         enabled=query.enabled,
         before=(before[0], ScheduleId(before[1])) if before else None,
@@ -100,30 +104,30 @@ def list_schedules(services: Wired, query: Annotated[ScheduleQuery, Query()]) ->
 
 
 @router.get("/{schedule_id}", response_model=ScheduleDetail, responses=problems(404, 503))
-def get_schedule(schedule_id: ScheduleIdPath, services: Wired) -> Any:
+def get_schedule(schedule_id: ScheduleIdPath, services: Wired, caller: Called) -> Any:
     """One schedule, with its next times. Its runs are at `/v1/runs?schedule=`."""
     with transaction(services.engine) as connection:
-        return schedule_detail(_row(connection, schedule_id))
+        return schedule_detail(_row(connection, schedule_id, caller))
 
 
 @router.delete("/{schedule_id}", status_code=204, responses=problems(404, 503))
-def delete(schedule_id: ScheduleIdPath, services: Wired) -> None:
+def delete(schedule_id: ScheduleIdPath, services: Wired, caller: Called) -> None:
     """Forget a schedule. The runs that it has made go on, and stay."""
     with transaction(services.engine) as connection:
-        if not delete_schedule(connection, schedule_id, now=services.clock()):
+        if not delete_schedule(connection, schedule_id, now=services.clock(), team=caller.only_team):
             raise not_found("schedule", schedule_id)
 
 
 @router.post("/{schedule_id}/enable", response_model=ScheduleDetail, responses=problems(404, 503))
-def enable(schedule_id: ScheduleIdPath, services: Wired) -> Any:
+def enable(schedule_id: ScheduleIdPath, services: Wired, caller: Called) -> Any:
     """Let it go on. Times that passed meanwhile were missed: all of them get their run, or the latest (`catchup`)."""
-    return _switched(services, schedule_id, enabled=True)
+    return _switched(services, schedule_id, caller, enabled=True)
 
 
 @router.post("/{schedule_id}/disable", response_model=ScheduleDetail, responses=problems(404, 503))
-def disable(schedule_id: ScheduleIdPath, services: Wired) -> Any:
+def disable(schedule_id: ScheduleIdPath, services: Wired, caller: Called) -> Any:
     """Make no more runs until it is enabled again. The runs under way go on."""
-    return _switched(services, schedule_id, enabled=False)
+    return _switched(services, schedule_id, caller, enabled=False)
 
 
 @router.post(
@@ -133,12 +137,17 @@ def disable(schedule_id: ScheduleIdPath, services: Wired) -> Any:
     responses=taken_or(404, 409, 422, 503),
 )
 def run_now(
-    schedule_id: ScheduleIdPath, services: Wired, response: Response, idempotency_key: Key = None
+    *,
+    schedule_id: ScheduleIdPath,
+    services: Wired,
+    caller: Called,
+    response: Response,
+    idempotency_key: Key = None,
 ) -> Any:
     """Submit it once more, now: even if it is disabled or has as many runs as it may. It counts among them."""
 
     def recurring(connection: Connection) -> Submission:
-        schedule = schedule_of(_row(connection, schedule_id))
+        schedule = schedule_of(_row(connection, schedule_id, caller))
         ir, platforms = compiled_specs(connection, [schedule.spec_digest])[schedule.spec_digest]
         return recurring_submission(
             schedule,
@@ -148,7 +157,7 @@ def run_now(
             settings=services.settings,
         )
 
-    return answered(response, take_read(services, recurring))
+    return answered(response, take_read(services, recurring, caller))
 
 
 def _created_before(connection: Connection, team: str, key: str | None) -> KnownSchedule | None:
@@ -191,17 +200,19 @@ def _same(known: KnownSchedule, digest: str) -> ScheduleId:
     return known.id
 
 
-def _row(connection: Connection, schedule_id: ScheduleId) -> RowMapping:
-    row = schedule_by_id(connection, schedule_id)
+def _row(connection: Connection, schedule_id: ScheduleId, caller: Caller) -> RowMapping:
+    row = schedule_by_id(connection, schedule_id, team=caller.only_team)
     if row is None:
         raise not_found("schedule", schedule_id)
     return row
 
 
-def _switched(services: Services, schedule_id: ScheduleId, *, enabled: bool) -> dict[str, object]:
+def _switched(
+    services: Services, schedule_id: ScheduleId, caller: Caller, *, enabled: bool
+) -> dict[str, object]:
     with transaction(services.engine) as connection:
-        enable_schedule(connection, schedule_id, enabled=enabled)
-        return schedule_detail(_row(connection, schedule_id))
+        enable_schedule(connection, schedule_id, enabled=enabled, team=caller.only_team)
+        return schedule_detail(_row(connection, schedule_id, caller))
 
 
 SCHEMAS = (ScheduleRequest,)

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
+from nodewise.api.account import on_account
+from nodewise.api.auth.caller import Called
 from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.requests import SubmitRequest, submit_request
 from nodewise.api.routes.documented import json_body, problems
@@ -28,8 +30,10 @@ router = APIRouter(tags=["runs"])
     openapi_extra=json_body("SubmitRequest"),
 )
 def submit(
+    *,
     raw: Annotated[bytes, Depends(json_bytes)],
     services: Wired,
+    caller: Called,
     response: Response,
     idempotency_key: Key = None,
 ) -> Any:
@@ -42,17 +46,17 @@ def submit(
         key=idempotency_key,
         settings=services.settings,
     )
-    return answered(response, take(services, submission))
+    return answered(response, take(services, on_account(submission, caller), caller))
 
 
 @router.post(
     "/v1/runs/{run_id}/cancel", status_code=202, response_model=Run, responses=problems(404, 409, 503)
 )
-def cancel(run_id: RunIdPath, services: Wired) -> Any:
+def cancel(run_id: RunIdPath, services: Wired, caller: Called) -> Any:
     """Ask for the end of a run. Its running tasks are stopped; asking twice is fine."""
     with transaction(services.engine) as connection:
-        requested = request_cancel(connection, run_id, now=services.clock())
-        run = run_of(connection, run_id)
+        requested = request_cancel(connection, run_id, now=services.clock(), team=caller.only_team)
+        run = run_of(connection, run_id, caller)
     if not requested:
         raise Conflict(f"the run has already ended: {run['state']}")
     services.waker.wake(WAKE_RECORDER)

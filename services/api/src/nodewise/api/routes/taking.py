@@ -8,6 +8,7 @@ from prometheus_client import Counter
 from sqlalchemy import Connection
 
 from nodewise.api.acceptance import accept, to_wake
+from nodewise.api.auth.caller import Caller
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import run_of
 from nodewise.api.schemas import Run
@@ -34,17 +35,17 @@ def taken_or(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": Run, "description": "Submitted before"}, **problems(*statuses)}
 
 
-def take(services: Services, submission: Submission) -> Taken:
+def take(services: Services, submission: Submission, caller: Caller) -> Taken:
     """Store a submission and wake who has to look at it next."""
-    return take_read(services, lambda _: submission)
+    return take_read(services, lambda _: submission, caller)
 
 
-def take_read(services: Services, read: Callable[[Connection], Submission]) -> Taken:
+def take_read(services: Services, read: Callable[[Connection], Submission], caller: Caller) -> Taken:
     """The same of a submission that is made of rows. One transaction from there on: all of it or nothing."""
     with transaction(services.engine) as connection:
         submission = read(connection)
         run_id, new = accept(connection, submission, services.settings, now=services.clock())
-        run = run_of(connection, run_id)
+        run = run_of(connection, run_id, caller)
     _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
     if new:
         services.waker.wake(to_wake(new))

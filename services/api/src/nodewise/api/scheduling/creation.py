@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from nodewise.api.account import on_account
+from nodewise.api.auth.caller import Caller
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.refusals import REFUSALS, problem_of, within
 from nodewise.api.requests import submit_request
@@ -19,17 +21,21 @@ _STORED_APART = ("pipeline_spec", "platform_spec")
 _RUN = "run"
 
 
-def submission_in(request: ScheduleRequest, body: Mapping[str, Any], *, settings: Settings) -> Submission:
+def submission_in(
+    request: ScheduleRequest, body: Mapping[str, Any], caller: Caller, *, settings: Settings
+) -> Submission:
     """The submission that is to recur.
 
     Raises:
-        Problem: 422, its pipeline breaks a rule, or it says what makes no sense for runs that recur.
+        Problem: 422, its pipeline breaks a rule, or it says what makes no sense for runs that recur; 403, it is on the
+            account of a team that the caller is not in.
     """
     if request.run.deadline is not None:
         rule = "many runs cannot share one moment; let the pipeline say after how many seconds each is due"
         raise invalid("body.run.deadline", rule)
     try:
-        return read_submission(request.run, body[_RUN], key=None, settings=settings)
+        submission = read_submission(request.run, body[_RUN], key=None, settings=settings)
+        return on_account(submission, caller)
     except REFUSALS as error:
         raise in_run(error) from error
 

@@ -78,6 +78,13 @@ runs = Table(
         postgresql_where=text("engine = 'kubeflow' AND (archived_at IS NOT NULL) <> archived_in_kfp"),
     ),
     Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
+    Index("runs_page_of_team_idx", "team", text("submitted_at DESC"), text("id DESC")),
+    Index(
+        "runs_open_of_team_idx",
+        "team",
+        "state",
+        postgresql_where=text("state IN ('PENDING', 'RUNNING', 'CANCELING')"),
+    ),
     Index(
         "runs_unsettled_idx",
         "id",

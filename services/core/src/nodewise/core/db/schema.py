@@ -2,7 +2,7 @@
 
 Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
 value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
-through `queries.moves`. The order of locks is: schedules, runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
+through `queries.moves`. The order of locks is: schedules, the quota of a team, runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
 runtime_estimates (by task class, node class).
 """
 
@@ -29,13 +29,14 @@ from nodewise.core.db.columns import RUN_ID as _RUN_ID
 from nodewise.core.db.columns import TIME as _TIME
 from nodewise.core.db.columns import metadata
 from nodewise.core.db.columns import one_of as _one_of
+from nodewise.core.db.key_table import api_keys
 from nodewise.core.db.run_table import runs
 from nodewise.core.db.schedule_table import schedules
 from nodewise.core.estimates.learning import Basis
 from nodewise.core.lifecycle import AttemptState, TaskState
 
 __all__ = [
-    "attempts", "bookings", "cached_results", "datasets", "events", "metadata", "node_loads", "nodes", "pipeline_specs",
+    "api_keys", "attempts", "bookings", "cached_results", "datasets", "events", "metadata", "node_loads", "nodes", "pipeline_specs",
     "runs", "runtime_estimates", "schedules", "tasks",
 ]  # fmt: skip
 
@@ -330,5 +331,6 @@ datasets = Table(
     Column("normalised", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    Column("team", Text, comment="Who may replace it; null: everybody who may register one."),
     comment="The registry of named data sets. Writer: api.",
 )

@@ -22,6 +22,9 @@ _VERSION: Final = 2
 _LONGEST_SHOWN: Final = 60
 _OWN: Final = "cache key"
 """The part that an author's own key is."""
+_TEAM: Final = "team"
+_DEFAULT_TEAM: Final = "default"
+"""Its keys have no part for the team, so that results from before there were teams stay."""
 
 
 class Miss(StrEnum):
@@ -69,7 +72,13 @@ class ContentUnknown(LookupError):
 
 
 def cache_key(
-    step: Step, leaf: Leaf, inputs: Values, *, digests: Mapping[str, str], dataset: str | None = None
+    step: Step,
+    leaf: Leaf,
+    inputs: Values,
+    *,
+    digests: Mapping[str, str],
+    dataset: str | None = None,
+    team: str = _DEFAULT_TEAM,
 ) -> CacheKey:
     """The key of a task that is ready.
 
@@ -82,6 +91,8 @@ def cache_key(
         inputs: as resolved.
         digests: of the content of its artifacts, by address.
         dataset: where the registered data set is that it names, an address made of its content.
+        team: whose run it is of. Results are shared within a team: with a key of the author's own, another team could take
+            them by guessing it.
 
     Raises:
         ContentUnknown: an artifact without a digest.
@@ -95,6 +106,8 @@ def cache_key(
         if dataset is not None:
             parts["data set"] = _hidden(dataset)
     parts["outputs"] = _of_outputs(leaf)
+    if team != _DEFAULT_TEAM:
+        parts[_TEAM] = _hidden(team)
     digest = _digest([_VERSION, {name: part.digest for name, part in parts.items()}])
     return CacheKey(digest=digest, parts=parts)
 
@@ -139,6 +152,11 @@ def _content(name: str, artifact: ArtifactRef, digests: Mapping[str, str]) -> li
     if digest is None:
         raise ContentUnknown(name)
     return [digest, artifact.schema_title, dict(artifact.metadata)]
+
+
+def team_digest(key: CacheKey) -> str | None:
+    """What the keys of a team have in common; None: of the default team."""
+    return _digest_of(key.parts.get(_TEAM))
 
 
 def may_be_cached(step: Step, leaf: Leaf) -> bool:

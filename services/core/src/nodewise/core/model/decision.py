@@ -22,6 +22,7 @@ class ReasonCode(StrEnum):
     UNKNOWN_POLICY = "unknown_policy"
     UNKNOWN_STRATEGY = "unknown_strategy"
     JOB_NOT_BUILT = "job_not_built"
+    TEAM_QUOTA = "team_quota"
     # a node is excluded
     OTHER_ENGINE = "other_engine"
     NO_CONTAINER_RUNTIME = "no_container_runtime"

@@ -29,7 +29,8 @@ class CachedResult:
 _FIND = text("SELECT run_id, path, outputs, stored_at FROM cached_results WHERE digest = :digest")
 
 _LATEST = text("""
-SELECT digest, parts FROM cached_results WHERE component = :component ORDER BY stored_at DESC LIMIT :limit
+SELECT digest, parts FROM cached_results WHERE component = :component AND parts -> 'team' ->> 'digest' IS NOT DISTINCT FROM CAST(:team AS text)
+ORDER BY stored_at DESC LIMIT :limit
 """)
 
 # The latest result stands: what an older one refers to may be gone from the store.
@@ -52,9 +53,10 @@ def find_result(connection: Connection, digest: str) -> CachedResult | None:
     return None if row is None else _result(row)
 
 
-def latest_keys(connection: Connection, component: str) -> Sequence[CacheKey]:
-    """The keys of a component's latest results, latest first."""
-    rows = connection.execute(_LATEST, {"component": component, "limit": _COMPARED})
+def latest_keys(connection: Connection, component: str, team: str | None) -> Sequence[CacheKey]:
+    """The keys of a component's latest results, latest first, of the team with that `team_digest`."""
+    values = {"component": component, "team": team, "limit": _COMPARED}
+    rows = connection.execute(_LATEST, values)
     return [decode(CacheKey, {"digest": row.digest, "parts": row.parts}) for row in rows]
 
 

@@ -10,16 +10,17 @@ from sqlalchemy.dialects.postgresql import JSONB
 from nodewise.core.model.task import DataKind, DatasetFacts
 
 _COLUMNS = (
-    "name, uri, kind, size_bytes, samples, features, classes, types, normalised, created_at, updated_at"
+    "name, uri, kind, size_bytes, samples, features, classes, types, normalised, created_at, updated_at, team"
 )
 
 _PUT = text(f"""
 INSERT INTO datasets ({_COLUMNS})
-VALUES (:name, :uri, :kind, :size_bytes, :samples, :features, :classes, :types, :normalised, :now, :now)
+VALUES (:name, :uri, :kind, :size_bytes, :samples, :features, :classes, :types, :normalised, :now, :now, :team)
 ON CONFLICT (name) DO UPDATE SET
     uri = excluded.uri, kind = excluded.kind, size_bytes = excluded.size_bytes, samples = excluded.samples,
     features = excluded.features, classes = excluded.classes, types = excluded.types,
     normalised = excluded.normalised, updated_at = excluded.updated_at
+WHERE :any_team OR datasets.team IS NULL OR datasets.team = excluded.team
 RETURNING {_COLUMNS}
 """).bindparams(bindparam("types", type_=JSONB))  # noqa: S608 - only the names of columns are put in
 
@@ -36,10 +37,24 @@ class DatasetRow:
     facts: DatasetFacts
     created_at: datetime
     updated_at: datetime
+    team: str | None = None
+    """Who may replace it; None: everybody who may register one."""
 
 
-def put_dataset(connection: Connection, facts: DatasetFacts, *, uri: str, now: datetime) -> DatasetRow:
-    """Register `facts.name`, or replace what stood under that name."""
+def put_dataset(
+    connection: Connection,
+    facts: DatasetFacts,
+    *,
+    uri: str,
+    now: datetime,
+    team: str | None = None,
+    any_team: bool = True,
+) -> DatasetRow | None:
+    """Register `facts.name`, or replace what stood under that name; it stays that team's that registered it first.
+
+    Returns:
+        None: what stands there is another team's, and may not be replaced (`any_team`: whoever's it is, it may).
+    """
     values = {
         "name": facts.name,
         "uri": uri,
@@ -51,8 +66,11 @@ def put_dataset(connection: Connection, facts: DatasetFacts, *, uri: str, now: d
         "types": dict(facts.types),
         "normalised": facts.normalised,
         "now": now,
+        "team": team,
+        "any_team": any_team,
     }
-    return _row(connection.execute(_PUT, values).mappings().one())
+    row = connection.execute(_PUT, values).mappings().first()
+    return None if row is None else _row(row)
 
 
 def all_datasets(connection: Connection) -> Sequence[DatasetRow]:
@@ -86,4 +104,5 @@ def _row(row: RowMapping) -> DatasetRow:
         facts=facts,
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        team=row["team"],
     )

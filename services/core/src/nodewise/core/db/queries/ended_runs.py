@@ -37,12 +37,13 @@ class ToArchive:
 
 _STORED = text("""
 SELECT state, spec_digest, name, parameters, labels, team, priority, policy, strategy, engine, caching
-FROM runs WHERE id = :run_id
+FROM runs WHERE id = :run_id AND (CAST(:team AS text) IS NULL OR team = :team)
 """)
 
 _ARCHIVE = text("""
 UPDATE runs SET archived_at = CASE WHEN :archived THEN coalesce(archived_at, :at) END
 WHERE id = :run_id AND state IN ('SUCCEEDED', 'FAILED', 'CANCELED')
+  AND (CAST(:team AS text) IS NULL OR team = :team)
 RETURNING id
 """)
 
@@ -55,15 +56,20 @@ ORDER BY id LIMIT :limit
 _TOLD = text("UPDATE runs SET archived_in_kfp = :archived WHERE id = :run_id")
 
 
-def stored_run(connection: Connection, run_id: RunId) -> StoredRun | None:
-    """What that run was submitted with; None: there is no such run."""
-    row = connection.execute(_STORED, {"run_id": run_id}).mappings().first()
+def stored_run(connection: Connection, run_id: RunId, *, team: str | None = None) -> StoredRun | None:
+    """What that run was submitted with; None: there is no such run of that team (None: of any)."""
+    row = connection.execute(_STORED, {"run_id": run_id, "team": team}).mappings().first()
     return StoredRun(**{**row, "state": RunState(row["state"])}) if row else None
 
 
-def archive_run(connection: Connection, run_id: RunId, *, archived: bool, now: datetime) -> bool:
-    """Put a run away, or take it back; asking again changes nothing. False: no such run, or it has not ended."""
-    values = {"run_id": run_id, "archived": archived, "at": now}
+def archive_run(
+    connection: Connection, run_id: RunId, *, archived: bool, now: datetime, team: str | None = None
+) -> bool:
+    """Put a run away, or take it back; asking again changes nothing.
+
+    False: it has not ended, or there is no such run of that team (None: of any).
+    """
+    values = {"run_id": run_id, "archived": archived, "at": now, "team": team}
     return connection.execute(_ARCHIVE, values).first() is not None
 
 

@@ -30,6 +30,7 @@ class OpenRun:
     parameters: Mapping[str, object] = field(default_factory=dict)
     caching: bool = True
     engine: str = "agents"
+    team: str = "default"
     placed_before: bool = False
     """Whether it is on record when its first task was placed."""
     scheduled_for: datetime | None = None
@@ -47,7 +48,7 @@ class RunTask:
 # NO KEY UPDATE: a placer that inserts an event or an attempt of the run need not wait (its foreign key takes KEY SHARE).
 _LOCK = text("""
 SELECT id, state, spec_digest, submitted_at, cancel_requested_at IS NOT NULL AS cancel_requested, name, parameters, caching,
-       engine, scheduled_for, scheduled_at IS NOT NULL AS placed_before
+       engine, team, scheduled_for, scheduled_at IS NOT NULL AS placed_before
 FROM runs
 WHERE id = ANY(CAST(:run_ids AS uuid[])) AND state IN ('PENDING', 'RUNNING', 'CANCELING')
 ORDER BY id
@@ -123,6 +124,7 @@ def lock_open_runs(connection: Connection, run_ids: Sequence[RunId]) -> Sequence
             parameters=row.parameters,
             caching=row.caching,
             engine=row.engine,
+            team=row.team,
             placed_before=row.placed_before,
             scheduled_for=row.scheduled_for,
         )

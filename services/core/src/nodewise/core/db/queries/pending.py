@@ -26,7 +26,9 @@ WITH waiting AS (
     SELECT t.run_id, t.path, t.ordinal, t.upstream,
            row_number() OVER (PARTITION BY t.run_id ORDER BY t.ordinal) AS place,
            count(*) OVER (PARTITION BY t.run_id) AS tasks
-    FROM tasks AS t WHERE t.state = 'WAITING'
+    FROM tasks AS t WHERE t.state = 'WAITING' AND (CAST(:team AS text) IS NULL OR t.run_id IN (
+        SELECT id FROM runs WHERE team = :team AND state IN ('PENDING', 'RUNNING', 'CANCELING')
+    ))
 ), chosen AS (
     SELECT id, name, priority, policy, strategy, submitted_at FROM runs
     WHERE id IN (SELECT run_id FROM waiting) AND cancel_requested_at IS NULL
@@ -52,10 +54,13 @@ def rivals_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping]
     return connection.execute(_RIVALS, {"run_id": run_id}).mappings().all()
 
 
-def waiting_for_inputs(connection: Connection, *, most_runs: int, most_tasks: int) -> Sequence[RowMapping]:
+def waiting_for_inputs(
+    connection: Connection, *, team: str | None, most_runs: int, most_tasks: int
+) -> Sequence[RowMapping]:
     """The WAITING tasks, run after run, oldest first: the first few of each run, and what each waits for.
 
-    `tasks` of a row says how many of its run there are in all. Runs that are being cancelled are left out.
+    Of that team (None: of all). `tasks` of a row says how many of its run there are in all. Runs that are being
+    cancelled are left out.
     """
-    bounds = {"most_runs": most_runs, "most_tasks": most_tasks}
-    return connection.execute(_FOR_INPUTS, bounds).mappings().all()
+    values = {"team": team, "most_runs": most_runs, "most_tasks": most_tasks}
+    return connection.execute(_FOR_INPUTS, values).mappings().all()

@@ -30,6 +30,7 @@ class AdmittedRow:
     ref: TaskRef
     spec: TaskSpec
     allowed_nodes: tuple[NodeName, ...] | None
+    team: str
 
 
 _SCHEDULER_LOCK = 0x6E6F6465
@@ -43,7 +44,7 @@ WHERE t.state = 'READY' AND (r.cancel_requested_at IS NULL OR t.finaliser)
 """)
 
 _ADMITTED = text("""
-SELECT t.run_id, t.path, t.spec, t.allowed_nodes, t."position"
+SELECT t.run_id, t.path, t.spec, t.allowed_nodes, t."position", r.team
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
 WHERE t.state = 'ADMITTED' AND (r.cancel_requested_at IS NULL OR t.finaliser)
 ORDER BY t."position"
@@ -150,6 +151,7 @@ def load_admitted(connection: Connection) -> Sequence[AdmittedRow]:
             ref=TaskRef(run_id=RunId(str(row.run_id)), path=TaskPath(row.path)),
             spec=decode(TaskSpec, row.spec),
             allowed_nodes=allowed_nodes(row),
+            team=row.team,
         )
         for row in connection.execute(_ADMITTED)
     ]

@@ -98,21 +98,23 @@ _COUNTED = """, (
     SELECT jsonb_object_agg(state, tasks)
     FROM (SELECT state, count(*) AS tasks FROM tasks WHERE run_id = :run_id GROUP BY state) AS c
 ) AS task_counts
-FROM runs WHERE id = :run_id
+FROM runs WHERE id = :run_id AND (CAST(:team AS text) IS NULL OR team = :team)
 """
 _BY_ID = text(_COLUMNS + _COUNTED)
-_PAGE = text(
-    _COLUMNS
-    + """
-FROM runs WHERE (CAST(:state AS text) IS NULL OR state = :state)
-  AND (CAST(:team AS text) IS NULL OR team = :team)
+_REST_OF_PAGE = """
+  AND (CAST(:state AS text) IS NULL OR state = :state)
   AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
   AND labels @> :labels
   AND (archived_at IS NOT NULL) = :archived
   AND (CAST(:before_at AS timestamptz) IS NULL OR (submitted_at, id) < (:before_at, CAST(:before_id AS uuid)))
 ORDER BY submitted_at DESC, id DESC LIMIT :limit
 """
-).bindparams(bindparam("labels", type_=JSONB))
+_LABELS = bindparam("labels", type_=JSONB)
+# Two statements, so that the index of the team is used whatever plan is kept.
+_PAGE = text(_COLUMNS + "FROM runs WHERE true" + _REST_OF_PAGE).bindparams(_LABELS)
+_PAGE_OF_TEAM = text(_COLUMNS + "FROM runs WHERE team = :team" + _REST_OF_PAGE).bindparams(_LABELS)
+
+_OF_TEAM = text("SELECT id FROM runs WHERE id = ANY(CAST(:run_ids AS uuid[])) AND team = :team")
 
 _TASK_COUNTS = text("""
 SELECT run_id, state, count(*) FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uuid[])) GROUP BY run_id, state
@@ -121,6 +123,7 @@ SELECT run_id, state, count(*) FROM tasks WHERE run_id = ANY(CAST(:run_ids AS uu
 _REQUEST_CANCEL = text("""
 UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, :at)
 WHERE id = :run_id AND state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELED')
+  AND (CAST(:team AS text) IS NULL OR team = :team)
 RETURNING id
 """)
 
@@ -160,9 +163,12 @@ def _of_time(connection: Connection, run: NewRun) -> KnownSubmission | None:
     return KnownSubmission(run_id=RunId(str(row[0])), request_digest=row[1]) if row else None
 
 
-def run_by_id(connection: Connection, run_id: RunId) -> RowMapping | None:
-    """The run as the API shows it; `task_counts` says how many tasks are in which state (null: it has none)."""
-    return connection.execute(_BY_ID, {"run_id": run_id}).mappings().first()
+def run_by_id(connection: Connection, run_id: RunId, *, team: str | None) -> RowMapping | None:
+    """The run as the API shows it, `task_counts`: how many tasks are in which state (null: it has none).
+
+    None: there is no such run, or it is not of that team (None: of any).
+    """
+    return connection.execute(_BY_ID, {"run_id": run_id, "team": team}).mappings().first()
 
 
 def runs_page(connection: Connection, wanted: RunFilter, *, limit: int) -> Sequence[RowMapping]:
@@ -178,7 +184,8 @@ def runs_page(connection: Connection, wanted: RunFilter, *, limit: int) -> Seque
         "before_id": before_id,
         "limit": limit,
     }
-    return connection.execute(_PAGE, values).mappings().all()
+    statement = _PAGE if wanted.team is None else _PAGE_OF_TEAM
+    return connection.execute(statement, values).mappings().all()
 
 
 def task_counts(
@@ -191,9 +198,19 @@ def task_counts(
     return counts
 
 
-def request_cancel(connection: Connection, run_id: RunId, *, now: datetime) -> bool:
-    """Note that the run is to be cancelled; asking again changes nothing. False: no such run, or it has ended."""
-    return connection.execute(_REQUEST_CANCEL, {"run_id": run_id, "at": now}).first() is not None
+def runs_of_team(connection: Connection, team: str, run_ids: Collection[RunId]) -> frozenset[RunId]:
+    """Those of these runs that are that team's."""
+    rows = connection.execute(_OF_TEAM, {"run_ids": list(run_ids), "team": team})
+    return frozenset(RunId(str(row.id)) for row in rows)
+
+
+def request_cancel(connection: Connection, run_id: RunId, *, now: datetime, team: str | None = None) -> bool:
+    """Note that the run is to be cancelled; asking again changes nothing.
+
+    False: it has ended, or there is no such run of that team (None: of any).
+    """
+    values = {"run_id": run_id, "at": now, "team": team}
+    return connection.execute(_REQUEST_CANCEL, values).first() is not None
 
 
 def _run_values(run: NewRun) -> dict[str, object]:

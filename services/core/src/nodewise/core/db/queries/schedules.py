@@ -92,7 +92,7 @@ SELECT s.*, (SELECT count(*) FROM runs AS r
 FROM schedules AS s
 WHERE s.deleted_at IS NULL
 """
-_BY_ID = text(_COLUMNS + "AND s.id = :id")
+_BY_ID = text(_COLUMNS + "AND s.id = :id AND (CAST(:team AS text) IS NULL OR s.team = :team)")
 _PAGE = text(
     _COLUMNS
     + """
@@ -131,10 +131,13 @@ UPDATE schedules SET last_error = :error, last_error_at = :at, refusals = refusa
 # Where a time was held back, it is looked at again at once.
 _ENABLE = text("""
 UPDATE schedules SET enabled = :enabled, look_at = next_at WHERE id = :id AND deleted_at IS NULL AND enabled <> :enabled
+  AND (CAST(:team AS text) IS NULL OR team = :team)
 """)
 
 _DELETE = text("""
-UPDATE schedules SET deleted_at = :at WHERE id = :id AND deleted_at IS NULL RETURNING id
+UPDATE schedules SET deleted_at = :at
+WHERE id = :id AND deleted_at IS NULL AND (CAST(:team AS text) IS NULL OR team = :team)
+RETURNING id
 """)
 
 
@@ -165,9 +168,9 @@ def known_schedule(connection: Connection, team: str, key: str) -> KnownSchedule
     )
 
 
-def schedule_by_id(connection: Connection, schedule_id: ScheduleId) -> RowMapping | None:
-    """The row of a schedule that was not deleted, with how many of its runs are `active`."""
-    return connection.execute(_BY_ID, {"id": schedule_id}).mappings().first()
+def schedule_by_id(connection: Connection, schedule_id: ScheduleId, *, team: str | None) -> RowMapping | None:
+    """The row of a schedule that was not deleted, of that team (None: of any), with how many of its runs are `active`."""
+    return connection.execute(_BY_ID, {"id": schedule_id, "team": team}).mappings().first()
 
 
 def schedules_page(connection: Connection, wanted: ScheduleFilter, *, limit: int) -> Sequence[RowMapping]:
@@ -218,14 +221,18 @@ def note_refusal(connection: Connection, schedule_id: ScheduleId, error: str, *,
     connection.execute(_NOTE_REFUSAL, {"id": schedule_id, "error": error, "at": at})
 
 
-def enable_schedule(connection: Connection, schedule_id: ScheduleId, *, enabled: bool) -> None:
-    """Let it go on, or not. Doing it twice changes nothing; its times stay as they are."""
-    connection.execute(_ENABLE, {"id": schedule_id, "enabled": enabled})
+def enable_schedule(
+    connection: Connection, schedule_id: ScheduleId, *, enabled: bool, team: str | None
+) -> None:
+    """Let a schedule of that team (None: of any) go on, or not. Doing it twice changes nothing; its times stay as they are."""
+    connection.execute(_ENABLE, {"id": schedule_id, "enabled": enabled, "team": team})
 
 
-def delete_schedule(connection: Connection, schedule_id: ScheduleId, *, now: datetime) -> bool:
-    """Forget it; its runs go on. False: there is none."""
-    return connection.execute(_DELETE, {"id": schedule_id, "at": now}).first() is not None
+def delete_schedule(
+    connection: Connection, schedule_id: ScheduleId, *, now: datetime, team: str | None
+) -> bool:
+    """Forget it; its runs go on. False: there is none of that team (None: of any)."""
+    return connection.execute(_DELETE, {"id": schedule_id, "at": now, "team": team}).first() is not None
 
 
 def schedule_of(row: RowMapping | Mapping[Any, Any]) -> Schedule:

@@ -43,17 +43,27 @@ _LATEST_ATTEMPT = text("SELECT attempt FROM tasks WHERE run_id = :run_id AND pat
 
 _OUTPUTS = text("SELECT outputs FROM tasks WHERE run_id = :run_id AND path = :path")
 
-_QUEUE = text("""
+_QUEUE_COLUMNS = """
 SELECT t.run_id, r.name AS run_name, t.path, t.state, t."position", t.reason_code, t.reason, t.ready_at, r.priority,
        r.policy, r.strategy, t.spec -> 'resources' AS resources
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
 WHERE t.state IN ('READY', 'ADMITTED')
+"""
+_QUEUE_ORDER = """
 ORDER BY t."position" NULLS LAST, t.ready_at, t.run_id, t.ordinal
 LIMIT :limit
-""")
+"""
+# Tasks that wait are those of open runs, of which there is an index by team.
+_OPEN_OF_TEAM = "AND r.team = :team AND r.state IN ('PENDING', 'RUNNING', 'CANCELING')"
+_QUEUE = text(_QUEUE_COLUMNS + _QUEUE_ORDER)
+_QUEUE_OF_TEAM = text(_QUEUE_COLUMNS + _OPEN_OF_TEAM + _QUEUE_ORDER)
 _QUEUE_COUNTS = text("""
 SELECT state, count(*) FROM tasks WHERE state IN ('WAITING', 'READY', 'ADMITTED') GROUP BY state
 """)
+_QUEUE_COUNTS_OF_TEAM = text(f"""
+SELECT t.state, count(*) FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
+WHERE t.state IN ('WAITING', 'READY', 'ADMITTED') {_OPEN_OF_TEAM} GROUP BY t.state
+""")  # noqa: S608 - constants
 
 _QUEUED = text("""
 SELECT DISTINCT ON (path) path, reason FROM events WHERE run_id = :run_id AND event = 'inputs_ready' ORDER BY path, id DESC
@@ -102,15 +112,17 @@ def outputs_of_task(
     return None if row is None else row.outputs or {}
 
 
-def queued_tasks(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
-    """What waits for a node: the admitted in their order, then the ready, longest waiting first."""
-    return connection.execute(_QUEUE, {"limit": limit}).mappings().all()
+def queued_tasks(connection: Connection, *, team: str | None, limit: int) -> Sequence[RowMapping]:
+    """What of that team (None: of all) waits for a node: the admitted in their order, then the ready, longest waiting first."""
+    statement = _QUEUE if team is None else _QUEUE_OF_TEAM
+    return connection.execute(statement, {"limit": limit, "team": team}).mappings().all()
 
 
-def queue_counts(connection: Connection) -> Mapping[TaskState, int]:
-    """How many tasks wait, in each of the three states of waiting."""
+def queue_counts(connection: Connection, *, team: str | None) -> Mapping[TaskState, int]:
+    """How many tasks of that team (None: of all) wait, in each of the three states of waiting."""
+    statement = _QUEUE_COUNTS if team is None else _QUEUE_COUNTS_OF_TEAM
     counts = dict.fromkeys((TaskState.WAITING, TaskState.READY, TaskState.ADMITTED), 0)
-    counts.update({TaskState(state): count for state, count in connection.execute(_QUEUE_COUNTS)})
+    counts.update({TaskState(state): count for state, count in connection.execute(statement, {"team": team})})
     return counts
 
 

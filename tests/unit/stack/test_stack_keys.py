@@ -1,0 +1,50 @@
+"""The admin key of a home."""
+
+from pathlib import Path
+
+import pytest
+
+from nodewise.core.tokens import new_token, read_token
+from nodewise.stack.errors import StackError
+from nodewise.stack.keys import key_file, key_in, key_problem, prepare_key
+
+
+def test_a_home_gets_a_key_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    prepare_key(tmp_path)
+    first = key_in(tmp_path)
+    assert first is not None
+    assert read_token(first) is not None
+    assert key_file(tmp_path).stat().st_mode & 0o777 == 0o600
+    prepare_key(tmp_path)
+    assert key_in(tmp_path) == first
+    assert key_problem(tmp_path) is None
+
+
+def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
+    prepare_key(tmp_path)
+    key_file(tmp_path).chmod(0o644)
+    with pytest.raises(StackError, match=r"can be read by others \(mode 644\); chmod 600"):
+        prepare_key(tmp_path)
+    assert key_problem(tmp_path) is not None
+
+
+@pytest.mark.parametrize("text", ["", "hunter2", "nw_1_2", f"{new_token().text} {new_token().text}"])
+def test_a_file_without_a_key_is_not_used_and_not_shown(tmp_path: Path, text: str) -> None:
+    key_file(tmp_path).touch(mode=0o600)
+    key_file(tmp_path).write_text(text)
+    with pytest.raises(StackError, match="it holds no key of the form") as raised:
+        prepare_key(tmp_path)
+    assert not text or text not in str(raised.value)
+
+
+def test_a_home_without_one_says_so(tmp_path: Path) -> None:
+    assert key_in(tmp_path) is None
+    assert key_problem(tmp_path) is not None
+
+
+def test_a_token_is_read_as_it_is_written_and_does_not_show_its_secret() -> None:
+    token = new_token()
+    assert read_token(token.text) == token
+    assert token.secret not in repr(token)
+    assert len(token.secret_hash) == 32
+    assert len({new_token().text for _ in range(100)}) == 100
