@@ -12,7 +12,7 @@ import pytest
 
 from nodewise.sdk import Client
 from tests.acceptance import acceptance_pipelines as pipelines
-from tests.fuzzing.__main__ import MOST_GROWN_MIB, UNLIMITED, fuzzed
+from tests.fuzzing.__main__ import MOST_GROWN_MIB, fuzzed
 from tests.support.schemathesis import all_checks, require_schemathesis
 from tests.support.stack import HEADERS, RunningStack
 
@@ -26,7 +26,7 @@ SUMMARY = re.compile(r"(\d+) generated, (\d+) passed")
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack of its own: what is sent here makes runs and schedules of every kind."""
-    stack = RunningStack(home=tmp_path_factory.mktemp("attacked") / "home", agents=1, env=UNLIMITED).start()
+    stack = RunningStack(home=tmp_path_factory.mktemp("attacked") / "home", agents=1).start()
     try:
         yield stack
     finally:
@@ -71,7 +71,5 @@ def checked(stack: RunningStack, config: Path) -> "tuple[subprocess.CompletedPro
         # No schedule: it would be deleted, and missed from then on. Those that are made on the way lead to the rest.
         known = {"run_id": run.id, "path": run.tasks()[0]["path"]}
     document = httpx.get(f"{stack.api_url}/openapi.json", timeout=30).json()
-    found = all_checks(
-        stack.api_url, config, examples=EXAMPLES, seed=SEED, parameters=known, headers=HEADERS
-    )
+    found = all_checks(stack.api_url, config, examples=EXAMPLES, seed=SEED, parameters=known, headers=HEADERS)
     return found, sum(map(len, document["paths"].values()))

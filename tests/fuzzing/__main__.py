@@ -11,8 +11,6 @@ from tests.fuzzing.malformed import malformed
 from tests.support.stack import HEADERS, RunningStack
 
 MOST_GROWN_MIB = 32.0
-UNLIMITED = {"NODEWISE_RATE_PER_SECOND": "0"}
-"""Else requests are refused for their number."""
 
 
 def fuzzed(stack: RunningStack, *, count: int, seed: int) -> Account:
@@ -30,7 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nodewise-fuzz-") as folder:
-        stack = RunningStack(home=Path(folder) / "home", agents=1, env=UNLIMITED).start()
+        stack = RunningStack(home=Path(folder) / "home", agents=1).start()
         try:
             account = fuzzed(stack, count=asked.count, seed=asked.seed)
         finally:
