@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from nodewise.core.errors import NodewiseError
-from nodewise.sdk.cli import artifacts, cluster, compilation, data, plan, runs, schedule, submit, watch
+from nodewise.sdk.cli import artifacts, cluster, compilation, data, plan, prune, runs, schedule, submit, watch
 from nodewise.sdk.cli.plugins import offered_commands
 from nodewise.sdk.cli.reporting import debugging, fail
 
@@ -75,6 +75,7 @@ app.command("archive")(runs.archive)
 app.command("explain")(runs.explain)
 app.command("nodes")(cluster.nodes)
 app.command("queue")(cluster.queue)
+app.command("prune")(prune.prune)
 app.command("strategies")(cluster.strategies)
 app.command("policies")(cluster.policies)
 app.add_typer(data.app, name="data")

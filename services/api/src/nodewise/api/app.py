@@ -20,6 +20,7 @@ from nodewise.api.routes import (
     mlopx,
     operations,
     plans,
+    prune,
     reports,
     runs,
     schedules,
@@ -44,6 +45,7 @@ _ROUTERS = (
     cluster.router,
     datasets.router,
     reports.router,
+    prune.router,
     operations.router,
 )
 
@@ -103,7 +105,7 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            for model in (*submit.SCHEMAS, *schedules.SCHEMAS):
+            for model in (*submit.SCHEMAS, *schedules.SCHEMAS, *prune.SCHEMAS):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 nested = schema.pop("$defs", {})
                 made["components"]["schemas"].update({model.__name__: schema, **nested})

@@ -15,7 +15,7 @@ from nodewise.api.schemas import Dataset, DatasetList
 from nodewise.api.views import dataset_view
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.datasets import all_datasets, put_dataset
+from nodewise.core.db.queries.datasets import all_datasets, datasets_named, put_dataset
 from nodewise.core.model.task import DatasetFacts
 
 router = APIRouter(tags=["datasets"], prefix="/v1/datasets")
@@ -74,5 +74,14 @@ def _register(services: Services, facts: DatasetFacts, spool: IO[bytes]) -> dict
     if size == 0:
         raise invalid("body", "the data set is empty")
     measured = replace(facts, size_bytes=size, measured=True)
+    _keep_for_tasks_under_way(services, facts.name or "")
     with transaction(services.engine) as connection:
         return dataset_view(put_dataset(connection, measured, uri=uri, now=services.clock()))
+
+
+def _keep_for_tasks_under_way(services: Services, name: str) -> None:
+    """Whoever was placed before goes on to fetch what stood there: no row names it from now on, so it must be young."""
+    with transaction(services.engine) as connection:
+        before = datasets_named(connection, [name]).get(name)
+    if before is not None:
+        services.store.keep_young(before.uri)
