@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine
 
 from nodewise.core.settings import Settings
+
+_MOVED: Final = "nodewise.moved"
+_log = structlog.get_logger()
 
 
 def normalised_url(url: str) -> str:
@@ -38,9 +43,18 @@ def create_database(settings: Settings, *, pool_size: int = 5, name: str = "node
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction: commits at the end, rolls back on any error."""
+    """One transaction: commits at the end, rolls back on any error. What `note_move` was told is logged once it is true."""
     with engine.begin() as connection:
+        connection.info.pop(_MOVED, None)
         yield connection
+        moved = connection.info.pop(_MOVED, None)
+    if moved:
+        _log.info("moved", runs=moved)
+
+
+def note_move(connection: Connection, run_id: str, what: str, state: str) -> None:
+    """Have the log say, after the commit, that a task (or the run itself) is in that state now: by run, so that it can be followed."""
+    connection.info.setdefault(_MOVED, {}).setdefault(run_id, {})[what] = state
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from nodewise.core.db.engine import note_move
+from nodewise.core.db.queries.moves import THE_RUN
 from nodewise.core.db.queries.new_tasks import insert_tasks
 from nodewise.core.db.queries.specs import insert_spec
 from nodewise.core.errors import Conflict
@@ -132,6 +134,7 @@ def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
         return _must_know(connection, run)
     connection.execute(_INSERT_EVENT, {"run_id": run.id, "at": run.submitted_at})
     insert_tasks(connection, run.id, run.tasks, first=0, at=run.submitted_at, service="api")
+    note_move(connection, run.id, THE_RUN, RunState.PENDING)
     return None
 
 
