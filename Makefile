@@ -107,7 +107,7 @@ AUDITOR := .venv-audit
 
 audit-dependencies:
 	@test -x $(AUDITOR)/bin/pip-audit || { $(PYTHON) -m venv $(AUDITOR) && $(AUDITOR)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
-	@$(AUDITOR)/bin/pip-audit --require-hashes --disable-pip -r requirements/lock.txt
+	@$(AUDITOR)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements/lock.txt
 
 lock:
 	@$(BIN)/python -m pip install --quiet uv
