@@ -8,7 +8,7 @@ SEED_CLIENT := .venv-mlopx
 FUZZER := .venv-schemathesis
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
-.PHONY: setup demo test chaos check bench bench-stack bench-placement fuzz up down image image-sizes compose-test k8s-test lock clean
+.PHONY: setup demo test chaos check bench bench-stack bench-placement fuzz up down image image-sizes compose-test k8s-test licences audit-dependencies lock clean
 
 setup: $(READY)
 
@@ -105,6 +105,17 @@ k8s-test: setup
 		echo "k8s-test LEFT OUT: KUBECONFIG names no Kubernetes cluster that answers here (kubectl get --raw /readyz)"; \
 	fi
 
+# The licence of all that is needed at run time; fails on one that requirements/licences.txt does not allow.
+licences: setup
+	@$(BIN)/python requirements/licences.py
+
+# Known vulnerabilities of what is locked. Needs a way to the advisories: pip-audit fetches them, and says so if it cannot.
+AUDITOR := .venv-audit
+
+audit-dependencies:
+	@test -x $(AUDITOR)/bin/pip-audit || { $(PYTHON) -m venv $(AUDITOR) && $(AUDITOR)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	@$(AUDITOR)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements/lock.txt
+
 lock:
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile requirements/dev.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/lock.txt
@@ -113,4 +124,4 @@ lock:
 	@$(BIN)/uv pip compile requirements/schemathesis.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/schemathesis.txt
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEED_CLIENT) $(FUZZER) out .nodewise
+	rm -rf $(VENV) $(PEERS) $(SEED_CLIENT) $(FUZZER) $(AUDITOR) out .nodewise

@@ -121,6 +121,7 @@ BODIES: dict[Endpoint, Callable[[Things], dict[str, Any]]] = {
     ("POST", "/v1/plans"): spec,
     ("POST", "/v1/schedules"): schedule,
     ("POST", "/v1/keys"): key,
+    ("POST", "/v1/prune"): lambda _: {"json": {"older_than_seconds": 10**9, "dry_run": True}},
     ("PUT", "/v1/datasets/{name}"): lambda _: {"content": b"x,y\n1,2\n"},
 }
 

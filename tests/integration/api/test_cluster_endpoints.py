@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, text, update
 
 from nodewise.core.cluster import save_observations
 from nodewise.core.db import schema
@@ -252,9 +252,17 @@ def test_the_summary_counts_the_time_between_tasks_as_waiting(api: Api, engine: 
     assert summary["total_execution_seconds"] == 29
 
 
-def test_it_is_ready_with_the_newest_schema_only(settings: Settings, empty_database_url: str) -> None:
+def test_it_is_ready_with_the_schema_of_its_release_or_a_later_one(
+    settings: Settings, engine: Engine, empty_database_url: str
+) -> None:
     with running(settings) as api:
         assert api.http.get("/readyz").json() == {"status": "ok"}
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        assert api.http.get("/readyz").json() == {"status": "ok"}
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        assert "is 0001, needed is" in api.refused(api.http.get("/readyz"), 503)["detail"]
     with running(settings.model_copy(update={"database_url": empty_database_url})) as api:
         problem = api.refused(api.http.get("/readyz"), 503)
         assert "absent" in problem["detail"]

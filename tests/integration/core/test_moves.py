@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, select
+from structlog.testing import capture_logs
 
 from nodewise.core.db import schema
 from nodewise.core.db.engine import transaction
@@ -126,3 +127,24 @@ def test_a_run_ends_once(engine: Engine) -> None:
         assert not move_run(connection, run_id, RunState.RUNNING, RunEvent.SUCCEED, at=NOW)
         row = connection.execute(select(schema.runs)).one()
     assert (row.state, row.finished_at, row.error) == ("FAILED", NOW, "a failed")
+
+
+def test_the_log_says_what_moved_once_it_is_committed_and_never_what_was_undone(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        run_id = insert_run(connection)
+        for path in ("a", "b"):
+            insert_task(connection, run_id, path)
+
+    with capture_logs() as said:
+        with pytest.raises(IllegalTransition), transaction(engine) as connection:
+            move_run(connection, run_id, RunState.PENDING, RunEvent.START, at=NOW) and move_tasks(
+                connection, [admit(run_id, "a")], service="placer"
+            )
+        assert said == []
+        with transaction(engine) as connection:
+            move_tasks(connection, [admit(run_id, "b")], service="scheduler")
+            move_run(connection, run_id, RunState.PENDING, RunEvent.START, at=NOW)
+            assert said == []
+    assert said == [
+        {"event": "moved", "log_level": "info", "runs": {run_id: {"b": "ADMITTED", "(run)": "RUNNING"}}}
+    ]

@@ -14,6 +14,7 @@ from nodewise.sdk.cli import (
     data,
     keys,
     plan,
+    prune,
     quota,
     runs,
     schedule,
@@ -90,6 +91,7 @@ app.command("nodes")(cluster.nodes)
 app.command("queue")(cluster.queue)
 app.command("audit")(audit.audit)
 app.command("quota")(quota.quota)
+app.command("prune")(prune.prune)
 app.command("strategies")(cluster.strategies)
 app.command("policies")(cluster.policies)
 app.add_typer(data.app, name="data")

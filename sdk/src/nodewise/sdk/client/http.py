@@ -16,6 +16,7 @@ from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
 from nodewise.sdk.client.keys import Keyholding
 from nodewise.sdk.client.paging import every_item
+from nodewise.sdk.client.pruning import Pruning
 from nodewise.sdk.client.run import Run
 from nodewise.sdk.client.schedules import Scheduling
 from nodewise.sdk.client.submission import body_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-class Client(Scheduling, Keyholding):
+class Client(Scheduling, Keyholding, Pruning):
     """Submits pipelines and follows them. Close it, or use it as a context manager; safe to share between threads.
 
     Calls that can be repeated without harm (all of them: a submission carries an idempotency key) are tried again on

@@ -19,7 +19,10 @@ _LONGEST_DELAY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call. `repeatable` says that sending it twice does the same as once, so that it may be tried again."""
+    """One call. `repeatable` says that sending it twice does the same as once, so that it may be tried again.
+
+    `timeout`: seconds for one try, where it takes longer than others.
+    """
 
     method: str
     path: str
@@ -28,6 +31,7 @@ class Request:
     content: Any = None
     headers: Mapping[str, str] | None = None
     repeatable: bool = True
+    timeout: float | None = None
 
 
 class Transport:
@@ -76,10 +80,11 @@ class Transport:
             attempt += 1
 
     def _try(self, request: Request) -> httpx.Response | httpx.TransportError:
+        timeout = self._http.timeout if request.timeout is None else request.timeout
         try:
             return self._http.request(
                 request.method, request.path, params=_without_none(request.params), json=request.json,
-                content=_body(request.content), headers=request.headers,
+                content=_body(request.content), headers=request.headers, timeout=timeout,
             )  # fmt: skip
         except httpx.TransportError as error:
             return error

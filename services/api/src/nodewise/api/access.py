@@ -126,6 +126,7 @@ ACCESS: Final[Mapping[Endpoint, Access]] = {
     ("POST", "/v1/keys"): _ADMIN,
     ("GET", "/v1/keys"): _ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): _ADMIN,
+    ("POST", "/v1/prune"): _ADMIN,
     ("POST", "/submit/"): Access(least=Role.SUBMITTER, scope=Scope.OWN, mlopx=True),
     ("GET", "/pipelines/{run_id}"): Access(least=Role.VIEWER, scope=Scope.THING, mlopx=True),
 }

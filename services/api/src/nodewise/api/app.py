@@ -24,6 +24,7 @@ from nodewise.api.routes import (
     mlopx,
     operations,
     plans,
+    prune,
     quotas,
     reports,
     runs,
@@ -50,6 +51,7 @@ _ROUTERS = (
     datasets.router,
     reports.router,
     audit.router,
+    prune.router,
     quotas.router,
     keys.router,
     operations.router,
@@ -116,7 +118,7 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            for model in (*submit.SCHEMAS, *schedules.SCHEMAS, *keys.SCHEMAS):
+            for model in (*submit.SCHEMAS, *schedules.SCHEMAS, *keys.SCHEMAS, *prune.SCHEMAS):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 nested = schema.pop("$defs", {})
                 made["components"]["schemas"].update({model.__name__: schema, **nested})

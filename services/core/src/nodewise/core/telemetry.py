@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -23,6 +25,8 @@ def configure_logging(settings: Settings, service: str) -> None:
     """Send structlog's and the standard library's records to stderr, one JSON object (or console line) each."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        # Bound to nothing: context variables do not reach the threads in which services work.
+        partial(_named, service),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -37,7 +41,7 @@ def configure_logging(settings: Settings, service: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
-    for chatty in ("httpx", "httpcore", "urllib3", "celery.worker.strategy", "celery.app.trace"):
+    for chatty in ("httpx", "httpcore", "urllib3", "celery", "kombu"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -47,7 +51,10 @@ def configure_logging(settings: Settings, service: str) -> None:
     )
     # Celery warns root of pickled messages; ours are JSON only (see `create_app`).
     warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser privileges")
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _named(service: str, _logger: object, _method: str, entry: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    return {"service": service, **entry}
 
 
 def serve_metrics(settings: Settings) -> None:

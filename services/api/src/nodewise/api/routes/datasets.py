@@ -17,7 +17,7 @@ from nodewise.api.schemas import Dataset, DatasetList
 from nodewise.api.views import dataset_view
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.datasets import all_datasets, put_dataset
+from nodewise.core.db.queries.datasets import all_datasets, datasets_named, put_dataset
 from nodewise.core.model.task import DatasetFacts
 
 router = APIRouter(tags=["datasets"], prefix="/v1/datasets")
@@ -81,6 +81,7 @@ def _register(services: Services, facts: DatasetFacts, spool: IO[bytes], caller:
     if size == 0:
         raise invalid("body", "the data set is empty")
     measured = replace(facts, size_bytes=size, measured=True)
+    _keep_for_tasks_under_way(services, facts.name or "")
     with transaction(services.engine) as connection:
         everywhere = caller.only_team is None
         row = put_dataset(
@@ -91,3 +92,11 @@ def _register(services: Services, facts: DatasetFacts, spool: IO[bytes], caller:
             "path.name", f"the data set {facts.name!r} is another team's, which alone may replace it"
         )
     return dataset_view(row)
+
+
+def _keep_for_tasks_under_way(services: Services, name: str) -> None:
+    """Whoever was placed before goes on to fetch what stood there: no row names it from now on, so it must be young."""
+    with transaction(services.engine) as connection:
+        before = datasets_named(connection, [name]).get(name)
+    if before is not None:
+        services.store.keep_young(before.uri)

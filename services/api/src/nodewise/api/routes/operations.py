@@ -12,7 +12,7 @@ from nodewise.api.schemas import Health
 from nodewise.api.wiring import Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.versions import schema_version
-from nodewise.core.db.revision import newest_revision
+from nodewise.core.db.revision import is_outdated, newest_revision
 
 router = APIRouter(tags=["operations"])
 
@@ -25,11 +25,11 @@ def healthz() -> Any:
 
 @router.get("/readyz", response_model=Health, responses=problems(503))
 def readyz(services: Wired) -> Any:
-    """Whether requests can be served: Postgres answers and has the newest schema."""
+    """Whether requests can be served: Postgres answers and has the schema of this release, or of a later one."""
     with transaction(services.engine) as connection:
         found = schema_version(connection)
-    wanted = newest_revision()
-    if found != wanted:
+    if is_outdated(found):
+        wanted = newest_revision()
         detail = f"the schema of the database is {found or 'absent'}, needed is {wanted}: run the migration"
         raise Problem(status=503, kind="schema-outdated", detail=detail, headers={"Retry-After": "2"})
     return {"status": "ok"}

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
@@ -13,6 +14,8 @@ from nodewise.core.settings import Settings
 
 _TRUSTED_SECONDS: Final = 1.0
 """A connection that was in use so short a time ago is not asked whether it lives: that is a round trip for each transaction."""
+_MOVED: Final = "nodewise.moved"
+_log = structlog.get_logger()
 
 
 def normalised_url(url: str) -> str:
@@ -64,9 +67,18 @@ def _ask_whether_they_live(engine: Engine) -> None:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction: commits at the end, rolls back on any error."""
+    """One transaction: commits at the end, rolls back on any error. What `note_move` was told is logged once it is true."""
     with engine.begin() as connection:
+        connection.info.pop(_MOVED, None)
         yield connection
+        moved = connection.info.pop(_MOVED, None)
+    if moved:
+        _log.info("moved", runs=moved)
+
+
+def note_move(connection: Connection, run_id: str, what: str, state: str) -> None:
+    """Have the log say, after the commit, that a task (or the run itself) is in that state now: by run, so that it can be followed."""
+    connection.info.setdefault(_MOVED, {}).setdefault(run_id, {})[what] = state
 
 
 @contextmanager

@@ -77,6 +77,13 @@ runs = Table(
         "id",
         postgresql_where=text("engine = 'kubeflow' AND (archived_at IS NOT NULL) <> archived_in_kfp"),
     ),
+    Index(
+        "runs_ended_idx",
+        "finished_at",
+        "id",
+        postgresql_where=text("state IN ('SUCCEEDED', 'FAILED', 'CANCELED')"),
+    ),
+    Index("runs_spec_idx", "spec_digest"),
     Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
     Index("runs_page_of_team_idx", "team", text("submitted_at DESC"), text("id DESC")),
     Index(
@@ -103,5 +110,5 @@ runs = Table(
         "schedule_id",
         postgresql_where=text("schedule_id IS NOT NULL AND state IN ('PENDING', 'RUNNING', 'CANCELING')"),
     ),
-    comment="Submissions. Writer: api inserts and sets cancel_requested_at and archived_at; recorder moves state, *_at and error, and sets archived_in_kfp.",
+    comment="Submissions. Writer: api inserts and sets cancel_requested_at and archived_at; recorder moves state, *_at and error, and sets archived_in_kfp. Retention (api) removes them.",
 )

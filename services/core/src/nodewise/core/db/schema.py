@@ -2,8 +2,8 @@
 
 Rule 4: the schema refuses what must not be. Rule 5: the comment on a table names its writer. `tasks.state` is one
 value that three services move; there the owner is per transition (`lifecycle.TASK_EVENT_OWNERS`), and every move goes
-through `queries.moves`. The order of locks is: schedules, the quota of a team, runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
-runtime_estimates (by task class, node class).
+through `queries.moves`. The order of locks is: schedules, the quota of a team (advisory), runs, tasks, cached_results, attempts, bookings, node_loads (by node name),
+runtime_estimates (by task class, node class). Rows are deleted by retention only (`queries.pruning`), which follows it and waits for nobody.
 """
 
 from sqlalchemy import (
@@ -302,6 +302,7 @@ cached_results = Table(
     Column("path", Text, nullable=False),
     Column("stored_at", _TIME, nullable=False),
     Index("cached_results_component_idx", "component", text("stored_at DESC")),
+    Index("cached_results_run_idx", "run_id"),
     comment="Results of tasks that may be reused, by content. Writer: recorder.",
 )
 

@@ -3,6 +3,7 @@
 import socket
 
 from celery import Celery
+from celery.signals import setup_logging
 
 from nodewise.core.settings import Settings
 
@@ -43,8 +44,14 @@ def run_worker(app: Celery, queue: str, *, name: str, threads: int = 1) -> None:
 
     What `celery worker` does, but for its command line: that takes as long to import as all the rest.
     """
+    # Who listens keeps Celery from setting the level of all logs to its own.
+    setup_logging.connect(_leave_logging, weak=False)
     worker = app.Worker(
         hostname=f"{name}@{socket.gethostname()}", queues=[queue], pool_cls="threads", concurrency=threads,
         loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
     )  # fmt: skip
     worker.start()
+
+
+def _leave_logging(**_: object) -> None:
+    """Logs are as `configure_logging` made them."""

@@ -37,6 +37,11 @@ class Address:
         return f"{self.kind}/{self.digest[:2]}/{self.digest}"
 
 
+def file_path(digest: str) -> str:
+    """Where the file of that digest lies."""
+    return Address(kind=AddressKind.FILE, digest=digest).object_path
+
+
 def parse_uri(uri: str) -> Address:
     """The address that a URI names.
 

@@ -2,10 +2,14 @@
 
 import errno
 import hashlib
+import os
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any
 
 from fsspec.core import url_to_fs
@@ -16,13 +20,23 @@ CHUNK_BYTES = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file that is there: where, how large, and when it was last written or refreshed."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
 class Blobs:
     """A directory of some file system. Paths are relative to it and already checked."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.local = _is_local(url)
         # The cached instances of fsspec are shared and safe to use from several threads.
-        self._fs, self._root = url_to_fs(url, **({"auto_mkdir": True} if _is_local(url) else {}))
+        self._fs, self._root = url_to_fs(url, **({"auto_mkdir": True} if self.local else {}))
 
     def size(self, path: str) -> int | None:
         """Bytes at `path`; None when nothing is there."""
@@ -31,6 +45,87 @@ class Blobs:
                 return int(self._fs.info(self._full(path))["size"])
             except FileNotFoundError:
                 return None
+
+    def look(self, path: str) -> Found | None:
+        """What is at `path`; None when nothing is."""
+        with translated(path):
+            try:
+                return self._found(self._fs.info(self._full(path)))
+            except FileNotFoundError:
+                return None
+
+    def refresh(self, path: str) -> bool:
+        """Make the file as young as one that is written now. False: it is gone, or that takes writing it again."""
+        if not self.local:
+            return False
+        with translated(path):
+            try:
+                os.utime(self._full(path))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def rewrite(self, path: str) -> None:
+        """Write what is there once more.
+
+        Raises:
+            ArtifactMissing: Nothing is there.
+        """
+        with self.reading(path) as file, self.writing() as draft:
+            while chunk := file.read(CHUNK_BYTES):
+                draft.write(chunk)
+            self.publish(draft, path)
+
+    def folders(self, path: str) -> Sequence[str]:
+        """The names of the folders right below `path`, sorted; none where nothing is there."""
+        return sorted(_name(info) for info in self._listed(path) if info["type"] == "directory")
+
+    def files(self, path: str) -> Iterator[Found]:
+        """The files right below `path`, in no order."""
+        yield from (self._found(info) for info in self._listed(path) if info["type"] == "file")
+
+    def files_below(self, path: str) -> Iterator[Found]:
+        """The files below `path`, however deep."""
+        with translated(path):
+            for info in self._fs.find(self._full(path), detail=True).values():
+                yield self._found(info)
+
+    def move(self, path: str, to: str) -> bool:
+        """Give a file of a local file system another name, at once. False: it is gone."""
+        with translated(path):
+            try:
+                Path(self._full(path)).replace(self._full(to))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder with all that is in it; what somebody else removes meanwhile is fine."""
+        with translated(path), suppress(FileNotFoundError):
+            self._fs.rm(self._full(path), recursive=True)
+
+    def _listed(self, path: str) -> Sequence[Mapping[str, Any]]:
+        with translated(path):
+            try:
+                # Listings that a file system may keep are of no use: other processes write, too.
+                self._fs.invalidate_cache(self._full(path))
+                listed: Sequence[Mapping[str, Any]] = self._fs.ls(self._full(path), detail=True)
+            except FileNotFoundError:
+                return ()
+            return listed
+
+    def _found(self, info: Mapping[str, Any]) -> Found:
+        path = posixpath.relpath(info["name"].rstrip("/"), self._root)
+        return Found(path=path, size=int(info["size"]), modified=self._modified(info))
+
+    def _modified(self, info: Mapping[str, Any]) -> datetime:
+        told = info.get("LastModified", info.get("mtime"))
+        if isinstance(told, datetime):
+            return told
+        if told is not None:
+            return datetime.fromtimestamp(float(told), UTC)
+        moment: datetime = self._fs.modified(info["name"])
+        return moment
 
     @contextmanager
     def reading(self, path: str) -> Iterator[IO[bytes]]:
@@ -63,9 +158,15 @@ class Blobs:
             draft.write(data)
             self.publish(draft, path)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str) -> bool:
+        """Remove a file. False: it is gone already."""
         with translated(path):
-            self._fs.rm_file(self._full(path))
+            try:
+                self._fs.rm_file(self._full(path))
+            except (FileNotFoundError, KeyError):
+                # The file system in memory knows its files by key.
+                return False
+            return True
 
     def _full(self, path: str) -> str:
         return posixpath.join(self._root, path)
@@ -123,6 +224,10 @@ def translated(what: str) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             raise StoreFull(f"the artifact store is full: {error.strerror}") from error
         raise StoreError(f"the artifact store failed at {what}: {error}") from error
+
+
+def _name(info: Mapping[str, Any]) -> str:
+    return posixpath.basename(str(info["name"]).rstrip("/"))
 
 
 def _is_local(url: str) -> bool:

@@ -5,11 +5,13 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from nodewise.core.errors import ArtifactMissing, ArtifactTooLarge, StoreError
-from nodewise.core.store.addresses import Address, AddressKind, key_path, parse_uri
+from nodewise.core.store.addresses import Address, AddressKind, file_path, key_path, parse_uri
 from nodewise.core.store.blobs import CHUNK_BYTES, Blobs, Draft, translated
 from nodewise.core.store.streams import ArtifactStream, file_stream, tree_stream
 from nodewise.core.store.trees import (
@@ -22,6 +24,7 @@ from nodewise.core.store.trees import (
     scan,
     translated_source,
 )
+from nodewise.core.store.youth import REFRESH_AFTER
 
 
 class ArtifactStore:
@@ -153,15 +156,38 @@ class ArtifactStore:
         self._blobs.write(probe, b"probe")
         self._blobs.remove(probe)
 
+    def keep_young(self, uri: str) -> None:
+        """See to it that a sweep leaves this for as long as if it were written now, though nothing may refer to it any more.
+
+        Raises:
+            StoreError: The store failed. That there is nothing is no error.
+        """
+        address = parse_uri(uri)
+        paths = [address.object_path]
+        with suppress(ArtifactMissing):
+            if address.kind is AddressKind.TREE:
+                manifest = TreeManifest.from_bytes(self._get(address))
+                paths = [*(file_path(file.sha256) for file in manifest.files), *paths]
+            for path in paths:
+                if not self._blobs.refresh(path):
+                    self._blobs.rewrite(path)
+
     def _put(self, address: Address, data: bytes) -> None:
-        if self._blobs.size(address.object_path) != len(data):
+        if not self._holds(address, len(data)):
             self._blobs.write(address.object_path, data)
+
+    def _holds(self, address: Address, size: int) -> bool:
+        """Whether it need not be written: it is there, and young enough to be left by a sweep until somebody refers to it."""
+        found = self._blobs.look(address.object_path)
+        if found is None or found.size != size:
+            return False
+        return datetime.now(UTC) - found.modified < REFRESH_AFTER or self._blobs.refresh(address.object_path)
 
     def _put_file(self, path: Path, checkpoint: Callable[[], None]) -> tuple[str, int]:
         with translated(str(path)):
             digest, size = digest_of(path, checkpoint)
         address = Address(kind=AddressKind.FILE, digest=digest)
-        if self._blobs.size(address.object_path) == size:
+        if self._holds(address, size):
             return digest, size
         with self._blobs.writing() as draft, open_regular(path) as source:
             for chunk in chunks_of(source, checkpoint):
@@ -171,7 +197,7 @@ class ArtifactStore:
 
     def _keep(self, draft: Draft) -> Address:
         address = Address(kind=AddressKind.FILE, digest=draft.digest)
-        if self._blobs.size(address.object_path) != draft.size:
+        if not self._holds(address, draft.size):
             self._blobs.publish(draft, address.object_path)
         return address
 

@@ -1,4 +1,4 @@
-"""Results that may be reused. Writer: recorder."""
+"""Results that may be reused. Writer: recorder (retention removes them: `queries.pruning`)."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,10 @@ class CachedResult:
     stored_at: datetime
 
 
-_FIND = text("SELECT run_id, path, outputs, stored_at FROM cached_results WHERE digest = :digest")
+# Held until the task that reuses it is on record: retention removes neither it nor its content before (queries.pruning).
+_FIND = text(
+    "SELECT run_id, path, outputs, stored_at FROM cached_results WHERE digest = :digest FOR KEY SHARE"
+)
 
 _LATEST = text("""
 SELECT digest, parts FROM cached_results WHERE component = :component AND parts -> 'team' ->> 'digest' IS NOT DISTINCT FROM CAST(:team AS text)
@@ -48,7 +51,7 @@ ON CONFLICT (digest) DO UPDATE SET
 
 
 def find_result(connection: Connection, digest: str) -> CachedResult | None:
-    """The result under that digest."""
+    """The result under that digest; it stays for as long as this transaction."""
     row = connection.execute(_FIND, {"digest": digest}).first()
     return None if row is None else _result(row)
 

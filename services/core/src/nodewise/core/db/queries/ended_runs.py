@@ -35,9 +35,10 @@ class ToArchive:
     archived: bool
 
 
+# Held until its next try is on record: retention does not take it from under that.
 _STORED = text("""
 SELECT state, spec_digest, name, parameters, labels, team, priority, policy, strategy, engine, caching
-FROM runs WHERE id = :run_id AND (CAST(:team AS text) IS NULL OR team = :team)
+FROM runs WHERE id = :run_id AND (CAST(:team AS text) IS NULL OR team = :team) FOR KEY SHARE
 """)
 
 _ARCHIVE = text("""

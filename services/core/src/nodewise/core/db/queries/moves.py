@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
+from nodewise.core.db.engine import note_move
 from nodewise.core.errors import IllegalTransition
 from nodewise.core.lifecycle import (
     TASK_EVENT_OWNERS,
@@ -19,6 +21,9 @@ from nodewise.core.lifecycle import (
 )
 from nodewise.core.model.decision import Reason
 from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
+
+THE_RUN: Final = "(run)"
+"""How the log calls the run itself beside its tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,11 @@ def move_tasks(connection: Connection, moves: Sequence[TaskMove], *, service: st
     rows = [_row(move, service) | {"place": place} for place, move in enumerate(moves)]
     rows.sort(key=lambda row: (row["run_id"], row["path"]))
     found = connection.execute(_MOVE_TASKS, {"rows": json.dumps(rows), "service": service})
-    return {TaskRef(run_id=RunId(str(run_id)), path=TaskPath(path)) for run_id, path in found}
+    moved = {TaskRef(run_id=RunId(str(run_id)), path=TaskPath(path)) for run_id, path in found}
+    for move in moves:
+        if move.ref in moved:
+            note_move(connection, move.ref.run_id, move.ref.path, next_task_state(move.state, move.event))
+    return moved
 
 
 def _row(move: TaskMove, service: str) -> dict[str, object]:
@@ -170,4 +179,7 @@ def move_run(
             "service": "recorder",
         },
     )
-    return moved.first() is not None
+    if moved.first() is None:
+        return False
+    note_move(connection, run_id, THE_RUN, following)
+    return True

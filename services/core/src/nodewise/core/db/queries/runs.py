@@ -7,6 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from nodewise.core.db.engine import note_move
+from nodewise.core.db.queries.moves import THE_RUN
 from nodewise.core.db.queries.new_tasks import insert_tasks
 from nodewise.core.db.queries.specs import insert_spec
 from nodewise.core.errors import Conflict
@@ -139,6 +141,7 @@ def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
     if connection.execute(_INSERT_RUN, _run_values(run)).first() is None:
         return _must_know(connection, run)
     insert_tasks(connection, run.id, run.tasks, first=0, at=run.submitted_at, service="api")
+    note_move(connection, run.id, THE_RUN, RunState.PENDING)
     return None
 
 

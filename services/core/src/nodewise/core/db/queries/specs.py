@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+# One that is there is held until the transaction ends, so that retention leaves it to the run that is about to name it.
 _INSERT = text("""
-INSERT INTO pipeline_specs (digest, ir, platforms) VALUES (:digest, :ir, :platforms) ON CONFLICT DO NOTHING
+WITH known AS (SELECT digest FROM pipeline_specs WHERE digest = :digest FOR KEY SHARE)
+INSERT INTO pipeline_specs (digest, ir, platforms)
+SELECT :digest, :ir, :platforms WHERE NOT EXISTS (SELECT FROM known) ON CONFLICT DO NOTHING
 """).bindparams(bindparam("ir", type_=JSONB), bindparam("platforms", type_=JSONB))
 
 _SPECS = text("SELECT digest, ir, platforms FROM pipeline_specs WHERE digest = ANY(:digests)")
