@@ -10,6 +10,9 @@ from nodewise.core.model.role import Role
 from nodewise.core.settings import Settings
 from nodewise.core.tokens import Token, new_token
 
+WELL_FORMED = f"nw_{'5' * 32}_{'s' * 43}"
+"""A key that nobody made. It is always the same, so that names of tests are."""
+
 
 def with_keys(settings: Settings, folder: Path, **more: object) -> tuple[Settings, Token]:
     """The settings of a gateway that wants keys, and the admin's, which it reads from a file."""

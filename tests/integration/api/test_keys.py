@@ -15,7 +15,7 @@ from nodewise.core.model.role import Role
 from nodewise.core.settings import Settings
 from nodewise.core.tokens import new_token
 from tests.integration.api.conftest import Api, running
-from tests.support.keys import Holder, bearer, made, with_keys
+from tests.support.keys import WELL_FORMED, Holder, bearer, made, with_keys
 from tests.support.pipelines import compiled
 from tests.support.waiting import wait_until
 
@@ -45,8 +45,8 @@ def test_without_a_key_one_is_asked_for(guarded: tuple[Api, Holder]) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        "Bearer", "Bearer nw_", "Bearer nw_0123_short", f"Basic {new_token().text}", new_token().text,
-        f"Bearer {new_token().text} {new_token().text}", f"Bearer {new_token().text.upper()}", "Bearer \xff",
+        "Bearer", "Bearer nw_", "Bearer nw_0123_short", f"Basic {WELL_FORMED}", WELL_FORMED,
+        f"Bearer {WELL_FORMED} {WELL_FORMED}", f"Bearer {WELL_FORMED.upper()}", "Bearer \xff",
         "Bearer " + "x" * 5000, f"Bearer nw_{'0' * 32}_{'a' * 42}", f"Bearer nw_{'0' * 32}_{'a' * 43}'--",
     ],
 )  # fmt: skip

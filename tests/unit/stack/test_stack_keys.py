@@ -7,6 +7,7 @@ import pytest
 from nodewise.core.tokens import new_token, read_token
 from nodewise.stack.errors import StackError
 from nodewise.stack.keys import key_file, key_in, key_problem, prepare_key
+from tests.support.keys import WELL_FORMED
 
 
 def test_a_home_gets_a_key_once_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     assert key_problem(tmp_path) is not None
 
 
-@pytest.mark.parametrize("text", ["", "hunter2", "nw_1_2", f"{new_token().text} {new_token().text}"])
+@pytest.mark.parametrize("text", ["", "hunter2", "nw_1_2", f"{WELL_FORMED} {WELL_FORMED}"])
 def test_a_file_without_a_key_is_not_used_and_not_shown(tmp_path: Path, text: str) -> None:
     key_file(tmp_path).touch(mode=0o600)
     key_file(tmp_path).write_text(text)
