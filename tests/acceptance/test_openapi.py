@@ -14,7 +14,7 @@ from nodewise.sdk import Client
 from tests.acceptance import acceptance_pipelines as pipelines
 from tests.fuzzing.__main__ import MOST_GROWN_MIB, fuzzed
 from tests.support.schemathesis import all_checks, require_schemathesis
-from tests.support.stack import HEADERS, RunningStack
+from tests.support.stack import API_KEY, RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 MALFORMED = int(os.environ.get("NODEWISE_MALFORMED", "390"))
@@ -71,5 +71,5 @@ def checked(stack: RunningStack, config: Path) -> "tuple[subprocess.CompletedPro
         # No schedule: it would be deleted, and missed from then on. Those that are made on the way lead to the rest.
         known = {"run_id": run.id, "path": run.tasks()[0]["path"]}
     document = httpx.get(f"{stack.api_url}/openapi.json", timeout=30).json()
-    found = all_checks(stack.api_url, config, examples=EXAMPLES, seed=SEED, parameters=known, headers=HEADERS)
+    found = all_checks(stack.api_url, config, examples=EXAMPLES, seed=SEED, parameters=known, key=API_KEY)
     return found, sum(map(len, document["paths"].values()))

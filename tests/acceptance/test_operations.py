@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from nodewise.sdk import Client, Dataset, Out, pipeline, task
+from nodewise.stack.keys import key_in
 from tests.acceptance import acceptance_pipelines as pipelines
 from tests.support.documents import section
 from tests.support.stack import RunningStack, clean_environment
@@ -51,7 +52,9 @@ def shell(tmp_path: Path) -> Mapping[str, str]:
     for name, words in {"nodewise": f'-W ignore -c "{code}"', "python": "-W ignore"}.items():
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
-    return clean_environment({"PATH": f"{programs}:{os.environ['PATH']}"})
+    found = clean_environment({"PATH": f"{programs}:{os.environ['PATH']}"})
+    # It is found in the home, also in one that was restored.
+    return {name: value for name, value in found.items() if name != "NODEWISE_API_KEY"}
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_the_page_of_operations(stack: RunningStack, shell: Mapping[str, str], t
     stack.stop()
     shutil.rmtree(stack.home)
     run_section("On one machine: restore", here, shell)
-    with Client(stack.api_url, timeout=60) as client:
+    with Client(stack.api_url, timeout=60, api_key=key_in(stack.home)) as client:
         assert {run.id for run in client.runs()} == {ended, open_run} != {lost}
         (tmp_path / "go").touch()
         run = client.get(open_run).wait(timeout=PATIENCE, progress=False)
