@@ -1,8 +1,9 @@
 """How a run is written, whoever asks for it: a client now, or a schedule whose time has come."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from nodewise.api.choice import choose
 from nodewise.api.problems import Problem
@@ -10,12 +11,28 @@ from nodewise.api.submission import Submission, first_container, new_run, withou
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.nodes_read import any_container_runtime
 from nodewise.core.db.queries.quotas import lock_queued_runs
-from nodewise.core.db.queries.runs import KnownSubmission, NewRun, insert_run, known_submission
+from nodewise.core.db.queries.submissions import KnownSubmission, NewRun, insert_run, known_submission
 from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.model.ids import RunId
 from nodewise.core.model.quota import quota_of
 from nodewise.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What was written of a submission, and how its run stands in the table now."""
+
+    run: NewRun
+    row: RowMapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a submission. `new` is None where its run was there already."""
+
+    run_id: RunId
+    new: Written | None = None
 
 
 def prepared(connection: Connection, submission: Submission, settings: Settings, *, now: datetime) -> NewRun:
@@ -34,13 +51,8 @@ def prepared(connection: Connection, submission: Submission, settings: Settings,
     return new_run(submission, choice, facts, now=now)
 
 
-def accept(
-    connection: Connection, submission: Submission, settings: Settings, *, now: datetime
-) -> tuple[RunId, NewRun | None]:
+def accept(connection: Connection, submission: Submission, settings: Settings, *, now: datetime) -> Accepted:
     """Write a submission in the caller's transaction.
-
-    Returns:
-        The id of its run, and what was written; None where the run was there already.
 
     Raises:
         One of `refusals.REFUSALS`; then nothing was written.
@@ -49,13 +61,13 @@ def accept(
         # Looked up before the rest is checked: a repetition succeeds even if, say, its deadline has passed since.
         known = known_submission(connection, submission.team, submission.idempotency_key)
         if known is not None:
-            return _same(submission, known), None
+            return Accepted(run_id=_same(submission, known))
     run = prepared(connection, submission, settings, now=now)
     _check_quota(connection, run.team, settings)
-    lost_race_to = insert_run(connection, run)
-    if lost_race_to is not None:
-        return _same(submission, lost_race_to), None
-    return run.id, run
+    written = insert_run(connection, run)
+    if isinstance(written, KnownSubmission):
+        return Accepted(run_id=_same(submission, written))
+    return Accepted(run_id=run.id, new=Written(run=run, row=written))
 
 
 def _check_quota(connection: Connection, team: str, settings: Settings) -> None:

@@ -12,7 +12,7 @@ from nodewise.api.auth.caller import DEFAULT_TEAM
 from nodewise.api.choice import Choice, choose_engine
 from nodewise.api.problems import Problem, invalid
 from nodewise.api.requests import SubmitRequest
-from nodewise.core.db.queries.runs import NewRun
+from nodewise.core.db.queries.submissions import NewRun
 from nodewise.core.engine.kubeflow.reading import readable, requirements
 from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program

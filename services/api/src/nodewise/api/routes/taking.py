@@ -1,5 +1,6 @@
 """How a submission becomes an answer, whatever endpoint it came by: a body, a form, a schedule, an earlier run."""
 
+import collections
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -7,12 +8,13 @@ from fastapi import Header, Response
 from prometheus_client import Counter
 from sqlalchemy import Connection
 
-from nodewise.api.acceptance import accept, to_wake
+from nodewise.api.acceptance import Written, accept, to_wake
 from nodewise.api.auth.caller import Caller
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import run_of
 from nodewise.api.schemas import Run
 from nodewise.api.submission import Submission
+from nodewise.api.views import run_view
 from nodewise.api.wiring import Services
 from nodewise.core.db.engine import transaction
 
@@ -44,12 +46,18 @@ def take_read(services: Services, read: Callable[[Connection], Submission], call
     """The same of a submission that is made of rows. One transaction from there on: all of it or nothing."""
     with transaction(services.engine) as connection:
         submission = read(connection)
-        run_id, new = accept(connection, submission, services.settings, now=services.clock())
-        run = run_of(connection, run_id, caller)
+        taken = accept(connection, submission, services.settings, now=services.clock())
+        new = taken.new
+        run = _as_written(new) if new else run_of(connection, taken.run_id, caller)
     _SUBMISSIONS.labels("accepted" if new else "repeated").inc()
     if new:
-        services.waker.wake(to_wake(new))
+        services.waker.wake(to_wake(new.run))
     return run, new is not None
+
+
+def _as_written(new: Written) -> dict[str, object]:
+    """What `run_of` would read, without asking for what was just written."""
+    return run_view(new.row, collections.Counter(task.state for task in new.run.tasks))
 
 
 def answered(response: Response, taken: Taken) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -15,8 +16,7 @@ from nodewise.core.model.ids import RunId
 _SHOWN_UPSTREAM = 20
 
 
-_INSERT = text("""
-WITH born AS (
+INSERT_TASKS: Final = """
 INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
                    finaliser, inputs, state, ready_at, reason_code, reason)
 SELECT :run_id, path, :first + place - 1, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
@@ -27,11 +27,14 @@ FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
 )) WITH ORDINALITY AS v(
     path, component, kind, task_class, spec, effort_flops, input_bytes, upstream, finaliser, inputs, state,
     reason_code, reason, place)
-RETURNING run_id, path, ordinal, state, reason_code, reason
-)
+"""
+"""`rows` is what `rows_of` makes."""
+_EVENTS = """
+RETURNING run_id, path, ordinal, state, reason_code, reason)
 INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
 SELECT CAST(:at AS timestamptz), run_id, path, 'submit', state, :service, reason_code, reason FROM born ORDER BY ordinal
-""")
+"""
+_INSERT = text("WITH born AS (" + INSERT_TASKS + _EVENTS)
 
 
 def insert_tasks(
@@ -55,9 +58,13 @@ def insert_tasks(
     """
     if not tasks:
         return
-    rows = json.dumps([_row(task) for task in tasks])
     values = {"run_id": run_id, "first": first, "at": at, "service": service}
-    connection.execute(_INSERT, {"rows": rows, **values})
+    connection.execute(_INSERT, {"rows": rows_of(tasks), **values})
+
+
+def rows_of(tasks: Sequence[NewTask]) -> str:
+    """The rows of new tasks as JSON."""
+    return json.dumps([_row(task) for task in tasks])
 
 
 def _row(task: NewTask) -> dict[str, object]:
