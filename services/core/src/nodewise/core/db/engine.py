@@ -78,7 +78,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 def note_move(connection: Connection, run_id: str, what: str, state: str) -> None:
     """Have the log say, after the commit, that a task (or the run itself) is in that state now: by run, so that it can be followed."""
-    connection.info.setdefault(_MOVED, {}).setdefault(run_id, {})[what] = state
+    connection.info.setdefault(_MOVED, {}).setdefault(run_id, {})[what] = str(state)
 
 
 @contextmanager
