@@ -1,5 +1,6 @@
 """How a run is written, whoever asks for it: a client now, or a schedule whose time has come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.model.ids import RunId
 from nodewise.core.model.quota import quota_of
+from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
 
 
@@ -44,11 +46,32 @@ def prepared(connection: Connection, submission: Submission, settings: Settings,
     container = first_container(submission)
     if container is not None and not any_container_runtime(connection):
         raise without_runtime(container)
-    request = submission.request
-    choice = choose(request.policy, request.strategy, settings)
     registered = datasets_named(connection, submission.dataset_names())
     facts = {name: row.facts for name, row in registered.items()}
+    return _rows(submission, settings, facts, now=now)
+
+
+def prepared_alone(submission: Submission, settings: Settings, *, now: datetime) -> NewRun | None:
+    """The same of a submission that nothing has to be looked up for; None: it has to.
+
+    Raises:
+        One of `refusals.REFUSALS`.
+    """
+    if first_container(submission) is not None or submission.dataset_names():
+        return None
+    return _rows(submission, settings, {}, now=now)
+
+
+def _rows(
+    submission: Submission, settings: Settings, facts: Mapping[str, DatasetFacts], *, now: datetime
+) -> NewRun:
+    choice = choose(submission.request.policy, submission.request.strategy, settings)
     return new_run(submission, choice, facts, now=now)
+
+
+def is_counted(submission: Submission, settings: Settings) -> bool:
+    """Whether the team may have so many runs only, so that counting and writing must be one transaction."""
+    return quota_of(submission.team, settings.team_quotas).queued_runs is not None
 
 
 def accept(connection: Connection, submission: Submission, settings: Settings, *, now: datetime) -> Accepted:
@@ -61,12 +84,12 @@ def accept(connection: Connection, submission: Submission, settings: Settings, *
         # Looked up before the rest is checked: a repetition succeeds even if, say, its deadline has passed since.
         known = known_submission(connection, submission.team, submission.idempotency_key)
         if known is not None:
-            return Accepted(run_id=_same(submission, known))
+            return Accepted(run_id=same_run(submission, known))
     run = prepared(connection, submission, settings, now=now)
     _check_quota(connection, run.team, settings)
     written = insert_run(connection, run)
     if isinstance(written, KnownSubmission):
-        return Accepted(run_id=_same(submission, written))
+        return Accepted(run_id=same_run(submission, written))
     return Accepted(run_id=run.id, new=Written(run=run, row=written))
 
 
@@ -89,7 +112,12 @@ def to_wake(run: NewRun) -> str:
     return WAKE_SCHEDULER if run.settled else WAKE_RECORDER
 
 
-def _same(submission: Submission, known: KnownSubmission) -> RunId:
+def same_run(submission: Submission, known: KnownSubmission) -> RunId:
+    """The run that a repeated submission is.
+
+    Raises:
+        Conflict: It is no repetition: the body is another one.
+    """
     if submission.idempotency_key is not None and known.request_digest != submission.digest:
         raise Conflict(
             f"Idempotency-Key {submission.idempotency_key!r} of team {submission.team!r} stands for run "
