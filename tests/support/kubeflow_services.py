@@ -17,8 +17,9 @@ from nodewise.api.submission import new_run, read_submission
 from nodewise.core import plugins
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.ended_runs import stored_run
-from nodewise.core.db.queries.runs import insert_run, request_cancel
+from nodewise.core.db.queries.runs import request_cancel
 from nodewise.core.db.queries.specs import compiled_specs
+from nodewise.core.db.queries.submissions import insert_run
 from nodewise.core.engine.kubeflow.client import KfpApi, KfpClient
 from nodewise.core.engine.kubeflow.connection import KfpConnection
 from nodewise.core.engine.kubeflow.engine import KubeflowEngine
@@ -137,7 +138,7 @@ class Services:
             assert stored is not None
             spec = compiled_specs(connection, [stored.spec_digest])[stored.spec_digest]
             submission = next_try(run_id, stored, spec, key=None, settings=self.settings)
-            return accept(connection, submission, self.settings, now=self.now())[0]
+            return accept(connection, submission, self.settings, now=self.now()).run_id
 
     def hand_over(self) -> None:
         """See the nodes, admit, bind, submit."""

@@ -14,7 +14,7 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.bookings import BookingRequest, book
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
-from nodewise.core.db.queries.runs import insert_run
+from nodewise.core.db.queries.submissions import insert_run
 from nodewise.core.lifecycle import AttemptState, RunState, TaskEvent, TaskState
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.model.decision import Reason, ReasonCode

@@ -16,7 +16,7 @@ from nodewise.core.db.queries.bookings import BookingRequest, book
 from nodewise.core.db.queries.estimates import load_beliefs
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
 from nodewise.core.db.queries.placements import ClaimedTask, NewAttempt, claim_admitted, insert_attempts
-from nodewise.core.db.queries.runs import NewRun, NewTask, insert_run
+from nodewise.core.db.queries.submissions import NewRun, NewTask, insert_run
 from nodewise.core.estimates.forecast import query
 from nodewise.core.estimates.learning import Model, fit
 from nodewise.core.lifecycle import AttemptState, TaskEvent, TaskState

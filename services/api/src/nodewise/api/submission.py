@@ -1,7 +1,6 @@
 """From a request to the rows that it becomes. Pure: what it needs from elsewhere comes in as an argument."""
 
 import hashlib
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,14 +10,14 @@ from typing import Protocol
 from nodewise.api.auth.caller import DEFAULT_TEAM
 from nodewise.api.choice import Choice, choose_engine
 from nodewise.api.problems import Problem, invalid
+from nodewise.api.programs import ReadPipeline, canonical_json, read_pipeline
 from nodewise.api.requests import SubmitRequest
-from nodewise.core.db.queries.runs import NewRun
-from nodewise.core.engine.kubeflow.reading import readable, requirements
+from nodewise.core.db.queries.submissions import NewRun
+from nodewise.core.engine.kubeflow.reading import requirements
 from nodewise.core.errors import InvalidPipeline
-from nodewise.core.ir import Advance, Program, RunFacts, advance, bind, read_program
+from nodewise.core.ir import Advance, Program, RunFacts, advance, bind
 from nodewise.core.ir.births import new_task
 from nodewise.core.ir.caching import may_be_cached
-from nodewise.core.ir.foresight import check_foreseeable
 from nodewise.core.ir.locate import Made, upstream_of
 from nodewise.core.ir.moves import NewTask as Birth
 from nodewise.core.ir.moves import ReadyTask
@@ -51,13 +50,17 @@ class Submission:
     """
 
     request: SubmitRequest
-    program: Program
+    pipeline: ReadPipeline
     digest: str
     idempotency_key: str | None = None
     origin: Origin | None = None
     engine: str = AGENTS
     retry_of: RunId | None = None
     own_team: str = DEFAULT_TEAM
+
+    @property
+    def program(self) -> Program:
+        return self.pipeline.program
 
     @property
     def team(self) -> str:
@@ -84,11 +87,9 @@ def read_submission(
         Problem: 422, that engine is not there.
     """
     engine = choose_engine(request.engine, settings)
-    platforms = readable(request.platforms) if engine == KUBEFLOW else request.platforms
-    program = read_program(request.pipeline_spec, platforms, max_instances=settings.max_tasks_per_run)
-    check_foreseeable(program, fractions=engine == KUBEFLOW)
+    pipeline = read_pipeline(request, engine=engine, max_instances=settings.max_tasks_per_run)
     return Submission(
-        request=request, program=program, digest=digest_of(body), idempotency_key=key, engine=engine
+        request=request, pipeline=pipeline, digest=digest_of(body), idempotency_key=key, engine=engine
     )
 
 
@@ -135,7 +136,7 @@ def new_run(
         id=run_id,
         name=name,
         pipeline_name=program.name,
-        spec_digest=spec_digest(request),
+        spec_digest=submission.pipeline.digest,
         ir=request.pipeline_spec,
         platforms=request.platforms,
         parameters=parameters,
@@ -156,11 +157,6 @@ def new_run(
         scheduled_for=scheduled_for,
         retry_of=submission.retry_of,
     )
-
-
-def spec_digest(request: SubmitRequest) -> str:
-    """The name of its pipeline among the stored ones."""
-    return digest_of({"ir": request.pipeline_spec, "platforms": request.platforms})
 
 
 def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts]) -> list[NewTask]:
@@ -258,8 +254,7 @@ def _starts_at_once(task: ReadyTask, *, caching: bool) -> bool:
 
 def digest_of(value: object) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no spaces)."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def _check_datasets(

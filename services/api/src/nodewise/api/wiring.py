@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from nodewise.api.auth.guard import Guard
 from nodewise.api.beliefs import SharedBeliefs
+from nodewise.api.intake import Intake
 from nodewise.core.db.engine import create_database
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -43,6 +44,7 @@ class Services:
     waker: Waker
     store: ArtifactStore
     guard: Guard
+    intake: Intake
     clock: Callable[[], datetime] = system_clock
     stopping: threading.Event = field(default_factory=threading.Event)
     beliefs: SharedBeliefs = field(default_factory=SharedBeliefs)
@@ -58,13 +60,15 @@ class Services:
         client = redis.Redis.from_url(
             settings.redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
         )
+        engine, waker = create_database(settings, pool_size=10, name="nodewise-api"), Waker(client)
         return cls(
             settings=settings,
-            engine=create_database(settings, pool_size=10, name="nodewise-api"),
+            engine=engine,
             redis=client,
-            waker=Waker(client),
+            waker=waker,
             store=ArtifactStore(settings.store_url),
             guard=Guard(settings),
+            intake=Intake(engine, waker),
         )
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from random import Random
 
 from nodewise.api.others import NOBODY_ELSE
-from nodewise.core.db.queries.runs import NewRun
+from nodewise.core.db.queries.submissions import NewRun
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.birth import NewTask
 from nodewise.core.model.ids import RunId, TaskRef

@@ -11,7 +11,7 @@ from nodewise.api.problems import Problem, invalid
 from nodewise.api.refusals import REFUSALS, problem_of, within
 from nodewise.api.requests import submit_request
 from nodewise.api.scheduling.requests import ScheduleRequest
-from nodewise.api.submission import Origin, Submission, read_submission, spec_digest
+from nodewise.api.submission import Origin, Submission, read_submission
 from nodewise.core.db.queries.schedules import Schedule
 from nodewise.core.model.schedule import Rules, Timetable
 from nodewise.core.model.trigger import Cron, Interval
@@ -59,7 +59,7 @@ def new_schedule(
     return Schedule(
         name=request.name or submission.program.name,
         team=submission.team,
-        spec_digest=spec_digest(request.run),
+        spec_digest=submission.pipeline.digest,
         pipeline_name=submission.program.name,
         request={key: value for key, value in body[_RUN].items() if key not in _STORED_APART},
         timetable=timetable,

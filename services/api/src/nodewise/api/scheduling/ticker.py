@@ -19,7 +19,6 @@ from nodewise.api.scheduling.creation import recurring_body, recurring_submissio
 from nodewise.api.submission import Origin
 from nodewise.api.wiring import Services
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.runs import NewRun
 from nodewise.core.db.queries.schedules import (
     DueSchedule,
     Schedule,
@@ -29,6 +28,7 @@ from nodewise.core.db.queries.schedules import (
     take_due,
 )
 from nodewise.core.db.queries.specs import compiled_specs
+from nodewise.core.db.queries.submissions import NewRun
 from nodewise.core.errors import InvalidTrigger
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.model.schedule import ScheduleReason, Step, decide, refused
@@ -142,12 +142,12 @@ class _Look:
         origin = Origin(schedule_id=self._due.id, scheduled_for=tick)
         try:
             submission = recurring_submission(schedule, body, origin, key=None, settings=settings)
-            _, run = accept(self._connection, submission, settings, now=self._now)
+            new = accept(self._connection, submission, settings, now=self._now).new
         except REFUSALS as error:
             self.refuse(problem_of(error).detail, tick)
             return None
         self._advance(step)
-        return run
+        return new.run if new else None
 
     def _advance(self, step: Step) -> None:
         _LOOKS.labels(step.reason.value if step.tick is None and step.reason else "made").inc()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -15,23 +16,22 @@ from nodewise.core.model.ids import RunId
 _SHOWN_UPSTREAM = 20
 
 
-_INSERT = text("""
-WITH born AS (
+INSERT_TASKS: Final = """
 INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
                    finaliser, inputs, state, ready_at, reason_code, reason)
-SELECT :run_id, path, :first + place - 1, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
-       finaliser, nullif(inputs, 'null'), state, CASE WHEN state = 'READY' THEN CAST(:at AS timestamptz) END, reason_code, reason
-FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
-    path text, component text, kind text, task_class text, spec jsonb, effort_flops float8, input_bytes float8,
-    upstream text[], finaliser bool, inputs jsonb, state text, reason_code text, reason text
-)) WITH ORDINALITY AS v(
-    path, component, kind, task_class, spec, effort_flops, input_bytes, upstream, finaliser, inputs, state,
-    reason_code, reason, place)
-RETURNING run_id, path, ordinal, state, reason_code, reason
-)
+SELECT run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
+       finaliser, nullif(inputs, 'null'), state, ready_at, reason_code, reason
+FROM jsonb_to_recordset(CAST(:tasks AS jsonb)) AS v(
+    run_id uuid, path text, ordinal int, component text, kind text, task_class text, spec jsonb, effort_flops float8,
+    input_bytes float8, upstream text[], finaliser bool, inputs jsonb, state text, ready_at timestamptz, reason_code text, reason text)
+"""
+"""`tasks` is the JSON of what `rows_of` makes."""
+_EVENTS = """
+RETURNING run_id, path, ordinal, state, reason_code, reason)
 INSERT INTO events (at, run_id, path, event, to_state, service, reason_code, reason)
 SELECT CAST(:at AS timestamptz), run_id, path, 'submit', state, :service, reason_code, reason FROM born ORDER BY ordinal
-""")
+"""
+_INSERT = text("WITH born AS (" + INSERT_TASKS + _EVENTS)
 
 
 def insert_tasks(
@@ -53,11 +53,24 @@ def insert_tasks(
         at: the time of their birth.
         service: who writes.
     """
-    if not tasks:
-        return
-    rows = json.dumps([_row(task) for task in tasks])
-    values = {"run_id": run_id, "first": first, "at": at, "service": service}
-    connection.execute(_INSERT, {"rows": rows, **values})
+    if tasks:
+        rows = json.dumps(rows_of(run_id, tasks, first=first, at=at))
+        connection.execute(_INSERT, {"tasks": rows, "at": at, "service": service})
+
+
+def rows_of(run_id: RunId, tasks: Sequence[NewTask], *, first: int, at: datetime) -> list[dict[str, object]]:
+    """The rows of new tasks, as JSON has them. See `insert_tasks`."""
+    born = {"run_id": run_id}
+    ready_at = at.isoformat()
+    return [
+        {
+            **born,
+            **_row(task),
+            "ordinal": ordinal,
+            "ready_at": ready_at if task.state is TaskState.READY else None,
+        }
+        for ordinal, task in enumerate(tasks, first)
+    ]
 
 
 def _row(task: NewTask) -> dict[str, object]:

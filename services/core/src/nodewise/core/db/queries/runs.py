@@ -1,57 +1,15 @@
-"""Submissions: how they get in, how they are found. Writer of these rows: api (the recorder moves their state)."""
+"""Runs: how they are found, and asked to end. How they get in: `submissions`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from nodewise.core.db.engine import note_move
-from nodewise.core.db.queries.moves import THE_RUN
-from nodewise.core.db.queries.new_tasks import insert_tasks
-from nodewise.core.db.queries.specs import insert_spec
-from nodewise.core.errors import Conflict
 from nodewise.core.lifecycle import RunState, TaskState
-from nodewise.core.model.birth import NewTask
 from nodewise.core.model.ids import RunId, ScheduleId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
-    """Everything that one submission writes. `tasks` are in topological order; `settled`: all that can move yet has moved."""
-
-    id: RunId
-    name: str
-    pipeline_name: str
-    spec_digest: str
-    ir: Mapping[str, object]
-    platforms: Mapping[str, object]
-    parameters: Mapping[str, object]
-    tasks: Sequence[NewTask]
-    team: str
-    priority: int
-    deadline: datetime | None
-    policy: str
-    strategy: str
-    request_digest: str
-    submitted_at: datetime
-    labels: Mapping[str, str] = field(default_factory=dict)
-    idempotency_key: str | None = None
-    engine: str = "agents"
-    caching: bool = True
-    settled: bool = True
-    schedule_id: ScheduleId | None = None
-    scheduled_for: datetime | None = None
-    retry_of: RunId | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownSubmission:
-    """The run that an idempotency key already stands for."""
-
-    run_id: RunId
-    request_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,40 +27,18 @@ class RunFilter:
     before: tuple[datetime, RunId] | None = None
 
 
-# A concurrent insert of the same key or time makes this one wait for the other's end, so one of them always wins.
-_INSERT_RUN = text("""
-WITH born AS (
-INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
-                  strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state,
-                  schedule_id, scheduled_for, retry_of)
-VALUES (:id, :name, :pipeline_name, :spec_digest, :parameters, :labels, :team, :priority, :deadline, :policy,
-        :strategy, :engine, :caching, :idempotency_key, :request_digest, :submitted_at, :settled_at, 'PENDING',
-        CAST(:schedule_id AS uuid), CAST(:scheduled_for AS timestamptz), CAST(:retry_of AS uuid))
-ON CONFLICT DO NOTHING
-RETURNING id, submitted_at, state
-)
-INSERT INTO events (at, run_id, path, event, to_state, service)
-SELECT submitted_at, id, NULL, 'submit', state, 'api' FROM born
-RETURNING run_id
-""").bindparams(bindparam("parameters", type_=JSONB), bindparam("labels", type_=JSONB))
-
-_KNOWN = text("SELECT id, request_digest FROM runs WHERE team = :team AND idempotency_key = :key")
-
-_KNOWN_TIME = text("""
-SELECT id, request_digest FROM runs WHERE schedule_id = CAST(:schedule_id AS uuid) AND scheduled_for = :scheduled_for
-""")
-
-_COLUMNS = """
+RUN_COLUMNS: Final = """
 SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels, engine, caching, outputs,
        schedule_id, scheduled_for, retry_of, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, archived_at, error
 """
+"""Of a run, as the API shows it."""
 _COUNTED = """, (
     SELECT jsonb_object_agg(state, tasks)
     FROM (SELECT state, count(*) AS tasks FROM tasks WHERE run_id = :run_id GROUP BY state) AS c
 ) AS task_counts
 FROM runs WHERE id = :run_id AND (CAST(:team AS text) IS NULL OR team = :team)
 """
-_BY_ID = text(_COLUMNS + _COUNTED)
+_BY_ID = text(RUN_COLUMNS + _COUNTED)
 _REST_OF_PAGE = """
   AND (CAST(:state AS text) IS NULL OR state = :state)
   AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
@@ -113,8 +49,8 @@ ORDER BY submitted_at DESC, id DESC LIMIT :limit
 """
 _LABELS = bindparam("labels", type_=JSONB)
 # Two statements, so that the index of the team is used whatever plan is kept.
-_PAGE = text(_COLUMNS + "FROM runs WHERE true" + _REST_OF_PAGE).bindparams(_LABELS)
-_PAGE_OF_TEAM = text(_COLUMNS + "FROM runs WHERE team = :team" + _REST_OF_PAGE).bindparams(_LABELS)
+_PAGE = text(RUN_COLUMNS + "FROM runs WHERE true" + _REST_OF_PAGE).bindparams(_LABELS)
+_PAGE_OF_TEAM = text(RUN_COLUMNS + "FROM runs WHERE team = :team" + _REST_OF_PAGE).bindparams(_LABELS)
 
 _OF_TEAM = text("SELECT id FROM runs WHERE id = ANY(CAST(:run_ids AS uuid[])) AND team = :team")
 
@@ -128,42 +64,6 @@ WHERE id = :run_id AND state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELED')
   AND (CAST(:team AS text) IS NULL OR team = :team)
 RETURNING id
 """)
-
-
-def insert_run(connection: Connection, run: NewRun) -> KnownSubmission | None:
-    """Write the run, its pipeline, its tasks and their first events.
-
-    Returns:
-        None, or the run that the idempotency key already stands for, or that its time of its schedule already has; then
-        nothing was written.
-    """
-    insert_spec(connection, run.spec_digest, run.ir, run.platforms)
-    if connection.execute(_INSERT_RUN, _run_values(run)).first() is None:
-        return _must_know(connection, run)
-    insert_tasks(connection, run.id, run.tasks, first=0, at=run.submitted_at, service="api")
-    note_move(connection, run.id, THE_RUN, RunState.PENDING)
-    return None
-
-
-def known_submission(connection: Connection, team: str, key: str) -> KnownSubmission | None:
-    """The run of that team that was submitted under that idempotency key."""
-    row = connection.execute(_KNOWN, {"team": team, "key": key}).first()
-    return KnownSubmission(run_id=RunId(str(row[0])), request_digest=row[1]) if row else None
-
-
-def _must_know(connection: Connection, run: NewRun) -> KnownSubmission:
-    known = known_submission(connection, run.team, run.idempotency_key or "") or _of_time(connection, run)
-    if known is None:
-        raise Conflict(
-            "the run of this idempotency key vanished while the request was handled; send it again"
-        )
-    return known
-
-
-def _of_time(connection: Connection, run: NewRun) -> KnownSubmission | None:
-    time = {"schedule_id": run.schedule_id, "scheduled_for": run.scheduled_for}
-    row = connection.execute(_KNOWN_TIME, time).first()
-    return KnownSubmission(run_id=RunId(str(row[0])), request_digest=row[1]) if row else None
 
 
 def run_by_id(connection: Connection, run_id: RunId, *, team: str | None) -> RowMapping | None:
@@ -214,28 +114,3 @@ def request_cancel(connection: Connection, run_id: RunId, *, now: datetime, team
     """
     values = {"run_id": run_id, "at": now, "team": team}
     return connection.execute(_REQUEST_CANCEL, values).first() is not None
-
-
-def _run_values(run: NewRun) -> dict[str, object]:
-    return {
-        "id": run.id,
-        "name": run.name,
-        "pipeline_name": run.pipeline_name,
-        "spec_digest": run.spec_digest,
-        "parameters": dict(run.parameters),
-        "labels": dict(run.labels),
-        "team": run.team,
-        "priority": run.priority,
-        "deadline": run.deadline,
-        "policy": run.policy,
-        "strategy": run.strategy,
-        "idempotency_key": run.idempotency_key,
-        "request_digest": run.request_digest,
-        "submitted_at": run.submitted_at,
-        "engine": run.engine,
-        "caching": run.caching,
-        "settled_at": run.submitted_at if run.settled else None,
-        "schedule_id": run.schedule_id,
-        "scheduled_for": run.scheduled_for,
-        "retry_of": run.retry_of,
-    }

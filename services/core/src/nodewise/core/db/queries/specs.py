@@ -1,16 +1,24 @@
 """Compiled pipelines by content. Writer: api."""
 
+import json
 from collections.abc import Iterable, Mapping
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, text
 
-# One that is there is held until the transaction ends, so that retention leaves it to the run that is about to name it.
-_INSERT = text("""
-WITH known AS (SELECT digest FROM pipeline_specs WHERE digest = :digest FOR KEY SHARE)
+# Those that are there are held until the transaction ends, so that retention leaves them to the runs that are about to name them.
+# Always in the same order: two submissions of the same two do not wait for each other.
+INSERT_SPECS: Final = """
+given_specs AS (
+SELECT digest, ir, platforms FROM jsonb_to_recordset(CAST(:specs AS jsonb)) AS v(digest text, ir jsonb, platforms jsonb)
+),
+known AS (SELECT digest FROM pipeline_specs WHERE digest IN (SELECT digest FROM given_specs) ORDER BY digest FOR KEY SHARE),
+specs_born AS (
 INSERT INTO pipeline_specs (digest, ir, platforms)
-SELECT :digest, :ir, :platforms WHERE NOT EXISTS (SELECT FROM known) ON CONFLICT DO NOTHING
-""").bindparams(bindparam("ir", type_=JSONB), bindparam("platforms", type_=JSONB))
+SELECT digest, ir, platforms FROM given_specs WHERE digest NOT IN (SELECT digest FROM known) ORDER BY digest ON CONFLICT DO NOTHING
+)"""
+"""Parts of a WITH. `specs` is JSON: a list of objects, one for each digest."""
+_INSERT = text("WITH " + INSERT_SPECS + " SELECT")
 
 _SPECS = text("SELECT digest, ir, platforms FROM pipeline_specs WHERE digest = ANY(:digests)")
 
@@ -27,4 +35,5 @@ def insert_spec(
     connection: Connection, digest: str, ir: Mapping[str, object], platforms: Mapping[str, object]
 ) -> None:
     """Keep a compiled pipeline, unless it is there already."""
-    connection.execute(_INSERT, {"digest": digest, "ir": dict(ir), "platforms": dict(platforms)})
+    spec = {"digest": digest, "ir": ir, "platforms": platforms}
+    connection.execute(_INSERT, {"specs": json.dumps([spec])})
