@@ -44,7 +44,7 @@ from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import AttemptKey
 from nodewise.core.model.job import Job
 from nodewise.core.model.resources import Resources
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 from nodewise.core.store import ArtifactStore, claim_key
 from nodewise.core.telemetry import configure_logging
 
@@ -147,7 +147,7 @@ STEPS: Final[dict[str, Callable[[Place], AttemptReport | None]]] = {
 def main(argv: list[str]) -> int:
     """Do one step of one job; the exit code."""
     step, uri = argv
-    settings = Settings()
+    settings = read_settings()
     configure_logging(settings, f"once-{step}")
     termination = Path(os.environ.get(TERMINATION, "/dev/termination-log"))
     try:

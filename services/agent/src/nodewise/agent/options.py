@@ -18,7 +18,7 @@ from nodewise.core.errors import NodewiseError, StoreError
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
 from nodewise.core.model.resources import Resources
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 from nodewise.core.store import checked_url
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -258,7 +258,7 @@ def settings_for(
 
     Who names a broker joins a cluster from outside: there /metrics is served where the others can read it.
     """
-    settings = Settings()
+    settings = read_settings()
     require_addresses(settings, broker=broker, store=store)
     given: dict[str, object] = {
         "redis_url": broker, "store_url": store, "metrics_port": metrics_port,

@@ -10,7 +10,7 @@ from nodewise.api.app import create_api
 from nodewise.api.choice import unknown_default
 from nodewise.api.scheduling.ticker import Ticker
 from nodewise.api.wiring import Services
-from nodewise.core.settings import Settings
+from nodewise.core.settings import read_settings
 from nodewise.core.telemetry import configure_logging
 
 _GRACE_SECONDS = 3
@@ -31,7 +31,7 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; both end it cleanly, with exit code 0."""
-    settings = Settings()
+    settings = read_settings()
     configure_logging(settings, "api")
     if problem := unknown_default(settings):
         sys.exit(problem)

@@ -6,7 +6,7 @@ from nodewise.agent.joining import CannotJoin
 from nodewise.carrier.check import findings
 from nodewise.carrier.worker import NotConfigured, main
 from nodewise.core.findings import Level
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 
 
 def check(settings: Settings) -> int:
@@ -19,7 +19,7 @@ def check(settings: Settings) -> int:
 
 def run() -> int:
     """The exit code."""
-    settings = Settings()
+    settings = read_settings()
     if sys.argv[1:] == ["check"]:
         return check(settings)
     try:

@@ -10,7 +10,7 @@ from nodewise.core.engine.kubeflow.nodes import read_node
 from nodewise.core.errors import Unavailable
 from nodewise.core.findings import Finding, fail, ok, warn
 from nodewise.core.model.engines import KUBERNETES
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 
 _SUBJECT: Final = "kubernetes"
 IN_NAMESPACE: Final = (
@@ -26,7 +26,7 @@ _APPLY: Final = "apply deploy/kubernetes/carrier/rights.yaml for its account"
 
 def findings(settings: Settings | None = None) -> Iterator[Finding]:
     """What is well, and what is not; nothing where no carrier is configured."""
-    settings = settings or Settings()
+    settings = settings or read_settings()
     if settings.kubernetes_image is None and settings.engine != KUBERNETES:
         return
     if settings.kubernetes_image is None:

@@ -2,12 +2,13 @@
 are the ones that people already have; all others start with NODEWISE_.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import AliasChoices, Field, PositiveFloat, model_validator
+from pydantic import AliasChoices, Field, PositiveFloat, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nodewise.core.model.engines import EngineName
@@ -184,6 +185,28 @@ class Settings(BaseSettings):
     @property
     def tick(self) -> timedelta:
         return timedelta(seconds=self.tick_seconds)
+
+
+def read_settings() -> Settings:
+    """The settings of this process, from its environment.
+
+    Raises:
+        SystemExit: A variable breaks a rule. Says which and what rule, but no value: some are passwords.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise SystemExit("\n".join(_fault(item["loc"], item["msg"]) for item in found)) from None
+
+
+def _fault(place: Sequence[int | str], rule: str) -> str:
+    if not place:
+        return rule.removeprefix("Value error, ")
+    name = str(place[0])
+    # A field with a name of its own in the environment is named by that.
+    variable = name if name.isupper() else f"NODEWISE_{name.upper()}"
+    return f"the environment variable {variable}: {rule}"
 
 
 def _with_password(url: str, file: Path) -> str:

@@ -4,7 +4,7 @@ import signal
 
 import uvicorn
 
-from nodewise.core.settings import Settings
+from nodewise.core.settings import read_settings
 from nodewise.core.telemetry import configure_logging
 from nodewise.monitor.app import create_monitor
 from nodewise.monitor.wiring import Monitor
@@ -14,7 +14,7 @@ _GRACE_SECONDS = 2
 
 def main() -> None:
     """Watch and serve until SIGTERM or SIGINT; both end it cleanly, with exit code 0."""
-    settings = Settings()
+    settings = read_settings()
     configure_logging(settings, "monitor")
     config = uvicorn.Config(
         create_monitor(Monitor.connect(settings)),

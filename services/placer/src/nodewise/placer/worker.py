@@ -19,7 +19,7 @@ from nodewise.core.messaging.app import create_app
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.messaging.wake import Listener, Waker
 from nodewise.core.process import asked_to_end
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 from nodewise.core.store import ArtifactStore, mark_cluster_soon
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.placer.dispatch import Dispatcher
@@ -63,7 +63,7 @@ def main() -> None:
     )
     name = parser.parse_args().name
     ended = asked_to_end()
-    settings = Settings()
+    settings = read_settings()
     configure_logging(settings, name)
     app = create_app("placer", settings)
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)

@@ -11,7 +11,7 @@ from nodewise.core.db.queries.estimates import load_beliefs
 from nodewise.core.db.queries.history import history
 from nodewise.core.estimates.forecast import predictor
 from nodewise.core.estimates.learning import fit
-from nodewise.core.settings import Settings
+from nodewise.core.settings import read_settings
 from nodewise.recorder.connecting import NotPossible, connected
 from nodewise.recorder.period import period
 from nodewise.recorder.reports.problem import EmptyHistory, problem_document
@@ -36,7 +36,7 @@ def recorded_problem(database: str | None, *, since: str | None, until: str | No
         predict = predictor(fit(load_beliefs(connection)))
     if not any(run.tasks for run in found.runs):
         raise EmptyHistory(meant, found.under_way)
-    return problem_document(found, predict, link_mib_per_s=Settings().link_mib_per_s)
+    return problem_document(found, predict, link_mib_per_s=read_settings().link_mib_per_s)
 
 
 def write_problem(file: Path, database: str | None, *, since: str | None, until: str | None) -> str:

@@ -21,7 +21,7 @@ from nodewise.core.messages import HEARTBEAT, WAKE_RECORDER, WAKE_SCHEDULER, Hea
 from nodewise.core.messaging.app import create_app, run_worker
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.messaging.wake import Listener, Waker
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.recorder import metrics
@@ -79,7 +79,7 @@ def register(app: Celery, recorder: Recorder) -> None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    settings = Settings()
+    settings = read_settings()
     configure_logging(settings, "recorder")
     serve_metrics(settings)
     app = create_app("recorder", settings)

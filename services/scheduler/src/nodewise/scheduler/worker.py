@@ -11,7 +11,7 @@ from nodewise.core.messages import WAKE_SCHEDULER
 from nodewise.core.messaging.loop import WakeLoop
 from nodewise.core.messaging.wake import Listener, Waker
 from nodewise.core.process import asked_to_end
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 from nodewise.core.telemetry import configure_logging, serve_metrics
 from nodewise.scheduler.loading import Loader
 from nodewise.scheduler.service import Scheduler
@@ -34,7 +34,7 @@ def create_scheduler(settings: Settings, client: "redis.Redis") -> Scheduler:
 def main() -> None:
     """Run until SIGTERM."""
     ended = asked_to_end()
-    settings = Settings()
+    settings = read_settings()
     configure_logging(settings, "scheduler")
     serve_metrics(settings)
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 from nodewise.core.db.engine import normalised_url
-from nodewise.core.settings import Settings
+from nodewise.core.settings import read_settings
 
 
 def alembic_config(database_url: str) -> Config:
@@ -24,4 +24,4 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
 
 if __name__ == "__main__":
-    upgrade(Settings().database_url, *sys.argv[1:2])
+    upgrade(read_settings().database_url, *sys.argv[1:2])

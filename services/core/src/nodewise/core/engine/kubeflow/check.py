@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from nodewise.core.engine.kubeflow.configured import kfp_client, kubernetes_nodes
 from nodewise.core.errors import NodewiseError
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, read_settings
 
 
 def check(settings: Settings, say: Callable[[str], object]) -> bool:
@@ -29,7 +29,7 @@ def check(settings: Settings, say: Callable[[str], object]) -> bool:
 
 def main() -> int:
     """The exit code."""
-    return 0 if check(Settings(), lambda line: sys.stdout.write(f"{line}\n")) else 1
+    return 0 if check(read_settings(), lambda line: sys.stdout.write(f"{line}\n")) else 1
 
 
 if __name__ == "__main__":
