@@ -12,8 +12,9 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from nodewise.core.settings import Settings
 
-_TRUSTED_SECONDS: Final = 1.0
-"""A connection that was in use so short a time ago is not asked whether it lives: that is a round trip for each transaction."""
+_TRUSTED_SECONDS: Final = 2.0
+"""A connection that was in use so short a time ago is not asked whether it lives: that is a round trip for each transaction. Longer than
+a tick, so that services which look at each tick do not ask each time."""
 _MOVED: Final = "nodewise.moved"
 _log = structlog.get_logger()
 

@@ -17,9 +17,9 @@ from prometheus_client import Counter
 
 from nodewise.core.settings import Settings
 
-_WAIT_SECONDS: Final = 1
+_WAIT_SECONDS: Final = 3
 """One wait for a wake-up; then the next begins, so that a connection that died unnoticed is found out."""
-_LONGEST_SILENCE: Final = 2.0
+_LONGEST_SILENCE: Final = 5.0
 """Seconds without an answer after which a connection is given up: more than one wait."""
 _FAREWELL_SECONDS: Final = 10
 """What a listener writes to itself when it is stopped, so that it waits no longer, is kept so long."""
