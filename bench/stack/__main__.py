@@ -7,9 +7,14 @@ from types import ModuleType
 
 from bench.listing import listing
 from bench.measure import BenchFailed
-from bench.stack import idle, submitting
+from bench.stack import chains, idle, starting, submitting
 
-PARTS: Mapping[str, ModuleType] = {"submitting": submitting, "idle": idle}
+PARTS: Mapping[str, ModuleType] = {
+    "submitting": submitting,
+    "starting": starting,
+    "chains": chains,
+    "idle": idle,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
