@@ -7,12 +7,14 @@ from types import ModuleType
 
 from bench.listing import listing
 from bench.measure import BenchFailed
-from bench.stack import chains, idle, starting, submitting
+from bench.stack import chains, dispatching, idle, queued, starting, submitting
 
 PARTS: Mapping[str, ModuleType] = {
     "submitting": submitting,
+    "dispatching": dispatching,
     "starting": starting,
     "chains": chains,
+    "queued": queued,
     "idle": idle,
 }
 
