@@ -75,9 +75,7 @@ def _insert(
     ).fetchall()
     columns = [str(name) for (name,) in found]
     values = [
-        sql.SQL(changes[name])  # type: ignore[arg-type]
-        if name in changes
-        else sql.SQL("original.{}").format(sql.Identifier(name))
+        sql.SQL(changes[name]) if name in changes else sql.SQL("original.{}").format(sql.Identifier(name))
         for name in columns
     ]
     connection.execute(

@@ -83,7 +83,7 @@ def run(shapes: Sequence[Shape] = SHAPES) -> None:
     """Measure, print, save, judge."""
     with servers() as found:
         bare = _bare(found.databases.url(found.databases.create_empty()), max(one.tasks for one in shapes))
-        rates = [_measured(found.afresh(), shape) for shape in shapes]
+        rates = [_told(_measured(found.afresh(), shape)) for shape in shapes]
     show(
         f"b. tasks from submission to dispatch; a bare queue with SKIP LOCKED: {bare:,.0f} / s",
         ("preset", "batch", "nodes", "placers", "tasks", "tasks / s", "a look, ms", "a batch, ms"),
@@ -101,6 +101,12 @@ def run(shapes: Sequence[Shape] = SHAPES) -> None:
         command="python -m bench.stack dispatching",
     )
     judge(targets)
+
+
+def _told(rate: Rate) -> Rate:
+    """Say it at once: the whole table takes minutes."""
+    print(f"{rate.shape}: {rate.tasks_per_second:,.0f} tasks / s", flush=True)
+    return rate
 
 
 def _measured(found: Servers, shape: Shape) -> Rate:
