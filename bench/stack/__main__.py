@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in parser.parse_args(arguments).names or PARTS:
         try:
             PARTS[name].run()
-        except BenchFailed as error:
+        except (BenchFailed, AssertionError) as error:
             print(f"FAILED {name}: {error}", file=sys.stderr)
             failed = True
     return int(failed)

@@ -16,6 +16,7 @@ from bench.measure import save
 from bench.stack.peers import PeerResult, ask
 from bench.stack.pipelines import CHAIN_LENGTH, compiled
 from bench.stack.report import show
+from bench.stack.serving import SEED
 from bench.stack.whole import Whole, whole_stack
 from tests.support.servers import valkey_in
 from tests.support.waiting import wait_until
@@ -51,7 +52,13 @@ def run(pipelines: int = PIPELINES, peer_pipelines: int = PEER_PIPELINES, rounds
     )
     save(
         "stack_chains",
-        {"pipelines": pipelines, "seconds": taken, "pipelines_per_second": rates, "peers": peers},
+        {
+            "seed": SEED,
+            "pipelines": pipelines,
+            "seconds": taken,
+            "pipelines_per_second": rates,
+            "peers": peers,
+        },
         command="python -m bench.stack chains",
         others={name: number for peer in peers.values() for name, number in peer.versions.items()},
     )

@@ -17,7 +17,7 @@ import redis
 from bench.measure import BenchFailed, save
 from bench.stack.copies import copy, put_aside, submitted
 from bench.stack.report import Target, judge, show
-from bench.stack.serving import Servers, Service, gateway, placer, scheduler, servers
+from bench.stack.serving import SEED, Servers, Service, gateway, placer, scheduler, servers
 from nodewise.core.db.engine import create_database, transaction
 from nodewise.core.messages import WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
@@ -97,7 +97,7 @@ def run(shapes: Sequence[Shape] = SHAPES) -> None:
     targets = (Target(what="tasks placed / s, the best of the table", value=best, at_least=LEAST_RATE),)
     save(
         "stack_dispatching",
-        {"rates": rates, "bare_skip_locked": bare, "targets": targets},
+        {"seed": SEED, "rates": rates, "bare_skip_locked": bare, "targets": targets},
         command="python -m bench.stack dispatching",
     )
     judge(targets)
@@ -159,7 +159,7 @@ def _add_nodes(found: Servers, shape: Shape) -> None:
 @contextmanager
 def _services(found: Servers, shape: Shape) -> Iterator[list[Service]]:
     """The scheduler first, then the placers."""
-    env = {**found.env, "NODEWISE_PLACEMENT_BATCH": str(shape.batch), "NODEWISE_SEED": "1"}
+    env = {**found.env, "NODEWISE_PLACEMENT_BATCH": str(shape.batch)}
     with ExitStack() as stack:
         yield [
             stack.enter_context(scheduler(env)),

@@ -16,6 +16,7 @@ from bench.measure import save
 from bench.stack.peers import PeerResult, ask
 from bench.stack.pipelines import compiled
 from bench.stack.report import Target, judge, show
+from bench.stack.serving import SEED
 from bench.stack.whole import Whole, whole_stack
 from nodewise.stack.ports import choose_ports
 from tests.support.servers import valkey_in
@@ -25,7 +26,6 @@ PREFECT_TIMES = 30
 WARM_UP = 3
 AGENTS = 4
 WORKERS = 2
-SEED = 1
 MOST_MS = 150.0
 _SETTLE_SECONDS = 5.0
 

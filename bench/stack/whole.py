@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from bench.measure import BenchFailed
-from bench.stack.serving import OPEN
+from bench.stack.serving import OPEN, SEED
 from tests.support.stack import RunningStack
 from tests.support.waiting import wait_until
 
@@ -49,7 +49,9 @@ class Whole:
 def whole_stack(*, agents: int, settle_seconds: float = 0.0) -> Iterator[Whole]:
     """The servers, the services and so many agents, in a temporary folder; ready, and left alone for a while."""
     with tempfile.TemporaryDirectory(prefix="nodewise-bench-") as folder:
-        stack = RunningStack(home=Path(folder) / "home", agents=agents, env=OPEN).start()
+        stack = RunningStack(
+            home=Path(folder) / "home", agents=agents, env={**OPEN, "NODEWISE_SEED": str(SEED)}
+        ).start()
         try:
             time.sleep(settle_seconds)
             with httpx.Client(base_url=stack.api_url, timeout=30) as http:
