@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED_CLIENT := .venv-mlopx
 FUZZER := .venv-schemathesis
+STACK_PEERS := .venv-peers
 PORTIONS := services/core services/planning services/api services/scheduler services/placer services/monitor services/recorder services/agent services/carrier services/stack services/simulator sdk
 
 .PHONY: setup demo test chaos check bench bench-stack bench-placement fuzz up down image image-sizes compose-test k8s-test licences audit-dependencies lock clean
@@ -53,8 +54,17 @@ check: setup
 bench: setup
 	@$(BIN)/python -m bench
 
+# ARGS="starting chains" chooses parts. Peers that cannot be installed are left out, and said to be.
 bench-stack: setup
+	@$(MAKE) --no-print-directory $(STACK_PEERS)/.ready || echo "LEFT OUT: the systems to compare with could not be installed into $(STACK_PEERS)"
 	@$(BIN)/python -m bench.stack $(ARGS)
+
+# Other people's systems that run tasks live in an environment of their own, too.
+$(STACK_PEERS)/.ready: requirements/peers.txt
+	@test -x $(STACK_PEERS)/bin/python || $(PYTHON) -m venv $(STACK_PEERS)
+	@echo "Installing the systems to compare with into $(STACK_PEERS) (about a minute) ..."
+	@$(STACK_PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/peers.txt
+	@touch $@
 
 # Other people's schedulers live in an environment of their own: no other command needs them, and nothing of ours is in it.
 PEERS := .venv-bench
@@ -122,6 +132,7 @@ lock:
 	@$(BIN)/uv pip compile requirements/bench.in --override requirements/bench-left-out.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/bench.txt
 	@$(BIN)/uv pip compile requirements/mlopx.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/mlopx.txt
 	@$(BIN)/uv pip compile requirements/schemathesis.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/schemathesis.txt
+	@$(BIN)/uv pip compile requirements/peers.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements/peers.txt
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEED_CLIENT) $(FUZZER) $(AUDITOR) out .nodewise
+	rm -rf $(VENV) $(PEERS) $(STACK_PEERS) $(SEED_CLIENT) $(FUZZER) $(AUDITOR) out .nodewise

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from bench import compiling, engine, kubeflow, placing, queue_rate, waking
+from bench import compiling, engine, kubeflow, placing, waking
 from bench.listing import listing
 from bench.measure import BenchFailed
 
@@ -13,7 +13,6 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "compiling": compiling,
     "engine": engine,
     "placing": placing,
-    "queue_rate": queue_rate,
     "kubeflow": kubeflow,
     "waking": waking,
 }
@@ -35,7 +34,8 @@ def _names(arguments: Sequence[str]) -> list[str]:
         prog="python -m bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"benchmarks:\n{listing(BENCHMARKS)}\n\nHow good plans are has a command of its own: python -m bench.placement --help",
+        epilog=f"benchmarks:\n{listing(BENCHMARKS)}\n\nHow good plans are, and how fast the running stack is, have commands of their own: python -m bench.placement --help, "
+        "python -m bench.stack --help",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="a benchmark; none: all of them")
     names: list[str] = parser.parse_args(arguments).names

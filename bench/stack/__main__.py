@@ -7,9 +7,16 @@ from types import ModuleType
 
 from bench.listing import listing
 from bench.measure import BenchFailed
-from bench.stack import idle, submitting
+from bench.stack import chains, dispatching, idle, queued, starting, submitting
 
-PARTS: Mapping[str, ModuleType] = {"submitting": submitting, "idle": idle}
+PARTS: Mapping[str, ModuleType] = {
+    "submitting": submitting,
+    "dispatching": dispatching,
+    "starting": starting,
+    "chains": chains,
+    "queued": queued,
+    "idle": idle,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in parser.parse_args(arguments).names or PARTS:
         try:
             PARTS[name].run()
-        except BenchFailed as error:
+        except (BenchFailed, AssertionError) as error:
             print(f"FAILED {name}: {error}", file=sys.stderr)
             failed = True
     return int(failed)

@@ -13,6 +13,7 @@ import psutil
 
 from bench.measure import save
 from bench.stack.report import Target, judge, show
+from bench.stack.serving import OPEN
 from tests.support.stack import RunningStack
 
 SETTLING_SECONDS = 15.0
@@ -24,7 +25,7 @@ MOST_PERCENT = 3.0
 def run() -> None:
     """Measure, print, save, judge."""
     with tempfile.TemporaryDirectory(prefix="nodewise-bench-") as folder:
-        stack = RunningStack(home=Path(folder) / "home", agents=1).start()
+        stack = RunningStack(home=Path(folder) / "home", agents=1, env=OPEN).start()
         try:
             time.sleep(SETTLING_SECONDS)
             found = _measured(stack)

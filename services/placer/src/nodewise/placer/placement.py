@@ -3,13 +3,13 @@
 A strategy is then one function, `Chooser`: from the nodes that can take a task (never empty) to the one it takes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.feasibility import exclusion_of
+from nodewise.core.feasibility import exclusion, exclusion_of
 from nodewise.core.model.decision import (
     Candidate,
     Decision,
@@ -22,12 +22,15 @@ from nodewise.core.model.decision import (
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.resources import Resources
-from nodewise.core.model.task import WaitingTask
+from nodewise.core.model.task import Preferences, Requirements, TaskSpec, WaitingTask
 from nodewise.core.refusals import refusal
 from nodewise.placer.scores import unmeasured, wishes_met
 
 Score = float | str | None
 
+_NO_PREFERENCES: Final = Preferences()
+_KINDS_KNOWN: Final = 16
+"""So many kinds of tasks are remembered with what the nodes said to them."""
 _NAMED: Final = 3
 """So many other nodes are named in a sentence; the rest are counted."""
 
@@ -80,14 +83,35 @@ class WorkingCluster:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._views = {view.name: view for view in cluster.nodes}
+        self._known: list[tuple[Resources, Requirements, dict[NodeName, Exclusion | None]]] = []
 
     def survey(self, task: WaitingTask) -> Survey:
-        """Ask every node, in name order. O(nodes)."""
-        found = [(view, exclusion_of(task, view, self.cluster)) for view in self._views.values()]
+        """Ask every node, in name order. O(nodes); who wants the same as one before asks only who was booked since."""
+        found = list(self._surveyed(task))
         return Survey(
             feasible=tuple(view for view, excluded in found if excluded is None),
             exclusions=tuple(excluded for _, excluded in found if excluded is not None),
         )
+
+    def _surveyed(self, task: WaitingTask) -> Iterator[tuple[NodeView, Exclusion | None]]:
+        if task.allowed_nodes is not None:
+            yield from ((view, exclusion_of(task, view, self.cluster)) for view in self._views.values())
+            return
+        answers = self._answers(task.spec)
+        for name, view in self._views.items():
+            if name not in answers:
+                answers[name] = exclusion(task.spec, view, self.cluster)
+            yield view, answers[name]
+
+    def _answers(self, spec: TaskSpec) -> dict[NodeName, Exclusion | None]:
+        """What the nodes, as they are booked by now, said to those who want the same."""
+        need, wanted = effective_resources(spec), spec.requirements
+        for other_need, other_wanted, answers in self._known:
+            if need == other_need and wanted == other_wanted:
+                return answers
+        self._known.append((need, wanted, {}))
+        del self._known[:-_KINDS_KNOWN]
+        return self._known[-1][2]
 
     def has(self, name: NodeName) -> bool:
         return name in self._views
@@ -98,6 +122,8 @@ class WorkingCluster:
 
     def book(self, name: NodeName, resources: Resources) -> None:
         self._views[name] = self._views[name].with_booking(resources)
+        for _, _, answers in self._known:
+            answers.pop(name, None)
 
     def snapshot(self) -> Cluster:
         """The cluster as it would be after these bookings."""
@@ -142,6 +168,8 @@ def placement(task: WaitingTask, survey: Survey, choice: Choice, *, cluster: Clu
 
 def most_preferred(task: WaitingTask, feasible: Sequence[NodeView]) -> Sequence[NodeView]:
     """Those that fulfil most of the task's preferences; all, when it has none or nobody fulfils any."""
+    if task.spec.preferences == _NO_PREFERENCES:
+        return feasible
     met = [wishes_met(task.spec.preferences, view) for view in feasible]
     best = max(met)
     return [view for view, count in zip(feasible, met, strict=True) if count == best]

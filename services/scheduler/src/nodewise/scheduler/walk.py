@@ -93,8 +93,9 @@ class Walk:
         """Without delaying whom the room is kept for: over in time, on another node, or beside it."""
         apart, here = asked.except_for(kept.node), asked.only((kept.node,))
         fits_apart, fits_here = self.room.fits(apart), self.room.fits(here)
-        never_here = lasting_exclusion(turn.task.spec, self._nodes[kept.node]) is not None
-        if never_here or not (fits_apart or fits_here):
+        # The dearer question is for the few that fit somewhere.
+        fits = fits_apart or fits_here
+        if not fits or lasting_exclusion(turn.task.spec, self._nodes[kept.node]) is not None:
             return self._anywhere(turn, asked)
         high = timedelta(seconds=self._context.predict(turn.task.facts, self._nodes[kept.node]).high)
         if self._context.now + high <= kept.at:

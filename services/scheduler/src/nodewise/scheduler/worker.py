@@ -13,6 +13,7 @@ from nodewise.core.messaging.wake import Listener, Waker
 from nodewise.core.process import asked_to_end
 from nodewise.core.settings import Settings, read_settings
 from nodewise.core.telemetry import configure_logging, serve_metrics
+from nodewise.scheduler.collecting import uncollected
 from nodewise.scheduler.loading import Loader
 from nodewise.scheduler.service import Scheduler
 
@@ -39,7 +40,12 @@ def main() -> None:
     serve_metrics(settings)
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
     scheduler = create_scheduler(settings, client)
-    loop = WakeLoop("scheduler", scheduler.look, settings.tick)
+
+    def look() -> bool:
+        with uncollected():
+            return scheduler.look()
+
+    loop = WakeLoop("scheduler", look, settings.tick)
     listener = Listener(settings, WAKE_SCHEDULER, loop.wake)
     loop.start()
     listener.start()
