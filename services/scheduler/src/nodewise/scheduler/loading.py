@@ -1,6 +1,6 @@
 """What a look of the scheduler decides on, from the rows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 
 from nodewise.core.cluster import load_cluster
 from nodewise.core.db.forecasts import Forecaster, hurried
-from nodewise.core.db.queries.queue import load_admitted, load_ready
+from nodewise.core.db.queries.queue import count_ready, load_admitted, load_ready
 from nodewise.core.db.queries.situation import booked_by_team, load_open_runs, load_running
-from nodewise.core.model.ids import TaskRef
+from nodewise.core.db.queries.window import Place, window_of
+from nodewise.core.model.ids import RunId, TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import TaskSpec
 from nodewise.core.ports import PolicyContext
@@ -31,13 +32,16 @@ class Loader:
     forecaster: Forecaster = field(default_factory=hurried)
     queued_specs: dict[TaskRef, TaskSpec] = field(default_factory=dict)
     open_specs: dict[TaskRef, TaskSpec] = field(default_factory=dict)
+    passed: list[Place] = field(default_factory=list)
+    """Up to where the moving part of the window has come; empty: at its start."""
 
     def snapshot(self, connection: Connection, now: datetime) -> Snapshot:
         """What waits, what is on its way, what runs, and where there is room."""
         cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
+        among = self._window(connection)
         queue = tuple(
             Queued(task=row.task, not_before=row.not_before, reason=row.reason)
-            for row in load_ready(connection, self.queued_specs)
+            for row in load_ready(connection, self.queued_specs, runs=among)
         )
         admitted = tuple(
             AdmittedTask(ref=row.ref, spec=row.spec, allowed_nodes=row.allowed_nodes, team=row.team)
@@ -47,9 +51,17 @@ class Loader:
             queue=queue,
             cluster=cluster,
             admitted=admitted,
-            runs=load_open_runs(connection, self.planners, self.open_specs),
+            runs=load_open_runs(connection, self.planners, self.open_specs, among=among),
             running=load_running(connection),
+            beyond=0 if among is None else max(0, count_ready(connection) - len(queue)),
         )
+
+    def _window(self, connection: Connection) -> Sequence[RunId] | None:
+        """The runs to look at this time; None: all."""
+        after = self.passed[0] if self.passed else None
+        found = window_of(connection, self.settings.queue_window, after=after)
+        self.passed[:] = [] if found is None or found.passed is None else [found.passed]
+        return None if found is None else found.runs
 
     def context(
         self, connection: Connection, cluster: Cluster, *, now: datetime, rng: Random

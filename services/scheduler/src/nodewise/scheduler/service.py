@@ -89,7 +89,7 @@ class Scheduler:
             told = self._tell(connection, decided, snapshot)
         self._kept.last, self._kept.told = decided.memory, told
         _measure(snapshot, decided, now)
-        self._announce(admitted, decided)
+        self._announce(admitted, decided, beyond=snapshot.beyond)
         self.loader.forecaster.catch_up(self.engine)
         return False
 
@@ -132,11 +132,11 @@ class Scheduler:
         update_expected(connection, rows)
         return {ref: changed.get(ref) or told[ref] for ref in expected}
 
-    def _announce(self, admitted: int, decided: Plan) -> None:
+    def _announce(self, admitted: int, decided: Plan, *, beyond: int) -> None:
         if not admitted:
             return
         _ADMITTED.inc(admitted)
-        _log.info("admitted", tasks=admitted, still_waiting=sum(decided.waiting.values()))
+        _log.info("admitted", tasks=admitted, still_waiting=sum(decided.waiting.values()) + beyond)
         self.waker.wake(WAKE_PLACER)
 
 
@@ -166,6 +166,8 @@ def _measure(snapshot: Snapshot, decided: Plan, now: datetime) -> None:
     _QUEUE.clear()
     for code, count in decided.waiting.items():
         _QUEUE.labels(code.value).set(count)
+    if snapshot.beyond:
+        _QUEUE.labels(ReasonCode.QUEUED.value).inc(snapshot.beyond)
     admitted = {admission.ref for admission in decided.admitted}
     ready = [queued.task.ready_at for queued in snapshot.queue if queued.task.ref not in admitted]
     _OLDEST.set(max(0.0, (now - min(ready)).total_seconds()) if ready else 0.0)

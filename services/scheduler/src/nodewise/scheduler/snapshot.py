@@ -37,7 +37,8 @@ class AdmittedTask:
 class Snapshot:
     """What a cycle decides on.
 
-    `queue` are all READY tasks, `runs` the open runs whose strategy is a planner, `running` what holds booked room.
+    `queue` are the READY tasks, `runs` the open runs whose strategy is a planner, `running` what holds booked room. Of a very long queue
+    `queue` and `runs` are a part, and `beyond` says how many READY tasks there are besides.
     """
 
     queue: tuple[Queued, ...]
@@ -45,6 +46,7 @@ class Snapshot:
     admitted: tuple[AdmittedTask, ...] = ()
     runs: tuple[OpenRun, ...] = ()
     running: tuple[Occupancy, ...] = ()
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,12 +36,15 @@ class AdmittedRow:
 _SCHEDULER_LOCK = 0x6E6F6465
 """Key of the advisory lock that makes one cycle active at a time, whichever process it runs in."""
 
-_READY = text("""
+_ALL_READY = """
 SELECT t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, t.not_before, t.reason_code, t.reason,
        r.submitted_at, r.priority, r.deadline, r.team, r.policy, r.strategy
 FROM tasks AS t JOIN runs AS r ON r.id = t.run_id
 WHERE t.state = 'READY' AND (r.cancel_requested_at IS NULL OR t.finaliser)
-""")
+"""
+_READY = text(_ALL_READY)
+_READY_OF = text(_ALL_READY + "AND t.run_id = ANY(CAST(:run_ids AS uuid[]))")
+_COUNT_READY = text("SELECT count(*) FROM tasks WHERE state = 'READY'")
 
 _ADMITTED = text("""
 SELECT t.run_id, t.path, t.spec, t.allowed_nodes, t."position", r.team
@@ -99,17 +102,31 @@ def try_lock_cycle(connection: Connection) -> bool:
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SCHEDULER_LOCK}))
 
 
-def load_ready(connection: Connection, specs: MutableMapping[TaskRef, TaskSpec]) -> Sequence[QueuedTask]:
-    """All READY tasks of runs that are not being cancelled, in no order.
+def load_ready(
+    connection: Connection,
+    specs: MutableMapping[TaskRef, TaskSpec],
+    *,
+    runs: Sequence[RunId] | None = None,
+) -> Sequence[QueuedTask]:
+    """The READY tasks of runs that are not being cancelled, in no order.
 
     Args:
         connection: Of the cycle's transaction.
         specs: Specs decoded in earlier calls (a spec never changes); kept in step with the queue.
+        runs: Whose; None: of all.
     """
-    rows = connection.execute(_READY).all()
+    found = (
+        connection.execute(_READY) if runs is None else connection.execute(_READY_OF, {"run_ids": list(runs)})
+    )
+    rows = found.all()
     known = dict(specs)
     specs.clear()
     return [_queued(row, known, specs) for row in rows]
+
+
+def count_ready(connection: Connection) -> int:
+    """How many tasks are READY, those of runs that are being cancelled included."""
+    return int(connection.scalar(_COUNT_READY) or 0)
 
 
 def _queued(

@@ -27,6 +27,7 @@ _RUNS = text("""
 SELECT id, submitted_at, policy, strategy, priority, deadline, team, cancel_requested_at IS NOT NULL AS canceling FROM runs
 WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') AND strategy = ANY(:strategies)
   AND NOT EXISTS (SELECT FROM kfp_submissions AS k WHERE k.run_id = runs.id)
+  AND (CAST(:run_ids AS uuid[]) IS NULL OR id = ANY(CAST(:run_ids AS uuid[])))
 ORDER BY submitted_at, id
 """)
 
@@ -68,7 +69,11 @@ GROUP BY r.team
 
 
 def load_open_runs(
-    connection: Connection, strategies: Collection[str], specs: MutableMapping[TaskRef, TaskSpec]
+    connection: Connection,
+    strategies: Collection[str],
+    specs: MutableMapping[TaskRef, TaskSpec],
+    *,
+    among: Sequence[RunId] | None = None,
 ) -> tuple[OpenRun, ...]:
     """The runs of these strategies that have not ended, oldest first. Three round trips.
 
@@ -80,8 +85,10 @@ def load_open_runs(
         connection: Of a transaction that sees one moment.
         strategies: Names of planners.
         specs: Specs decoded in earlier calls; kept in step with what is open.
+        among: Only these runs; None: all.
     """
-    runs = connection.execute(_RUNS, {"strategies": sorted(strategies)}).all()
+    values = {"strategies": sorted(strategies), "run_ids": None if among is None else list(among)}
+    runs = connection.execute(_RUNS, values).all()
     if not runs:
         specs.clear()
         return ()
