@@ -69,6 +69,7 @@ class World:
         self._ready_at: dict[int, float] = {}
         self._missing = [len(parents) for parents in tables.parents]
         self._down = [0] * len(tables.nodes)
+        self._returns = [0] * len(tables.nodes)
         self._events: list[tuple[float, int, int]] = []
         self._wakes: list[float] = []
         self._tasks_of: list[list[int]] = [[] for _ in tables.pipelines]
@@ -86,6 +87,7 @@ class World:
             events.append((failure.start, int(_Kind.DOWN), node))
             if failure.until != float("inf"):
                 events.append((failure.until, int(_Kind.UP), node))
+                self._returns[node] += 1
         self._events = events
         heapq.heapify(self._events)
 
@@ -107,6 +109,10 @@ class World:
     def down(self) -> tuple[int, ...]:
         """The nodes that are gone now."""
         return tuple(node for node, count in enumerate(self._down) if count)
+
+    def is_lost(self, node: int) -> bool:
+        """Whether the node is gone for good."""
+        return self._down[node] > self._returns[node]
 
     def step(self) -> bool:
         """Let everything of the next instant happen; False: all tasks have ended, or nothing is to come."""
@@ -130,6 +136,7 @@ class World:
                 self._fail(subject)
             case _Kind.UP:
                 self._down[subject] -= 1
+                self._returns[subject] -= 1
                 if not self._down[subject]:
                     self.room.open(subject)
 
