@@ -133,3 +133,9 @@ def test_nothing_to_do_is_done_at_once(tmp_path: Path) -> None:
     for options in ((), ("--offline", "--strategy", "heft")):
         code, out, _ = run(tmp_path, a_problem([a_node()]), "--json", *options)
         assert (code, json.loads(out)["makespan"]) == (0, 0.0)
+
+
+def test_the_page_says_what_was_done_without_planning(tmp_path: Path) -> None:
+    _, shown, _ = run(tmp_path, CHAIN, "--budget", "0")
+    assert "budget of 0 s: nothing was planned: 2 of 2 tasks were placed when it was spent" in shown
+    assert "budget" not in run(tmp_path, CHAIN)[1]

@@ -12,7 +12,7 @@ from nodewise.planning import PLANNERS
 from nodewise.simulator.believing import Believing
 from nodewise.simulator.budget import Budget
 from nodewise.simulator.engine import World, run
-from nodewise.simulator.errors import DecisionFailed
+from nodewise.simulator.errors import DecisionFailed, Stalled
 from nodewise.simulator.limits import Limits
 from nodewise.simulator.metrics import figures
 from nodewise.simulator.planned import PlanningDecider
@@ -189,6 +189,28 @@ def test_an_aged_pipeline_comes_first_whatever_its_priority() -> None:
     outcome = simulate(a_scenario([N1], low, *others), choice)[0]
     ranks = sorted((done.start, name.pipeline) for name, done in outcome.assignments.items())
     assert [name for _, name in ranks].index("low") == 2
+
+
+def test_what_was_planned_for_a_node_that_never_comes_back_goes_to_others() -> None:
+    tasks = (
+        a_task("a", {"n1": 5, "n2": 50}),
+        a_task("b", {"n1": 5, "n2": 20}, after=[("a", 0)]),
+        a_task("c", {"n2": 9}),
+    )
+    scenario = a_scenario([N1, N2], a_pipeline(*tasks), failures=[["n1", 7, None]])
+    planned = schedule(at(key("a"), "n1", 0, 5), at(key("b"), "n1", 5, 10), at(key("c"), "n2", 0, 9))
+    assert times(follow(scenario, planned)) == {"a": ("n1", 0, 5), "b": ("n2", 9, 29), "c": ("n2", 0, 9)}
+
+
+def test_a_plan_waits_for_a_node_that_comes_back() -> None:
+    scenario = a_scenario([N1, N2], a_pipeline(a_task("a", {"n1": 5, "n2": 6})), failures=[["n1", 2, 30]])
+    assert times(follow(scenario, schedule(at(key("a"), "n1", 0, 5)))) == {"a": ("n1", 30, 35)}
+
+
+def test_what_only_a_lost_node_could_run_is_refused() -> None:
+    scenario = a_scenario([N1, N2], a_pipeline(a_task("a", {"n1": 5})), failures=[["n1", 2, None]])
+    with pytest.raises(Stalled, match="p/a: no node that can run it comes back"):
+        follow(scenario, schedule(at(key("a"), "n1", 0, 5)))
 
 
 def ticking(step: float) -> Callable[[], float]:

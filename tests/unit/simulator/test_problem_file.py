@@ -10,6 +10,7 @@ from nodewise.core.model.ids import NodeName
 from nodewise.simulator.document import document
 from nodewise.simulator.errors import InvalidProblem
 from nodewise.simulator.problem_file import parse_scenario, read_scenario
+from nodewise.simulator.simulation import Choice, simulate
 from tests.support.scenarios import a_node, a_pipeline, a_problem, a_task, random_problem
 
 ISSUE: dict[str, Any] = {
@@ -99,13 +100,13 @@ def test_what_is_written_is_read_back(seed: int) -> None:
         ("nodes.0.millicores", True, "nodes[0].millicores: must be a number from 0 to 1e+12, is true"),
         ("nodes.0.slots", 0, "nodes[0].slots: must be at least 1, or null"),
         ("failure", [], "problem: unknown key 'failure', is 'failures' meant?"),
-        ("links.default_mib_per_s", 0, "links.default_mib_per_s: must be above 0"),
+        ("links.default_mib_per_s", 0, "links.default_mib_per_s: must be a number from 1e-06 to 1e+12, is 0"),
         ("links.pairs", [["n1", "n3", 1]], "links.pairs[0]: there is no node 'n3'"),
         ("links.pairs", [["n1", "n1", 1]], "links.pairs[0]: needs two different nodes"),
         ("links.pairs", [["n1", "n2", 1], ["n2", "n1", 1]], "links.pairs[1]: 'n1' and 'n2' are there twice"),
         ("pipelines", ..., "problem: key 'pipelines' is missing"),
-        ("pipelines.0.submitted_at", -1.0, "pipelines[0].submitted_at: must be a number from 0 to 1e+12, is -1.0"),
-        ("pipelines.0.deadline", "soon", "pipelines[0].deadline: must be a number from 0 to 1e+12, is 'soon'"),
+        ("pipelines.0.submitted_at", -1.0, "pipelines[0].submitted_at: must be a number from 0 to 1e+09, is -1.0"),
+        ("pipelines.0.deadline", "soon", "pipelines[0].deadline: must be a number from 0 to 1e+09, is 'soon'"),
         ("pipelines.0.tasks", [], "pipelines[0].tasks: needs at least one"),
         ("pipelines.0.tasks.1.name", "x", "pipelines[0].tasks[1].name: 'x' is there twice"),
         ("pipelines.0.tasks.1.name", "", "pipelines[0].tasks[1].name: must be a text that is not empty, is ''"),
@@ -114,11 +115,11 @@ def test_what_is_written_is_read_back(seed: int) -> None:
         ("pipelines.0.tasks.1.seconds", {"n9": 1}, "pipelines[0].tasks[1].seconds: there is no node 'n9'"),
         (
             "pipelines.0.tasks.1.seconds.n2", float("nan"),
-            "pipelines[0].tasks[1].seconds.n2: must be a number from 0 to 1e+12, is nan",
+            "pipelines[0].tasks[1].seconds.n2: must be a number from 0 to 1e+09, is nan",
         ),
         (
             "pipelines.0.tasks.1.seconds.n2", 10**400,
-            "pipelines[0].tasks[1].seconds.n2: must be a number from 0 to 1e+12, is 100000000000000000000000",
+            "pipelines[0].tasks[1].seconds.n2: must be a number from 0 to 1e+09, is 100000000000000000000000",
         ),
         (
             "pipelines.0.tasks.1.estimate", {"n1": 1},
@@ -132,6 +133,19 @@ def test_what_is_written_is_read_back(seed: int) -> None:
         ),
         ("pipelines.0.tasks.0.after", [{"task": "a"}], "pipelines[0].tasks: depend on each other in a circle: "),
         ("pipelines.0.tasks.0.after", [{"task": "x"}], "pipelines[0].tasks: depend on each other in a circle: x -> x"),
+        ("links.pairs", [["n1", "n2", 1e-300]], "links.pairs[0]: must be a number from 1e-06 to 1e+12, is 1e-300"),
+        ("pipelines.0.tasks.1.seconds.n2", 1e12, "pipelines[0].tasks[1].seconds.n2: must be a number from 0 to 1e+09"),
+        ("pipelines.0.tasks.1.estimate", 1e12, "pipelines[0].tasks[1].estimate: must be a number from 0 to 1e+09"),
+        ("pipelines.0.tasks.1.after.0.mib", 1e11, "pipelines[0].tasks[1].after[0].mib: takes 4e+09 s at 25 MiB/s"),
+        ("failures", [["n1", 2, 1e10]], "failures[0]: must be a number from 0 to 1e+09"),
+        ("nodes.0.name", "\ud800", "nodes[0].name: must be valid Unicode: '\\ud800' has a lone surrogate"),
+        ("nodes.0.class", "\ud800", "nodes[0].class: must be valid Unicode"),
+        ("pipelines.0.name", "\udfff", "pipelines[0].name: must be valid Unicode"),
+        ("pipelines.0.team", "a\ud800", "pipelines[0].team: must be valid Unicode"),
+        ("pipelines.0.tasks.0.name", "\ud800", "pipelines[0].tasks[0].name: must be valid Unicode"),
+        ("pipelines.0.tasks.0.class", "\ud800", "pipelines[0].tasks[0].class: must be valid Unicode"),
+        ("pipelines.0.tasks.1.after.0.task", "\ud800", "pipelines[0].tasks[1].after[0].task: must be valid Unicode"),
+        ("failures", [["\ud800", 1, 2]], "failures[0]: must be valid Unicode"),
         ("failures", [["n1", 2, 1]], "failures[0]: must end after it starts"),
         ("failures", [["n1", 2]], "failures[0]: must be [node, from, until]"),
     ],
@@ -141,6 +155,22 @@ def test_an_error_names_the_place_and_the_rule(path: str, value: object, message
         parse_scenario(changed(path, value))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_what_takes_longer_than_there_are_dates_is_refused() -> None:
+    tasks = [a_task(f"t{i}", {"n1": 1e9}) for i in range(101)]
+    with pytest.raises(InvalidProblem, match=r"pipelines: take 1\.01e\+11 s one task after another"):
+        parse_scenario(a_problem([a_node()], a_pipeline(*tasks)))
+
+
+def test_the_longest_times_are_simulated() -> None:
+    tasks = [
+        a_task("t0", {"n1": 1e9}),
+        *(a_task(f"t{i}", {"n1": 1e9}, after=[(f"t{i - 1}", 0)]) for i in range(1, 100)),
+    ]
+    scenario = parse_scenario(a_problem([a_node()], a_pipeline(*tasks, submitted_at=1e9)))
+    outcome, _ = simulate(scenario, Choice(policy="balanced", strategy="portfolio"))
+    assert max(done.end for done in outcome.assignments.values()) == 101e9
 
 
 def test_pipelines_of_one_name_are_refused() -> None:

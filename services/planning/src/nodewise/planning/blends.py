@@ -1,6 +1,6 @@
 """Plans between the extremes: part shortest-first, part longest-way-first, with nodes by price. Starts for the search."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nodewise.planning.eft import shortest_first
 from nodewise.planning.instance import Instance
@@ -20,12 +20,15 @@ LARGEST = 1_000_000
 """Tasks x nodes above which even one blend would cost more than the search can spare."""
 
 
-def blends(instance: Instance) -> Iterator[PartialPlan]:
+def blends(instance: Instance, out_of_time: Callable[[], bool] = lambda: False) -> Iterator[PartialPlan]:
     """Every blend of cut and weight, each a pass of list scheduling: O(tasks x nodes x parents).
 
     Short pipelines first is good for the mean flow, but leaves long chains to the end, where nodes run empty. The last
     fifth of the tasks in HEFT's order mends that at the cost of few, long pipelines. Paying for the nodes that others need
     more (see `prices`) helps both: earliest finish alone takes a fast node for whatever comes first.
+
+    Raises:
+        OutOfTime: It says so before a blend is finished.
     """
     if not instance.free or len(instance.free) * len(instance.problem.nodes) > LARGEST:
         return
@@ -38,4 +41,9 @@ def blends(instance: Instance) -> Iterator[PartialPlan]:
         bias = [[weight * cost for cost in row] for row in regret]
         for cut in (0.0,) if alone else CUTS:
             k = int(cut * len(shortest))
-            yield in_order(instance, shortest[:k] + sorted(shortest[k:], key=place.__getitem__), bias=bias)
+            yield in_order(
+                instance,
+                shortest[:k] + sorted(shortest[k:], key=place.__getitem__),
+                bias=bias,
+                out_of_time=out_of_time,
+            )

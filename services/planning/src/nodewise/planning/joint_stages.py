@@ -145,9 +145,12 @@ class _Works:
             return _Made(old, anew=False)
         if isinstance(planner, Portfolio):
             found = improve(decoder, self._terms.context, self._effort(instance, afresh=not holds), known=old)
-            three = [decoder.settled(one) for one in (found.best, found.shortest, found.soonest)]
+            three = [self._settled(decoder, one) for one in (found.best, found.shortest, found.soonest)]
             return _Made(three, anew=found.best not in old)
         return _Made([decoder.settled(self._by(planner, decoder))], anew=True)
+
+    def _settled(self, decoder: Decoder, solution: Solution) -> Solution:
+        return solution if self._terms.out_of_time() else decoder.settled(solution)
 
     def _by(self, planner: Planner, decoder: Decoder) -> Solution:
         if isinstance(planner, IndexedPlanner):

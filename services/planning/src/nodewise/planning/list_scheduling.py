@@ -3,14 +3,18 @@
 List scheduling with insertion: a task starts as early as its parents' data, its release and a gap of the node allow.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import Final
 
 from nodewise.core.errors import Unplannable
 from nodewise.core.model.problem import Assignment, Schedule, TaskId
 from nodewise.planning.instance import Instance
+
+_ASKED_EVERY: Final = 256
+"""Tasks, after which a plan that need not be finished asks for the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,26 @@ def _unplannable(instance: Instance, task: int) -> Unplannable:
     return Unplannable([f"{instance.ids[task].pipeline}/{instance.ids[task].task}"])
 
 
+class OutOfTime(Exception):
+    """A plan was given up, unfinished."""
+
+
 def in_order(
-    instance: Instance, order: Iterable[int], *, bias: Sequence[Sequence[float]] | None = None
+    instance: Instance,
+    order: Iterable[int],
+    *,
+    bias: Sequence[Sequence[float]] | None = None,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> PartialPlan:
-    """Map tasks in an order (parents first), each to the node that finishes it first; O(tasks x nodes x parents)."""
+    """Map tasks in an order (parents first), each to the node that finishes it first; O(tasks x nodes x parents).
+
+    Raises:
+        OutOfTime: It says so; it is asked now and then.
+    """
     plan = PartialPlan(instance)
-    for task in order:
+    for place, task in enumerate(order):
+        if place % _ASKED_EVERY == _ASKED_EVERY - 1 and out_of_time():
+            raise OutOfTime
         node, start = plan.earliest_finish(task, bias[task] if bias else None)
         plan.place(task, node, start)
     return plan

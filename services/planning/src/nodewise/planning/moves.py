@@ -1,5 +1,6 @@
 """The moves of the local search: each gives another order and other nodes, both near a solution's own."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -13,15 +14,20 @@ Move = Callable[[Instance, Solution, Random], Neighbour]
 def chain(instance: Instance, solution: Solution, task: int) -> list[int]:
     """What made a task end when it does: back through the parent or the task on its node that ended last before it."""
     plan = solution.plan
-    on_node: dict[int, list[int]] = {}
+    on_node: dict[int, list[tuple[float, int]]] = {}
     for other in solution.order:
-        on_node.setdefault(plan.node[other], []).append(other)
+        on_node.setdefault(plan.node[other], []).append((plan.end[other], other))
+    for ended in on_node.values():
+        ended.sort()
     found = [task]
     while True:
-        before = [p for p, _ in instance.parents[task] if p not in instance.fixed]
-        start = plan.start[task]
-        before += [o for o in on_node[plan.node[task]] if plan.end[o] <= start and plan.start[o] < start]
-        task = max(before, key=lambda o: (plan.end[o], o), default=-1)
+        before = [(plan.end[p], p) for p, _ in instance.parents[task] if p not in instance.fixed]
+        ended, start = on_node[plan.node[task]], plan.start[task]
+        for k in range(bisect_right(ended, (start, len(plan.end))) - 1, -1, -1):
+            if plan.start[ended[k][1]] < start:  # what takes no time may end at that very moment
+                before.append(ended[k])
+                break
+        _, task = max(before, default=(0.0, -1))
         if task < 0:
             return found
         found.append(task)

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
@@ -13,7 +14,7 @@ from nodewise.planning.fastest_node import fastest_node, own_fastest_node
 from nodewise.planning.heft import heft
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan
+from nodewise.planning.list_scheduling import OutOfTime, PartialPlan
 from nodewise.planning.max_min import max_min
 from nodewise.planning.min_min import min_min
 from nodewise.planning.peft import peft
@@ -38,6 +39,9 @@ THOROUGH_MEMBERS: Mapping[str, Callable[[Instance, Callable[[], bool]], PartialP
     {"min_min": min_min, "max_min": max_min, "sufferage": sufferage}
 )
 """Many passes: from a few thousand tasks on they take seconds, so they are told when time is out."""
+
+LARGE = 50_000
+"""Tasks x nodes above which a blend is given up when time runs out, since it takes seconds; below, it is finished."""
 
 TURN = 50
 """Steps of a search before the next one has its turn."""
@@ -112,7 +116,7 @@ def improve(
         return _all_one(decoder.solution(heft(decoder.instance)))
     afresh = effort.afresh or not known
     starts = [*known, *_run_blends(decoder, context.out_of_time)] if afresh else [*known]
-    members = _run_members(decoder, context.out_of_time) if afresh else []
+    members = _run_members(decoder, context, needed=not starts) if afresh else []
     if context.objective is Objective.BALANCED and len(decoder.instance.problem.pipelines) > 1:
         return _balanced(_Begun(decoder, members, starts + members), context, effort)
     # Of one pipeline makespan and flow time are the same.
@@ -160,21 +164,33 @@ def _balanced(begun: _Begun, context: PlanningContext, effort: Effort) -> Found:
     return Found(best, shortest.best, soonest.best)
 
 
-def _run_members(decoder: Decoder, out_of_time: Callable[[], bool]) -> list[Solution]:
-    """The members' plans, as many as there is time for, the quick ones first."""
-    instance = decoder.instance
+def _run_members(decoder: Decoder, context: PlanningContext, *, needed: bool) -> list[Solution]:
+    """The members' plans, as many as there is time for, the quick ones first; one at least where there is no other plan."""
+    instance, out_of_time = decoder.instance, context.out_of_time
     plans: list[PartialPlan] = []
+    if needed and out_of_time():
+        quickest = heft if context.objective is Objective.MAKESPAN else eft
+        return [decoder.solution(quickest(instance))]
     for quick in QUICK_MEMBERS.values():
-        if not plans or not out_of_time():
+        if (needed and not plans) or not out_of_time():
             plans.append(quick(instance))
     plans += [thorough(instance, out_of_time) for thorough in THOROUGH_MEMBERS.values() if not out_of_time()]
     return [decoder.solution(plan) for plan in plans]
 
 
+def _never() -> bool:
+    return False
+
+
 def _run_blends(decoder: Decoder, out_of_time: Callable[[], bool]) -> list[Solution]:
     found: list[Solution] = []
-    if not out_of_time():
-        for plan in chain(blends(decoder.instance), rankings(decoder.instance)):
+    if out_of_time():
+        return found
+    instance = decoder.instance
+    is_large = len(instance.free) * len(instance.problem.nodes) > LARGE
+    given_up = out_of_time if is_large else _never
+    with suppress(OutOfTime):
+        for plan in chain(blends(instance, given_up), rankings(instance)):
             found.append(decoder.solution(plan))
             if out_of_time():
                 break

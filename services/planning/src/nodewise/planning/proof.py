@@ -1,6 +1,6 @@
 """How far a plan is at most from the best one, whoever made it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nodewise.core.model.problem import Objective, Problem, Schedule
@@ -38,7 +38,13 @@ class Certificate:
 
 
 def prove(
-    problem: Problem, schedule: Schedule, objective: Objective, *, exact_seconds: float = 0
+    problem: Problem,
+    schedule: Schedule,
+    objective: Objective,
+    *,
+    exact_seconds: float = 0,
+    thorough: bool | None = None,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Certificate:
     """What is known of a valid schedule; the cost of `lower_bounds`, and at most `exact_seconds` beside.
 
@@ -47,16 +53,19 @@ def prove(
         schedule: A valid one: of another, nothing is proved.
         objective: What `optimal` is about.
         exact_seconds: For an exact search, if the relaxations leave a gap and at most 14 tasks are to be planned.
+        thorough: Whether to solve the linear relaxation (see `lower_bounds`).
+        out_of_time: Asked between the relaxations: then what there is must do.
 
     Raises:
         Unplannable: Some task that is not fixed can run on no node.
     """
     instance = index(problem)
-    bounds, found = bounds_of(instance, sparing=True), score(problem, schedule)
+    bounds = bounds_of(instance, thorough=thorough, sparing=True, out_of_time=out_of_time)
+    found = score(problem, schedule)
     lower, which = _of_relaxations(bounds)
     gaps = _gaps(found, lower)
     optimal = _closed(gaps, objective)
-    if not optimal and exact_seconds > 0 and len(instance.free) <= SMALL:
+    if not optimal and exact_seconds > 0 and not out_of_time() and len(instance.free) <= SMALL:
         proof = _search(instance, bounds, objective, seconds=exact_seconds)
         if objective is not Objective.BALANCED and proof.bound > lower[objective]:
             lower, which = lower | {objective.value: proof.bound}, which | {objective.value: SEARCH}

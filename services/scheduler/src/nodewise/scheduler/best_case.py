@@ -39,7 +39,8 @@ class _BestCase:
         if kind not in self._known:
             if fits_like not in self._nodes:
                 self._nodes[fits_like] = self._able(task)
-            medians = [self._predict(task.facts, node).median_seconds for node in self._nodes[fits_like]]
+            facts = task.facts
+            medians = [self._predict(facts, node).median_seconds for node in self._nodes[fits_like]]
             self._known[kind] = min(medians, default=math.inf)
         return self._known[kind]
 

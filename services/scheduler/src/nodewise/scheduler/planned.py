@@ -76,9 +76,11 @@ def look_ahead(
 
     A planner that fails holds up the runs of its own name only.
     """
-    state, last = _state(snapshot, stages), planning.memory
+    last = planning.memory
+    keeps = planning.keeps and last.plan is not None
+    state = last.state if keeps else _state(snapshot, stages)
     is_new = state != last.state or context.predict is not last.predict or _is_due(last.next_due, context.now)
-    if is_new and not (planning.keeps and last.plan is not None):
+    if is_new and not keeps:
         plan, failed = _planned(snapshot, _known(stages, planning), context, planning)
         last = LastPlan(
             plan=plan,

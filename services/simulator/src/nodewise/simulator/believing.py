@@ -1,11 +1,11 @@
 """What the decision believes of run times: the estimates of the problem, as wide as they are wrong on the whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from nodewise.core.estimates.learning import Basis, Prediction
-from nodewise.core.model.ids import RunId, TaskPath, TaskRef
+from nodewise.core.model.ids import NodeName, RunId, TaskPath, TaskRef
 from nodewise.core.model.node import Node
 from nodewise.core.model.problem import Problem
 from nodewise.core.model.task import TaskFacts
@@ -59,15 +59,23 @@ class Believing:
     def __init__(self, believed: Problem, spread: Spread | None = None) -> None:
         self._spread = spread or Spread()
         self._seconds = {
-            TaskRef(run_id=RunId(pipeline.name), path=TaskPath(task.name)): task.seconds
+            TaskRef(run_id=RunId(pipeline.name), path=TaskPath(task.name)): (
+                task.seconds,
+                dict[NodeName, Prediction](),
+            )
             for pipeline in believed.pipelines
             for task in pipeline.tasks
         }
 
     def __call__(self, task: TaskFacts, node: Node, /) -> Prediction:
         """The prediction; on a node that cannot run the task the longest that is believed of any other."""
-        known = self._seconds[task.ref]
-        median = known[node.name] if node.name in known else max(known.values())
+        known, said = self._seconds[task.ref]
+        if node.name not in said:
+            said[node.name] = self._prediction(known, node.name)
+        return said[node.name]
+
+    def _prediction(self, known: Mapping[NodeName, float], node: NodeName) -> Prediction:
+        median = known[node] if node in known else max(known.values())
         return Prediction(
             median_seconds=median,
             low=median * self._spread.low,

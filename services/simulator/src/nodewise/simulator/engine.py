@@ -31,7 +31,6 @@ class _Kind(IntEnum):
     UP = 1
     DOWN = 2
     ARRIVAL = 3
-    WAKE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,9 @@ class World:
         self._ready_at: dict[int, float] = {}
         self._missing = [len(parents) for parents in tables.parents]
         self._down = [0] * len(tables.nodes)
+        self._returns = [0] * len(tables.nodes)
         self._events: list[tuple[float, int, int]] = []
-        self._woken: set[float] = set()
+        self._wakes: list[float] = []
         self._tasks_of: list[list[int]] = [[] for _ in tables.pipelines]
         for task, pipeline in enumerate(tables.pipeline_of):
             self._tasks_of[pipeline].append(task)
@@ -87,6 +87,7 @@ class World:
             events.append((failure.start, int(_Kind.DOWN), node))
             if failure.until != float("inf"):
                 events.append((failure.until, int(_Kind.UP), node))
+                self._returns[node] += 1
         self._events = events
         heapq.heapify(self._events)
 
@@ -101,22 +102,28 @@ class World:
 
     @property
     def next_event(self) -> float:
-        """When something happens next, wake-ups apart (infinite: never). O(events to come)."""
-        return min((time for time, kind, _ in self._events if kind != _Kind.WAKE), default=math.inf)
+        """When something happens next, wake-ups apart (infinite: never)."""
+        return self._events[0][0] if self._events else math.inf
 
     @property
     def down(self) -> tuple[int, ...]:
         """The nodes that are gone now."""
         return tuple(node for node, count in enumerate(self._down) if count)
 
+    def is_lost(self, node: int) -> bool:
+        """Whether the node is gone for good."""
+        return self._down[node] > self._returns[node]
+
     def step(self) -> bool:
         """Let everything of the next instant happen; False: all tasks have ended, or nothing is to come."""
-        if not self._events or not self.unfinished:
+        if not (self._events or self._wakes) or not self.unfinished:
             return False
-        self.now = self._events[0][0]
+        self.now = min(self.next_event, self._wakes[0] if self._wakes else math.inf)
         while self._events and self._events[0][0] == self.now:
             _, kind, subject = heapq.heappop(self._events)
             self._happen(_Kind(kind), subject)
+        while self._wakes and self._wakes[0] == self.now:
+            heapq.heappop(self._wakes)
         return True
 
     def _happen(self, kind: _Kind, subject: int) -> None:
@@ -129,10 +136,9 @@ class World:
                 self._fail(subject)
             case _Kind.UP:
                 self._down[subject] -= 1
+                self._returns[subject] -= 1
                 if not self._down[subject]:
                     self.room.open(subject)
-            case _Kind.WAKE:
-                self._woken.discard(self.now)
 
     def _end(self, task: int) -> None:
         attempt = self.running.get(task)
@@ -188,9 +194,8 @@ class World:
 
     def wake_at(self, time: float) -> None:
         """Ask to decide again then, though nothing may have happened."""
-        if time > self.now and time not in self._woken:
-            self._woken.add(time)
-            heapq.heappush(self._events, (time, int(_Kind.WAKE), 0))
+        if time > self.now:
+            heapq.heappush(self._wakes, time)
 
     def views(self) -> tuple[NodeView, ...]:
         """The nodes that are up, by name, with what is booked on them."""

@@ -7,7 +7,13 @@ from typing import Any, Final
 from nodewise.simulator.errors import InvalidProblem
 
 LARGEST: Final = 1e12
-"""No number of a problem may be larger: seconds far beyond it have no date."""
+"""No number of a problem may be larger."""
+
+LONGEST: Final = 1e9
+"""No time may be: 31 years. A thousand times as much has no date."""
+
+SLOWEST: Final = 1e-6
+"""MiB per second: no link may be slower."""
 
 
 def mapping(value: Any, place: str) -> Mapping[str, Any]:
@@ -41,18 +47,30 @@ def required(value: Mapping[str, Any], key: str, place: str) -> Any:
 def text(value: Any, place: str) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidProblem(place, f"must be a text that is not empty, is {shown(value)}")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidProblem(place, f"must be valid Unicode: {shown(value)} has a lone surrogate")
     return value
 
 
-def number(value: Any, place: str) -> float:
+def number(value: Any, place: str, *, least: float = 0, most: float = LARGEST) -> float:
     """Finite, not negative."""
-    if type(value) not in (int, float) or not 0 <= value <= LARGEST:
-        raise InvalidProblem(place, f"must be a number from 0 to {LARGEST:g}, is {shown(value)}")
+    if type(value) not in (int, float) or not least <= value <= most:
+        raise InvalidProblem(place, f"must be a number from {least:g} to {most:g}, is {shown(value)}")
     return float(value)
 
 
-def optional_number(value: Any, place: str) -> float | None:
-    return None if value is None else number(value, place)
+def seconds(value: Any, place: str) -> float:
+    """A time or a duration."""
+    return number(value, place, most=LONGEST)
+
+
+def rate(value: Any, place: str) -> float:
+    """MiB per second."""
+    return number(value, place, least=SLOWEST)
+
+
+def optional_seconds(value: Any, place: str) -> float | None:
+    return None if value is None else seconds(value, place)
 
 
 def count(value: Any, place: str) -> int:
@@ -68,13 +86,6 @@ def whole(value: Any, place: str) -> int:
     if type(value) is not int or not -LARGEST <= value <= LARGEST:
         raise InvalidProblem(place, f"must be a whole number, is {shown(value)}")
     return value
-
-
-def positive(value: Any, place: str) -> float:
-    found = number(value, place)
-    if found == 0:
-        raise InvalidProblem(place, "must be above 0")
-    return found
 
 
 def shown(value: Any) -> str:

@@ -12,7 +12,9 @@ class PlanFollower:
     """Keeps each task's node and the order on each node; starts shift when durations differ from the plan's.
 
     A task starts as soon as its data is there, the tasks before it on its node have started, and there is room. With the
-    durations of the plan nothing starts later than planned. What a failing node loses goes first when it is back.
+    durations of the plan nothing starts later than planned. What a failing node loses goes first when it is back. What was
+    to run on a node that is gone for good goes to others, in its turn: each task to the one that has the least before it
+    and runs it fastest.
     """
 
     def __init__(self, tables: Tables, plan: Mapping[TaskId, Assignment]) -> None:
@@ -25,6 +27,8 @@ class PlanFollower:
         self._queues: list[list[tuple[int, int]]] = [[] for _ in tables.nodes]
         self._started: set[int] = set()
         self._losses = 0
+        self._down: tuple[int, ...] = ()
+        self._tables = tables
         for task in self._entry:
             self._enqueue(task)
 
@@ -33,6 +37,9 @@ class PlanFollower:
         if world.losses != self._losses:
             self._losses = world.losses
             self._take_back(world)
+        if world.down != self._down:
+            self._down = world.down
+            self._leave_lost(world)
         for node, queue in enumerate(self._queues):
             while queue and self._start(world, queue[0][1], node):
                 heapq.heappop(queue)
@@ -45,6 +52,24 @@ class PlanFollower:
         lost = [task for task in world.ready if task in self._started]
         self._started.difference_update(lost)
         for task in lost:
+            self._enqueue(task)
+
+    def _leave_lost(self, world: World) -> None:
+        """Give what waits for nodes that never come back to the others, as far as these can run it."""
+        lost = [node for node in self._down if world.is_lost(node)]
+        homeless = sorted(entry for node in lost for entry in self._queues[node])
+        if not homeless:
+            return
+        seconds = self._tables.seconds
+        for node in lost:
+            self._queues[node] = []
+        work = [sum(seconds[task][node] for _, task in queue) for node, queue in enumerate(self._queues)]
+        for rank, task in homeless:
+            able = [node for node in self._tables.allowed[task] if node not in lost]
+            if able:
+                node = min(able, key=lambda node: (work[node] + seconds[task][node], node))
+                work[node] += seconds[task][node]
+                self._entry[task] = (rank, task, node)
             self._enqueue(task)
 
     def _start(self, world: World, task: int, node: int) -> bool:

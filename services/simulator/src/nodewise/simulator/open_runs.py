@@ -23,6 +23,8 @@ class OpenRuns:
         self._choice = (policy, strategy)
         self._order = _topological(world.tables)
         self._known: dict[int, OpenRun | None] = {}
+        self._opened: dict[tuple[int, TaskState], OpenTask] = {}
+        self._done_tasks: dict[int, DoneTask] = {}
         self._data = [_data(world.tables, tasks) for tasks in self._order]
 
     def changed(self, task: int) -> None:
@@ -71,15 +73,21 @@ class OpenRuns:
             state = TaskState.RUNNING
         elif task in self._world.ready:
             state = TaskState.READY
-        return OpenTask(facts=self._views.facts[task], spec=self._views.specs[task], state=state)
+        if (task, state) not in self._opened:
+            self._opened[task, state] = OpenTask(
+                facts=self._views.facts[task], spec=self._views.specs[task], state=state
+            )
+        return self._opened[task, state]
 
     def _done(self, task: int) -> DoneTask:
-        attempt = self._world.ended[task]
-        return DoneTask(
-            node=self._world.tables.nodes[attempt.node].name,
-            started_at=moment(attempt.start),
-            ended_at=moment(attempt.end),
-        )
+        if task not in self._done_tasks:
+            attempt = self._world.ended[task]
+            self._done_tasks[task] = DoneTask(
+                node=self._world.tables.nodes[attempt.node].name,
+                started_at=moment(attempt.start),
+                ended_at=moment(attempt.end),
+            )
+        return self._done_tasks[task]
 
 
 def _topological(tables: Tables) -> list[list[int]]:

@@ -11,6 +11,7 @@ from nodewise.scheduler.cycle import LastPlan, Plan, Planning, Queued, Snapshot,
 from nodewise.simulator.desk import TOLERANCE_S, Desk
 from nodewise.simulator.engine import World
 from nodewise.simulator.errors import DecisionFailed
+from nodewise.simulator.hurried import Hint
 from nodewise.simulator.placing import placed
 from nodewise.simulator.shown import Shown
 from nodewise.simulator.team import Team
@@ -74,6 +75,17 @@ class PlanningDecider:
                 return
         while self._looked(desk) == self._team.limits.max_admitted:
             pass
+
+    def hints(self) -> dict[int, Hint]:
+        """Where and when the last plan has what it names."""
+        if self._desk is None or self._last.plan is None:
+            return {}
+        nodes = {node.name: i for i, node in enumerate(self._desk.world.tables.nodes)}
+        number = self._desk.views.number
+        return {
+            number[ref]: (nodes[planned.node], second(planned.start))
+            for ref, planned in self._last.plan.tasks.items()
+        }
 
     def _note(self, desk: Desk, gone: Sequence[int]) -> None:
         """Whether what has happened since the last plan is what it had in mind."""

@@ -23,6 +23,7 @@ from nodewise.core.model.problem import (
 from nodewise.core.model.resources import Resources
 from nodewise.simulator import fields
 from nodewise.simulator.errors import InvalidProblem
+from nodewise.simulator.lengths import check_lengths
 from nodewise.simulator.scenario import Failure, Scenario, with_seconds
 
 Seconds = Mapping[NodeName, float]
@@ -71,6 +72,8 @@ def parse_scenario(raw: Any) -> Scenario:
     truth = Problem(nodes=nodes, pipelines=tuple(pipelines), links=_links(root.get("links"), names))
     some = any(estimate is not None for estimate in estimates)
     believed = with_seconds(truth, estimates) if some else truth
+    for problem in (truth, believed):
+        check_lengths(problem)
     return Scenario(truth=truth, believed=believed, failures=_failures(root.get("failures"), names))
 
 
@@ -115,7 +118,7 @@ def _links(raw: Any, names: frozenset[NodeName]) -> Links:
         if pair in pairs:
             raise InvalidProblem(f"links.pairs[{i}]", f"{pair[0]!r} and {pair[1]!r} are there twice")
         pairs[pair] = rate
-    default = fields.positive(links.get("default_mib_per_s", 100.0), "links.default_mib_per_s")
+    default = fields.rate(links.get("default_mib_per_s", 100.0), "links.default_mib_per_s")
     return Links(default_mib_per_s=default, pairs=pairs)
 
 
@@ -126,7 +129,7 @@ def _pair(raw: Any, place: str, names: frozenset[NodeName]) -> tuple[tuple[NodeN
     first, second = sorted((_node_name(item[0], place, names), _node_name(item[1], place, names)))
     if first == second:
         raise InvalidProblem(place, "needs two different nodes")
-    return (first, second), fields.positive(item[2], place)
+    return (first, second), fields.rate(item[2], place)
 
 
 def _node_name(raw: Any, place: str, names: frozenset[NodeName]) -> NodeName:
@@ -145,7 +148,7 @@ def _failure(raw: Any, place: str, names: frozenset[NodeName]) -> Failure:
     item = fields.sequence(raw, place)
     if len(item) != 3:
         raise InvalidProblem(place, "must be [node, from, until]")
-    start, until = fields.number(item[1], place), fields.optional_number(item[2], place)
+    start, until = fields.seconds(item[1], place), fields.optional_seconds(item[2], place)
     if until is not None and until <= start:
         raise InvalidProblem(place, "must end after it starts")
     return Failure(
@@ -166,9 +169,9 @@ def _pipeline(
     _check_graph(tasks, f"{place}.tasks")
     return ProblemPipeline(
         name=fields.text(fields.required(pipeline, "name", place), f"{place}.name"),
-        submitted_at=fields.number(pipeline.get("submitted_at", 0.0), f"{place}.submitted_at"),
+        submitted_at=fields.seconds(pipeline.get("submitted_at", 0.0), f"{place}.submitted_at"),
         priority=fields.whole(pipeline.get("priority", 0), f"{place}.priority"),
-        deadline=fields.optional_number(pipeline.get("deadline"), f"{place}.deadline"),
+        deadline=fields.optional_seconds(pipeline.get("deadline"), f"{place}.deadline"),
         team=fields.text(pipeline.get("team", "default"), f"{place}.team"),
         tasks=tasks,
     )
@@ -197,18 +200,18 @@ def _seconds(raw: Any, place: str, names: frozenset[NodeName]) -> Seconds:
         raise InvalidProblem(place, "needs at least one node")
     if unknown := seconds.keys() - names:
         raise InvalidProblem(place, f"there is no node {min(unknown)!r}")
-    return {NodeName(name): fields.number(value, f"{place}.{name}") for name, value in seconds.items()}
+    return {NodeName(name): fields.seconds(value, f"{place}.{name}") for name, value in seconds.items()}
 
 
 def _estimate(raw: Any, place: str, seconds: Seconds) -> Seconds | None:
     if raw is None:
         return None
     if not isinstance(raw, dict):
-        return dict.fromkeys(seconds, fields.number(raw, place))
+        return dict.fromkeys(seconds, fields.seconds(raw, place))
     if raw.keys() != seconds.keys():
         odd = min(raw.keys() ^ seconds.keys())
         raise InvalidProblem(place, f"must name the nodes that `seconds` names; {odd!r} is in one only")
-    return {name: fields.number(raw[name], f"{place}.{name}") for name in seconds}
+    return {name: fields.seconds(raw[name], f"{place}.{name}") for name in seconds}
 
 
 def _after(raw: Any, place: str) -> Dependency:

@@ -21,6 +21,7 @@ from nodewise.simulator.problem_file import read_scenario
 from nodewise.simulator.replay import replay
 from nodewise.simulator.replay_page import print_replay, replay_document
 from nodewise.simulator.result import print_result, result_document
+from nodewise.simulator.scenario import Outcome
 from nodewise.simulator.simulation import Choice, check_names, simulate
 
 _WIDTH_OF_A_FILE: Final = 120
@@ -62,12 +63,30 @@ def answer(request: Request, file: Path) -> None:
     choice = choice_of(request)
     scenario = read_scenario(file)
     outcome, seconds = simulate(scenario, choice)
-    document = result_document(scenario.truth, outcome, objective=choice.objective, planning_seconds=seconds)
+    document = result_document(
+        scenario.truth,
+        outcome,
+        objective=choice.objective,
+        planning_seconds=seconds,
+        budget_seconds=choice.budget_seconds,
+    )
     if request.as_json:
         typer.echo(json.dumps(document))
         return
     when = "one plan for all" if choice.offline else "as things happen"
-    print_result(document, _console(), title=f"{file}: {choice.policy}, {choice.strategy}, {when}")
+    title = f"{file}: {choice.policy}, {choice.strategy}, {when}"
+    print_result(document, _console(), title=title, note=_note(choice, outcome))
+
+
+def _note(choice: Choice, outcome: Outcome) -> str:
+    """What was done without planning, if anything was."""
+    if not outcome.unplanned:
+        return ""
+    done = "" if outcome.unplanned < len(outcome.assignments) else "nothing was planned: "
+    return (
+        f"budget of {choice.budget_seconds:g} s: {done}{outcome.unplanned} of {len(outcome.assignments)} tasks were placed "
+        "when it was spent, each as planned last or where it was believed to end first"
+    )
 
 
 def answer_replay(request: Request, period: Period) -> None:

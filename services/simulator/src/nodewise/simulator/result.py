@@ -1,5 +1,6 @@
 """A simulation's result: as the fixed JSON document, and as a page for a person."""
 
+import time
 from typing import Any, Final
 
 from rich.console import Console
@@ -7,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nodewise.core.model.problem import Objective, Problem, Schedule
-from nodewise.planning.proof import prove
+from nodewise.planning.proof import Certificate, prove
 from nodewise.simulator.metrics import figures
 from nodewise.simulator.scenario import Outcome
 
@@ -17,14 +18,30 @@ _ROWS: Final = 40
 _PROVING_SECONDS: Final = 1.0
 """For a small problem that the bounds leave open; most are proved in a tenth of that."""
 
+_THOROUGH_SECONDS: Final = 1.0
+"""The linear relaxation may take so long: with less it is left out."""
+
+_SHARE_FOR_PROVING: Final = 0.1
+"""So much of a budget there is for bounds, even where decisions have used it up."""
+
 
 def result_document(
-    problem: Problem, outcome: Outcome, *, objective: Objective, planning_seconds: float
+    problem: Problem,
+    outcome: Outcome,
+    *,
+    objective: Objective,
+    planning_seconds: float,
+    budget_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """The document of `--json`; its keys are fixed. Bounds and gaps are those of the true problem."""
+    """The document of `--json`; its keys are fixed. Bounds and gaps are those of the true problem.
+
+    A budget is for decisions and bounds together: bounds have what decisions have left of it, or a tenth if that is more.
+    """
     found = figures(problem, outcome)
-    planned = Schedule(assignments=outcome.assignments)
-    certificate = prove(problem, planned, objective, exact_seconds=_PROVING_SECONDS)
+    left = None
+    if budget_seconds is not None:
+        left = max(budget_seconds - planning_seconds, _SHARE_FOR_PROVING * budget_seconds)
+    certificate = _proved(problem, outcome, objective, seconds=left)
     schedule = sorted(outcome.assignments.values(), key=lambda done: (done.start, done.end, done.id))
     return {
         "schedule": [
@@ -47,7 +64,24 @@ def result_document(
     }
 
 
-def print_result(document: dict[str, Any], console: Console, *, title: str) -> None:
+def _proved(
+    problem: Problem, outcome: Outcome, objective: Objective, *, seconds: float | None
+) -> Certificate:
+    planned = Schedule(assignments=outcome.assignments)
+    if seconds is None:
+        return prove(problem, planned, objective, exact_seconds=_PROVING_SECONDS)
+    until = time.perf_counter() + seconds
+    return prove(
+        problem,
+        planned,
+        objective,
+        exact_seconds=min(seconds, _PROVING_SECONDS),
+        thorough=None if seconds >= _THOROUGH_SECONDS else False,
+        out_of_time=lambda: time.perf_counter() >= until,
+    )
+
+
+def print_result(document: dict[str, Any], console: Console, *, title: str, note: str = "") -> None:
     """The first rows of the schedule and all figures."""
     rows = document["schedule"]
     console.print(title, soft_wrap=True, highlight=False, markup=False)
@@ -67,6 +101,8 @@ def print_result(document: dict[str, Any], console: Console, *, title: str) -> N
         console.print(f"... and {len(rows) - _ROWS} more tasks; --json prints all", highlight=False)
     for line in _lines(document):
         console.print(line, highlight=False)
+    if note:
+        console.print(note, soft_wrap=True, highlight=False)
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

@@ -36,10 +36,14 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What happened: the attempt of each task that ended well, and when each became ready."""
+    """What happened: the attempt of each task that ended well, and when each became ready.
+
+    `unplanned` attempts were decided without planning, since the budget was spent.
+    """
 
     assignments: Mapping[TaskId, Assignment]
     ready_at: Mapping[TaskId, float]
+    unplanned: int = 0
 
 
 def runnable(task: ProblemTask, nodes: Mapping[NodeName, ProblemNode]) -> list[NodeName]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from nodewise.core import plugins
@@ -13,6 +13,7 @@ from nodewise.simulator.believing import Believing, spread_of
 from nodewise.simulator.budget import Budget, Timed
 from nodewise.simulator.engine import Decider, World, run
 from nodewise.simulator.following import PlanFollower
+from nodewise.simulator.hurried import HurriedDecider
 from nodewise.simulator.limits import Limits
 from nodewise.simulator.live import LiveDecider
 from nodewise.simulator.planned import PlanningDecider
@@ -54,7 +55,20 @@ def simulate(
     if choice.offline:
         return _offline(scenario, choice, policy, budget)
     world = World(tables_of(scenario.truth), scenario.failures)
-    return run(world, Timed(_decider(scenario, choice, policy, budget), budget)), budget.spent
+    return _online(world, scenario, choice, policy, budget), budget.spent
+
+
+def _online(world: World, scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> Outcome:  # noqa: PLR0917
+    decider = _decider(scenario, choice, policy, budget)
+    hurried: list[HurriedDecider] = []
+
+    def instead() -> Decider:
+        hints = decider.hints() if isinstance(decider, PlanningDecider) else {}
+        hurried.append(HurriedDecider(world.tables, scenario.believed, hints))
+        return hurried[0]
+
+    outcome = run(world, Timed(decider, budget, instead=instead))
+    return replace(outcome, unplanned=sum(found.placed for found in hurried))
 
 
 def check_names(choice: Choice) -> Policy:
@@ -71,13 +85,12 @@ def check_names(choice: Choice) -> Policy:
 
 def _offline(scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> tuple[Outcome, float]:
     planner = plugins.planners().get(choice.strategy)
+    if planner is None:
+        decided = _online(World(tables_of(scenario.believed)), scenario, choice, policy, budget)
+        followed = follow(scenario, Schedule(assignments=decided.assignments))
+        return replace(followed, unplanned=decided.unplanned), budget.spent
     with budget.spending():
-        if planner is not None:
-            schedule = _planned(planner, scenario.believed, choice, budget)
-        else:
-            decider = _decider(scenario, choice, policy, budget)
-            outcome = run(World(tables_of(scenario.believed)), decider)
-            schedule = Schedule(assignments=outcome.assignments)
+        schedule = _planned(planner, scenario.believed, choice, budget)
     return follow(scenario, schedule), budget.spent
 
 

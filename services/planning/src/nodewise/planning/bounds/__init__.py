@@ -4,7 +4,7 @@ Every bound is the optimum of a relaxation: something that each schedule satisfi
 exactly or from below. None of them dominates the others, so the largest counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +47,27 @@ def lower_bounds(problem: Problem, *, thorough: bool | None = None) -> Bounds:
     return bounds_of(index(problem), thorough=thorough)
 
 
-def bounds_of(instance: Instance, *, thorough: bool | None = None, sparing: bool = False) -> Bounds:
-    """The same of an indexed problem. `sparing`: without what the linear relaxation is never worse than, where it is solved."""
+def bounds_of(
+    instance: Instance,
+    *,
+    thorough: bool | None = None,
+    sparing: bool = False,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> Bounds:
+    """The same of an indexed problem.
+
+    Args:
+        instance: The problem.
+        thorough: See `lower_bounds`.
+        sparing: Without what the linear relaxation is never worse than, where it is solved.
+        out_of_time: Asked between the relaxations; then the critical paths, which come first, and what there is must do.
+    """
     relaxed = relax(instance)
     first = float(np.where(np.isfinite(relaxed.run), relaxed.heads, np.inf).min(initial=np.inf))
-    busy = area(relaxed, start=first)
+    busy = None if out_of_time() else area(relaxed, start=first)
     makespans = {"critical path": relaxed.least, "area": first + busy.seconds if busy else 0.0}
-    if (relaxed.run.size <= _THOROUGH if thorough is None else thorough) and len(relaxed.run):
+    solves = relaxed.run.size <= _THOROUGH if thorough is None else thorough
+    if solves and len(relaxed.run) and not out_of_time():
         # Loading scipy takes a quarter of a second: only who solves pays for it.
         from nodewise.planning.bounds.linear import linear  # noqa: PLC0415
 
@@ -61,7 +75,7 @@ def bounds_of(instance: Instance, *, thorough: bool | None = None, sparing: bool
         # Each interval's sum is one of its rows, or follows from some. Without prices it says no more than the paths.
         if not sparing or makespans["linear relaxation"] <= max(relaxed.least, makespans["area"]):
             makespans["interval"] = intervals(relaxed)
-    tried = {Objective.MAKESPAN: makespans, Objective.MEAN_FLOW: flows(relaxed, busy)}
+    tried = {Objective.MAKESPAN: makespans, Objective.MEAN_FLOW: flows(relaxed, busy, out_of_time)}
     which = {what: max(found, key=found.__getitem__) for what, found in tried.items() if found}
     best = {what: tried[what][name] for what, name in which.items()}
     return Bounds(

@@ -8,7 +8,7 @@ Queyranne, Schulz, Skutella, Wang: "Single machine scheduling with release dates
 plus what must follow the work in its own pipeline; mixed per pipeline with (1), in the shares that give most.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -45,12 +45,15 @@ class Load:
     total: Floats
 
 
-def flows(relaxed: Relaxed, busy: Area | None) -> dict[str, float]:
+def flows(
+    relaxed: Relaxed, busy: Area | None, out_of_time: Callable[[], bool] = lambda: False
+) -> dict[str, float]:
     """Each bound on the mean flow time by its name; O(rounds x tasks log tasks) beside another `area`.
 
     Args:
         relaxed: The problem.
         busy: The area of all of it.
+        out_of_time: Says when to be content with what is there.
     """
     pipelines = [p for p in relaxed.instance.problem.pipelines if p.tasks]
     if not pipelines:
@@ -62,7 +65,7 @@ def flows(relaxed: Relaxed, busy: Area | None) -> dict[str, float]:
         loads = [_load(relaxed, busy.payments)]
         loads += [_load(relaxed, paid) for paid in _of_the_shorter(relaxed, loads[0])]
         found["shortest remaining work"] = max(_shortest_remaining(load, alone) for load in loads)
-        found["mean busy times"] = max(_mean_busy(load, alone) for load in loads)
+        found["mean busy times"] = max(_mean_busy(load, alone, out_of_time) for load in loads)
     return {name: (total - submitted) / len(pipelines) for name, total in found.items()}
 
 
@@ -122,13 +125,15 @@ def _shortest_remaining(load: Load, alone: Floats) -> float:
     return ends
 
 
-def _mean_busy(load: Load, alone: Floats) -> float:
+def _mean_busy(load: Load, alone: Floats, out_of_time: Callable[[], bool]) -> float:
     """The best mix found, by climbing: per pipeline, more of whichever of the two bounds is larger."""
     own = np.bincount(load.pipeline, load.share * load.rest, minlength=len(alone))
     mix = np.where(load.total > 0, 1.0, 0.0)
     best = 0.0
     rounds = int(max(3, min(_ROUNDS, _WORK / len(load.amount))))
     for k in range(rounds):
+        if out_of_time():
+            break
         middles = _middles(load, mix)
         together = np.bincount(load.pipeline, load.share * middles, minlength=len(alone)) + own
         best = max(best, float((mix * together + (1.0 - mix) * alone).sum()))
