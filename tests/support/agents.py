@@ -189,7 +189,9 @@ class AgentProcess:
         self.send(FORGET_JOBS, ForgetJobs(keys=keys))
 
     def send(self, name: str, message: Message) -> None:
-        self._app.send_task(name, args=[services_seal()(name, NodeName(NODE), message)], queue=agent_queue(NODE))
+        self._app.send_task(
+            name, args=[services_seal()(name, NodeName(NODE), message)], queue=agent_queue(NODE)
+        )
 
     def end_of(self, key: AttemptKey, seconds: float = 20) -> AttemptReport:
         """The report of the attempt's end."""

@@ -54,7 +54,9 @@ def test_it_records_heartbeats_wakes_the_scheduler_and_ends_on_sigterm(
     heartbeat = world.heartbeat(report(key, "SUCCEEDED"))
     app = create_app("test", settings)
     app.send_task(HEARTBEAT, args=[{"not": "a heartbeat"}], queue="recorder")
-    app.send_task(HEARTBEAT, args=[agent_seal("n1")(HEARTBEAT, heartbeat.node.name, heartbeat)], queue="recorder")
+    app.send_task(
+        HEARTBEAT, args=[agent_seal("n1")(HEARTBEAT, heartbeat.node.name, heartbeat)], queue="recorder"
+    )
     wait_until(lambda: world.run_state(run_id) == "SUCCEEDED", 30, "the run to end")
     with redis.Redis.from_url(settings.redis_url) as client:
         wait_until(lambda: client.llen("agent.n1") and client.llen(WAKE_SCHEDULER), 10, "both to be told")

@@ -65,12 +65,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
             spares=spares,
             advertise=advertise,
         )
-        run(
-            given.settings_for(
-                broker, store, key_file=key_file, metrics_port=metrics_port, advertise=advertise
-            ),
-            options,
-        )
+        run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise, key_file=key_file), options)  # fmt: skip
     except (given.OptionError, CannotJoin, ValueError) as error:
         typer.echo(f"nodewise agent: {error}", err=True)
         raise typer.Exit(2) from error

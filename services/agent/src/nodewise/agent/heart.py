@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-
 from nodewise.core import liveness
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.messaging.heartbeats import HeartbeatSender

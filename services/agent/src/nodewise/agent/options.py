@@ -255,9 +255,9 @@ def settings_for(
     broker: str | None,
     store: str | None,
     *,
-    key_file: Path | None,
     metrics_port: int | None,
     advertise: str | None,
+    key_file: Path | None = None,
 ) -> Settings:
     """Settings from the environment, with what was given on the command line put over them.
 

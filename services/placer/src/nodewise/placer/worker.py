@@ -72,11 +72,8 @@ def main() -> None:
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
     try:
         placer = create_placer(name, settings, app, client)
-    except InvalidOptions as error:
-        structlog.get_logger().error("strategy options refused", error=str(error))
-        sys.exit(2)
-    except BadKey as error:
-        structlog.get_logger().error("jobs cannot be signed", error=str(error))
+    except (InvalidOptions, BadKey) as error:
+        structlog.get_logger().error("its settings are refused", error=str(error))
         sys.exit(2)
     serve_metrics(settings)
     mark_cluster_soon(ArtifactStore(settings.store_url), client)
