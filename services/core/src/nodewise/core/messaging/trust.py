@@ -78,6 +78,7 @@ def trust_of_carrier(settings: Settings, clock: Callable[[], datetime] = _now) -
 
 
 def _read(file: Path | None, read: Callable[[Path], K], missing: str) -> K:
-    if file is None:
+    # A variable that is set to nothing is a path, too.
+    if file is None or file == Path():
         raise BadKey(f"{missing}; or set NODEWISE_NODE_KEYS=off, here and everywhere")
     return read(file)
