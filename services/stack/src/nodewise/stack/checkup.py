@@ -125,9 +125,9 @@ def _nodes(home: Path, state: StackState) -> Iterator[Finding]:
 
 def _refused(home: Path, state: StackState) -> Iterator[Finding]:
     """Whether the recorder was spoken to in the name of a node by somebody whom it does not believe."""
-    url = f"{urlsplit(state.monitor_url)._replace(netloc=_recorder(state)).geturl()}/metrics"
+    host, port = urlsplit(state.monitor_url).hostname, state.ports.get("recorder", 0)
     try:
-        text = get(url).decode(errors="replace")
+        text = get(f"http://{host}:{port}/metrics").decode(errors="replace")
     except (OSError, http.client.HTTPException):
         # That it does not answer is said above.
         return
@@ -137,10 +137,6 @@ def _refused(home: Path, state: StackState) -> Iterator[Finding]:
         yield warn(
             "node keys", said, f"{_log(home, 'recorder')} names the nodes; docs/access.md says what to do"
         )
-
-
-def _recorder(state: StackState) -> str:
-    return f"{urlsplit(state.monitor_url).hostname}:{state.ports.get('recorder', 0)}"
 
 
 def _not_ready(node: Mapping[str, Any]) -> Finding:
