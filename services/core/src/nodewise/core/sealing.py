@@ -121,8 +121,10 @@ class Opener:
             raise Refused(Refusal.UNSIGNED, _named(payload))
         signed = _signed(kind, envelope.node, envelope.signed_at, envelope.body)
         for realm in REALMS:
-            mac, key = envelope.macs.get(realm), self.key_of(realm, envelope.node)
-            if mac is not None and key is not None and _equal(_mac(key, signed), mac):
+            if (mac := envelope.macs.get(realm)) is None:
+                continue
+            key = self.key_of(realm, envelope.node)
+            if key is not None and _equal(_mac(key, signed), mac):
                 return Opened(
                     content=_content(envelope),
                     node=NodeName(envelope.node),
