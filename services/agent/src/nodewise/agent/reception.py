@@ -16,7 +16,7 @@ EVERY_SECONDS: Final = 60.0
 _ADVICE: Final[Mapping[str, str]] = {
     Refusal.UNSIGNED: "the cluster wants a key of each node, and messages in this one's name came without: give its agent --key-file",
     Refusal.SIGNATURE: "its key is not the one of this name in that cluster: get it with `nodewise keys node NAME` there",
-    Refusal.CLOCK: "they are late, or the clock of this machine is wrong; nothing is placed here until it is right",
+    Refusal.CLOCK: "they came late, as after a pause of the recorder, or the clock of this machine is wrong; those that come in time count",
     Refusal.ATTEMPT: "attempts were reported that are on other nodes: does another agent use this name, or this folder?",
 }
 _NO_ADVICE: Final = "somebody else may be using its name"
