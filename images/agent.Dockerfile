@@ -49,7 +49,7 @@ LABEL org.opencontainers.image.title="nodewise agent" org.opencontainers.image.l
 RUN groupadd --gid 10001 nodewise \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin nodewise \
     && install -d -o 10001 -g 10001 /var/lib/nodewise /var/lib/nodewise/store /var/lib/nodewise/agent \
-        /var/lib/nodewise/secrets /var/lib/nodewise/secrets/redis
+        /var/lib/nodewise/secrets /var/lib/nodewise/secrets/redis /var/lib/nodewise/secrets/node
 COPY --from=build /opt/nodewise /opt/nodewise
 ENV PATH=/opt/nodewise/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 _KFP_RUNTIME=true \
     NODEWISE_HOST=0.0.0.0 NODEWISE_METRICS_PORT=8080 \

@@ -52,7 +52,9 @@ LABEL org.opencontainers.image.title="nodewise ${SERVICE}" org.opencontainers.im
 RUN groupadd --gid 10001 nodewise \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin nodewise \
     && install -d -o 10001 -g 10001 /var/lib/nodewise /var/lib/nodewise/store /var/lib/nodewise/secrets \
-        /var/lib/nodewise/secrets/postgres /var/lib/nodewise/secrets/redis /var/lib/nodewise/secrets/reader
+        /var/lib/nodewise/secrets/postgres /var/lib/nodewise/secrets/redis /var/lib/nodewise/secrets/reader \
+        /var/lib/nodewise/secrets/admin /var/lib/nodewise/secrets/nodes /var/lib/nodewise/secrets/node-big \
+        /var/lib/nodewise/secrets/node-small /var/lib/nodewise/secrets/node-gpu
 COPY --from=build /opt/nodewise /opt/nodewise
 ENV PATH=/opt/nodewise/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     _KFP_RUNTIME=true MPLCONFIGDIR=/tmp/matplotlib \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The passwords, and the admin's API key: those that are given as secrets (in GIVEN), else those of the last start (in KEPT),
-# else new ones.
+# The passwords, the admin's API key and the secret of the nodes' keys: those that are given as secrets (in GIVEN), else those of
+# the last start (in KEPT), else new ones. Then the key of each node, which follows from that secret and the node's name.
 set -eu
 umask 022
 kept=${KEPT:-/var/lib/nodewise/secrets}
@@ -33,7 +33,20 @@ keep_key() {
     fi
 }
 
+keep_nodes() {
+    read_given node_secret "secret of the nodes' keys"
+    if [ -n "$given" ]; then
+        printf '%s' "$given" > "$kept/nodes/secret"
+    elif [ ! -s "$kept/nodes/secret" ]; then
+        python3 -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > "$kept/nodes/secret"
+    fi
+    for name in big small gpu; do
+        "${PYTHON:-python3}" -P -m nodewise.core.nodekeys "$name" --secret-file "$kept/nodes/secret" --out "$kept/node-$name/key"
+    done
+}
+
 keep_key
+keep_nodes
 keep postgres
 keep redis
 keep reader

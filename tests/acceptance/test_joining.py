@@ -11,7 +11,7 @@ import pytest
 from nodewise.sdk import Client
 from tests.acceptance import acceptance_pipelines as pipelines
 from tests.support.documents import blocks
-from tests.support.stack import RunningStack, clean_environment
+from tests.support.stack import RunningStack, clean_environment, key_of
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
@@ -32,8 +32,9 @@ class Agent:
     """`nodewise agent` as a user starts it, without a database."""
 
     def __init__(self, stack: RunningStack, folder: Path) -> None:
+        key = str(key_of(stack, "extra", folder.parent))
         self._command = [
-            *command_of_the_page(name="extra", broker=stack.redis_url, store=stack.store_url),
+            *command_of_the_page(name="extra", broker=stack.redis_url, store=stack.store_url, **{"key-file": key}),
             "--work-dir", str(folder), "--millicores", "1000", "--memory-mib", "512",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None

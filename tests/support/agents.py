@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import psutil
 import redis
@@ -25,6 +25,7 @@ from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
+    HEARTBEAT,
     START_JOBS,
     AttemptReport,
     CancelJobs,
@@ -37,11 +38,13 @@ from nodewise.core.messages import (
 from nodewise.core.messaging.app import agent_queue, create_app
 from nodewise.core.model.artifact import ArtifactRef, Values
 from nodewise.core.model.component import Artifact, Parameter, PythonWork, Signature, ValueKind
-from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
+from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 from nodewise.core.model.job import Job
 from nodewise.core.model.resources import Resources
+from nodewise.core.sealing import open_unchecked
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore, mark_cluster
+from tests.support.nodekeys import agent_key_file, services_seal
 
 NODE = "n1"
 ENDED = (AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELED)
@@ -123,6 +126,7 @@ class AgentProcess:
             "NODEWISE_STORE_URL": self.settings.store_url,
             "_KFP_RUNTIME": "true",
             "NODEWISE_HEARTBEAT_SECONDS": "0.3",
+            "NODEWISE_NODE_KEY_FILE": str(agent_key_file(self.work_dir.parent, NODE)),
             **environment,
         }
         with self.log.open("ab") as log:
@@ -185,7 +189,9 @@ class AgentProcess:
         self.send(FORGET_JOBS, ForgetJobs(keys=keys))
 
     def send(self, name: str, message: Message) -> None:
-        self._app.send_task(name, args=[message.model_dump(mode="json")], queue=agent_queue(NODE))
+        self._app.send_task(
+            name, args=[services_seal()(name, NodeName(NODE), message)], queue=agent_queue(NODE)
+        )
 
     def end_of(self, key: AttemptKey, seconds: float = 20) -> AttemptReport:
         """The report of the attempt's end."""
@@ -228,14 +234,14 @@ class Ear:
     def hear(self, seconds: float) -> Iterator[Heartbeat]:
         with contextlib.suppress(Empty):
             message = self._queue.get(timeout=seconds)
-            yield Heartbeat.model_validate(message.payload[0][0])
+            yield _read(message)
 
     def drain(self) -> list[Heartbeat]:
         """All that was said so far."""
         heard = []
         with contextlib.suppress(Empty):
             while True:
-                heard.append(Heartbeat.model_validate(self._queue.get(block=False).payload[0][0]))
+                heard.append(_read(self._queue.get(block=False)))
         return heard
 
     def close(self) -> None:
@@ -249,6 +255,10 @@ class Ear:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _read(message: Any) -> Heartbeat:
+    return open_unchecked(HEARTBEAT, message.payload[0][0]).read(Heartbeat)
 
 
 def alive(pid: int) -> bool:

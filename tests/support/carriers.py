@@ -8,6 +8,7 @@ from pathlib import Path
 from nodewise.core.messages import Heartbeat
 from tests.support.agents import ENDED, NODE, AgentProcess
 from tests.support.kubernetes_server.server import KubeNode, KubernetesServer
+from tests.support.nodekeys import carrier_key_file
 from tests.support.waiting import wait_until
 
 NODES = (
@@ -42,6 +43,7 @@ class CarrierProcess(AgentProcess):
             "NODEWISE_STORE_URL": self.settings.store_url,
             "_KFP_RUNTIME": "true",
             "NODEWISE_HEARTBEAT_SECONDS": "0.3",
+            "NODEWISE_NODE_KEY_FILE": str(carrier_key_file(self.work_dir.parent)),
             **carrier_environment(self.server, self.settings.store_url.removeprefix("file://")),
             **environment,
         }

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import yaml
 
+from nodewise.core.nodekeys import new_secret
 from nodewise.core.tokens import new_token
 from tests.support.waiting import wait_until
 
@@ -93,6 +94,7 @@ class ClusterStack:
         for name in ("postgres", "redis"):
             (passwords / name).write_text(secrets.token_urlsafe(18))
         (passwords / "key").write_text(self.key)
+        (passwords / "secret").write_text(new_secret())
         offered = set(self.kubectl("api-versions").split())
         built = list(yaml.safe_load_all(self.kubectl("kustomize", str(copy / "test"))))
         self.left_out = sorted(
@@ -241,7 +243,8 @@ def with_images(one: dict[str, Any]) -> dict[str, Any]:
             return f"{prefix}/{name.removeprefix(_EXAMPLE).partition(':')[0]}:{tag}"
         return servers.get(name, name)
 
-    for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+    pod = one.get("spec", {}).get("template", {}).get("spec", {})
+    for container in (*pod.get("initContainers", ()), *pod.get("containers", ())):
         container["image"] = image(container["image"])
         for entry in container.get("env", ()):
             if entry["name"] == "NODEWISE_KUBERNETES_IMAGE":

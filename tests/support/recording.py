@@ -52,6 +52,10 @@ class RememberingAgents:
 
     canceled: list[AttemptKey] = field(default_factory=list)
     forgotten: list[AttemptKey] = field(default_factory=list)
+    not_heard: list[tuple[NodeName, str]] = field(default_factory=list)
+
+    def say_not_heard(self, node: NodeName, why: str) -> None:
+        self.not_heard.append((node, why))
 
     def cancel(self, by_node: Mapping[NodeName, Sequence[AttemptKey]]) -> None:
         self.canceled += [key for keys in by_node.values() for key in keys]

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodewise.core.model.ids import NodeName
+from nodewise.core.nodekeys import ClusterSecret, write_private
 from nodewise.core.tokens import new_token
-from nodewise.stack.keys import key_file
+from nodewise.stack.keys import key_file, secret_file
 from nodewise.stack.process import find, left_behind
 from nodewise.stack.state import ProcessState, StackState, load_state
 from tests.support.waiting import wait_until
@@ -122,6 +124,13 @@ class RunningStack:
     def leftovers(self) -> list[int]:
         """Pids of processes of this home that run still."""
         return [process.pid for process in left_behind(self.home)]
+
+
+def key_of(stack: RunningStack, name: str, folder: Path) -> Path:
+    """A file with the key of a node that a test brings itself."""
+    file = folder / f"{name}.key"
+    write_private(file, ClusterSecret.read(secret_file(stack.home)).node_key(NodeName(name)).text)
+    return file
 
 
 def fake_services(folder: Path) -> Path:

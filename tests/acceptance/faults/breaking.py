@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import redis
 
 from tests.acceptance.faults.kinds import Fault, Kind
-from tests.support.stack import RunningStack, clean_environment
+from tests.support.stack import RunningStack, clean_environment, key_of
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 
@@ -166,7 +166,7 @@ def reaching(stack: RunningStack, folder: Path) -> Iterator[TcpProxy]:
         address = stack.redis_url.replace(f":{broker.port}/", f":{proxy.port}/")
         words = [
             sys.executable, "-P", "-m", "nodewise.agent", "--name", "n5", "--millicores", "2000", "--memory-mib", "1024",
-            "--node-class", "far", "--work-dir", str(folder / "n5"),
+            "--node-class", "far", "--work-dir", str(folder / "n5"), "--key-file", str(key_of(stack, "n5", folder)),
         ]  # fmt: skip
         env = clean_environment(
             {"REDIS_URL": address, "NODEWISE_STORE_URL": stack.store_url, "_KFP_RUNTIME": "true"}

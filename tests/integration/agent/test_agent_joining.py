@@ -127,6 +127,7 @@ def test_an_address_that_is_missing_or_none_is_one_clear_line(
     given: list[str], line: str, tmp_path: Path
 ) -> None:
     env = {k: v for k, v in os.environ.items() if k != "REDIS_URL" and not k.startswith("NODEWISE_")}
+    env["NODEWISE_NODE_KEYS"] = "off"
     command = [
         sys.executable,
         "-P",

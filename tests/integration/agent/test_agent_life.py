@@ -222,6 +222,7 @@ def test_two_agents_cannot_share_a_work_directory(agent: AgentProcess) -> None:
 def test_a_wrong_option_gets_one_clear_line(arguments: list[str], line: str) -> None:
     command = [sys.executable, "-P", "-m", "nodewise.agent", *arguments]
     env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "NODEWISE_STORE_URL": "memory://store"}
+    env["NODEWISE_NODE_KEYS"] = "off"
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith(f"nodewise agent: {line}")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from nodewise.carrier.check import findings
 from nodewise.core.findings import Level
 from nodewise.core.settings import Settings
 from tests.support.kubernetes_server.server import KubernetesServer
+from tests.support.nodekeys import agent_key_file
 
 
 def found(server: KubernetesServer, **settings: Any) -> dict[str, list[str]]:
@@ -103,3 +105,25 @@ def test_a_carrier_without_an_image_says_what_is_missing(server: KubernetesServe
     )
     assert done.returncode == 2
     assert done.stderr.startswith("nodewise.carrier: NODEWISE_KUBERNETES_IMAGE is missing")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "NODEWISE_NODE_KEY_FILE is missing"),
+        ({"NODEWISE_NODE_KEY_FILE": "n1.key"}, "holds no key of a carrier"),
+    ],
+)
+def test_a_carrier_without_a_key_of_its_own_says_what_is_missing(
+    server: KubernetesServer, given: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    agent_key_file(tmp_path, "n1")
+    env = {**os.environ, "NODEWISE_KUBERNETES_URL": server.url, "NODEWISE_KUBERNETES_IMAGE": "i", **given}
+    done = subprocess.run(
+        [sys.executable, "-m", "nodewise.carrier"], env=env, cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("nodewise.carrier: ")
+    assert said in done.stderr
+    assert "nwn_" not in done.stderr

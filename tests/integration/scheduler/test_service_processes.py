@@ -18,6 +18,7 @@ from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from nodewise.stack.ports import choose_ports
+from tests.support.nodekeys import secret_file
 from tests.support.placing import add_nodes, all_rows, submit
 from tests.support.waiting import wait_until
 
@@ -34,6 +35,7 @@ def running(
         "REDIS_URL": settings.redis_url,
         "NODEWISE_STORE_URL": settings.store_url,
         "NODEWISE_TICK_SECONDS": SLOW_TICK,
+        "NODEWISE_NODE_SECRET_FILE": str(secret_file(log.parent)),
         "_KFP_RUNTIME": "true",
         **environment,
     }

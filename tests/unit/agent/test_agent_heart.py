@@ -7,6 +7,7 @@ import pytest
 from celery import Celery
 
 from nodewise.agent.heart import Heart
+from nodewise.core.messaging.heartbeats import HeartbeatSender
 from nodewise.core.model.node import Node
 from nodewise.core.model.resources import Resources
 from tests.support.waiting import wait_until
@@ -39,7 +40,9 @@ def broker() -> Broker:
 @pytest.fixture
 def heart(broker: Broker) -> Iterator[Heart]:
     node = Node(name="n1", node_class="big", capacity=Resources(millicores=1000, memory_mib=1000))  # type: ignore[arg-type]
-    heart = Heart(broker, node, boot_id="b", metrics_url=None, reports=tuple, every_seconds=NEVER)
+    heart = Heart(
+        HeartbeatSender(broker), node, boot_id="b", metrics_url=None, reports=tuple, every_seconds=NEVER
+    )
     heart.start()
     broker.wait_for(1)
     yield heart

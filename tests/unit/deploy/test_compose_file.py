@@ -91,6 +91,30 @@ def test_agents_reach_neither_postgres_nor_the_services() -> None:
     }  # fmt: skip
 
 
+def sources(name: str) -> set[str]:
+    return {volume.partition(":")[0] for volume in SERVICES[name].get("volumes", [])}
+
+
+def test_an_agent_has_the_key_of_its_own_name_and_only_who_speaks_with_agents_the_secret_behind_it() -> None:
+    keys = {name for name in COMPOSE["volumes"] if name.startswith("key-")}
+    script = COMPOSE["configs"]["passwords"]["file"]
+    assert f"for name in {' '.join(node_names())};" in (ROOT / script).read_text()
+    assert keys == {f"key-{name}" for name in node_names()}
+    for name in node_names():
+        assert f"--name={name}" in SERVICES[f"agent-{name}"]["command"]
+        assert sources(f"agent-{name}") & {*keys, "node-secret"} == {f"key-{name}"}
+    assert {name for name in SERVICES if "node-secret" in sources(name)} == {
+        "passwords",
+        "placer",
+        "recorder",
+    }
+    assert sources("passwords") >= keys
+
+
+def node_names() -> list[str]:
+    return [name.removeprefix("agent-") for name in SERVICES if name.startswith("agent-")]
+
+
 def test_the_three_agents_are_unlike_each_other() -> None:
     kinds = [
         tuple(

@@ -49,7 +49,7 @@ def test_kustomize_builds_it(folder: str, deployments: int, tmp_path: Path) -> N
 
 def built(folder: str, tmp_path: Path) -> list[dict[str, Any]]:
     copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    for name in ("postgres", "redis", "key"):
+    for name in ("postgres", "redis", "key", "secret"):
         (copy / "example" / "passwords").mkdir(exist_ok=True)
         (copy / "example" / "passwords" / name).write_text("secret")
     ended = subprocess.run(
@@ -128,12 +128,12 @@ def test_every_file_belongs_to_a_kustomization_and_no_object_comes_twice() -> No
 @pytest.mark.parametrize("key", PODS, ids=str)
 def test_every_container_is_hardened_and_bounded(key: tuple[str, str]) -> None:
     pod = PODS[key]
-    only = container(pod)
-    assert {"cpu", "memory"} <= only["resources"]["requests"].keys()
-    assert "memory" in only["resources"]["limits"]
-    assert only["securityContext"]["readOnlyRootFilesystem"] is True
-    assert only["securityContext"]["allowPrivilegeEscalation"] is False
-    assert only["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    for one in (container(pod), *pod["spec"].get("initContainers", ())):
+        assert {"cpu", "memory"} <= one["resources"]["requests"].keys()
+        assert "memory" in one["resources"]["limits"]
+        assert one["securityContext"]["readOnlyRootFilesystem"] is True
+        assert one["securityContext"]["allowPrivilegeEscalation"] is False
+        assert one["securityContext"]["capabilities"]["drop"] == ["ALL"]
     assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     # The carrier is the one of ours that speaks to the Kubernetes API.
     assert pod["spec"]["automountServiceAccountToken"] is (key[1] == "carrier")
@@ -200,10 +200,43 @@ def test_settings_are_settings() -> None:
     )
 
 
-def test_agents_get_the_password_of_the_broker_alone() -> None:
+def secrets_of(pod: dict[str, Any], one: dict[str, Any]) -> dict[str, list[str] | None]:
+    """The Secrets that a container of a pod sees, and which of their keys (None: all)."""
+    mounted = {mount["name"] for mount in one["volumeMounts"]}
+    given = [v["secret"] for v in pod["spec"]["volumes"] if v["name"] in mounted and "secret" in v]
+    return {
+        one["secretName"]: [item["key"] for item in one["items"]] if "items" in one else None for one in given
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "whose"), [(("DaemonSet", "agent"), "$(NODE_NAME)"), (("Deployment", "carrier"), "--carrier")]
+)
+def test_who_speaks_for_nodes_gets_a_key_and_never_sees_what_it_is_derived_from(
+    key: tuple[str, str], whose: str
+) -> None:
+    pod = PODS[key]
+    (first,) = pod["spec"]["initContainers"]
+    assert secrets_of(pod, first) == {"nodewise-node-secret": None}
+    assert secrets_of(pod, container(pod)) == {"nodewise-passwords": ["redis"]}
+    assert first["args"][0] == whose
+    env = {entry["name"]: entry.get("value") for entry in container(pod)["env"]}
+    assert f"--out={env['NODEWISE_NODE_KEY_FILE']}" in first["args"]
+    if key[0] == "DaemonSet":
+        assert f"--name={whose}" in container(pod)["args"]
+
+
+def test_only_who_speaks_with_agents_has_the_secret_of_their_keys() -> None:
+    holders = {
+        name
+        for (_, name), pod in PODS.items()
+        if "nodewise-node-secret" in secrets_of(pod, container(pod)) and name not in ("postgres", "redis")
+    }
+    assert holders == {"recorder", "placer"}
+
+
+def test_agents_reach_the_broker_alone() -> None:
     agent = BY_NAME["DaemonSet", "agent"]["spec"]["template"]
-    (secret,) = [volume["secret"] for volume in agent["spec"]["volumes"] if "secret" in volume]
-    assert [item["key"] for item in secret["items"]] == ["redis"]
     assert "envFrom" not in container(agent)
     reach_postgres = BY_NAME["NetworkPolicy", "postgres"]["spec"]["ingress"][0]["from"]
     assert [who["podSelector"]["matchLabels"] for who in reach_postgres] == [{"nodewise.dev/part": "control"}]
@@ -243,11 +276,8 @@ def test_a_carrier_may_do_what_it_does_and_no_more() -> None:
     assert granted("ClusterRole") == needed(EVERYWHERE) | {OTHERS}
 
 
-def test_a_carrier_gets_the_password_of_the_broker_alone() -> None:
-    carrier = PODS["Deployment", "carrier"]
-    (secret,) = [volume["secret"] for volume in carrier["spec"]["volumes"] if "secret" in volume]
-    assert [item["key"] for item in secret["items"]] == ["redis"]
-    assert "envFrom" not in container(carrier)
+def test_a_carrier_gets_no_settings_of_the_services() -> None:
+    assert "envFrom" not in container(PODS["Deployment", "carrier"])
 
 
 PATCHES = [

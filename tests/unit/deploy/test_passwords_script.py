@@ -1,30 +1,39 @@
-"""The passwords of the Compose file: made once, or given, whatever characters they have."""
+"""The passwords of the Compose file: made once, or given, whatever characters they have; and the keys that go with them."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import redis
 
+from nodewise.core.model.ids import NodeName
+from nodewise.core.nodekeys import ClusterSecret, NodeKey, new_secret
 from nodewise.core.tokens import new_token, read_token
 from nodewise.stack.ports import choose_ports
 from nodewise.stack.valkey import find_binary
 from tests.support.waiting import wait_until
 
+FOLDERS = ("postgres", "redis", "reader", "admin", "nodes", "node-big", "node-small", "node-gpu")
 SCRIPT = Path(__file__).parents[3] / "deploy" / "compose" / "passwords.sh"
 
 
 def run(tmp_path: Path, **given: str) -> Path:
     """Run it with these passwords; returns the folder of what it keeps."""
     kept, secrets = tmp_path / "kept", tmp_path / "given"
-    for folder in (secrets, *(kept / name for name in ("postgres", "redis", "reader", "admin"))):
+    for folder in (secrets, *(kept / name for name in FOLDERS)):
         folder.mkdir(parents=True, exist_ok=True)
     for name, password in given.items():
         (secrets / f"{name}_password").write_text(password)
     subprocess.run(
         ["sh", str(SCRIPT)],
         check=True,
-        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "KEPT": str(kept), "GIVEN": str(secrets)},
+        env={
+            "PATH": "/usr/bin:/bin:/usr/local/bin",
+            "PYTHON": sys.executable,
+            "KEPT": str(kept),
+            "GIVEN": str(secrets),
+        },
     )
     return kept
 
@@ -39,6 +48,19 @@ def test_the_key_of_the_admin_is_made_once_and_kept_or_given(tmp_path: Path) -> 
     (tmp_path / "given" / "admin_key").write_text(given)
     run(tmp_path)
     assert key.read_text() == given
+
+
+def test_each_node_gets_the_key_of_its_name_from_a_secret_that_is_made_once_or_given(tmp_path: Path) -> None:
+    kept = run(tmp_path)
+    first = (kept / "nodes" / "secret").read_text()
+    run(tmp_path)
+    assert (kept / "nodes" / "secret").read_text() == first
+    (tmp_path / "given" / "node_secret").write_text(given := new_secret())
+    run(tmp_path)
+    assert (kept / "nodes" / "secret").read_text() == given
+    secret = ClusterSecret.read(kept / "nodes" / "secret")
+    for name in ("big", "small", "gpu"):
+        assert NodeKey.read(kept / f"node-{name}" / "key") == secret.node_key(NodeName(name))
 
 
 def test_passwords_are_made_once_and_kept(tmp_path: Path) -> None:

@@ -1,12 +1,23 @@
-"""The admin key of a home."""
+"""The admin key of a home, and the keys of its nodes."""
 
 from pathlib import Path
 
 import pytest
 
+from nodewise.core.model.ids import NodeName
+from nodewise.core.nodekeys import CarrierKey, ClusterSecret, NodeKey
 from nodewise.core.tokens import new_token, read_token
 from nodewise.stack.errors import StackError
-from nodewise.stack.keys import key_file, key_in, key_problem, prepare_key
+from nodewise.stack.keys import (
+    carrier_key_file,
+    key_file,
+    key_in,
+    key_problem,
+    node_key_file,
+    prepare_key,
+    prepare_node_keys,
+    secret_file,
+)
 from tests.support.keys import WELL_FORMED
 
 
@@ -41,6 +52,34 @@ def test_a_file_without_a_key_is_not_used_and_not_shown(tmp_path: Path, text: st
 def test_a_home_without_one_says_so(tmp_path: Path) -> None:
     assert key_in(tmp_path) is None
     assert key_problem(tmp_path) is not None
+
+
+def test_nodes_get_their_keys_from_a_secret_that_stays_and_all_are_for_their_owner_only(
+    tmp_path: Path,
+) -> None:
+    prepare_node_keys(tmp_path, ["n1", "n2"])
+    secret = ClusterSecret.read(secret_file(tmp_path))
+    prepare_node_keys(tmp_path, ["n1", "n3"])
+    assert ClusterSecret.read(secret_file(tmp_path)) == secret
+    for name in ("n1", "n2", "n3"):
+        assert NodeKey.read(node_key_file(tmp_path, name)) == secret.node_key(NodeName(name))
+    assert CarrierKey.read(carrier_key_file(tmp_path)) == secret.carrier_key()
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 5
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("text", "mode"), [("", 0o600), ("short", 0o600), ("s" * 40, 0o644)])
+def test_a_secret_that_is_none_or_that_others_can_read_is_not_used(
+    tmp_path: Path, text: str, mode: int
+) -> None:
+    secret_file(tmp_path).write_text(text)
+    secret_file(tmp_path).chmod(mode)
+    with pytest.raises(StackError) as raised:
+        prepare_node_keys(tmp_path, ["n1"])
+    assert str(secret_file(tmp_path)) in str(raised.value)
+    assert not text or text not in str(raised.value)
 
 
 def test_a_token_is_read_as_it_is_written_and_does_not_show_its_secret() -> None:

@@ -85,6 +85,19 @@ def test_the_key_of_the_home_is_for_the_gateway_alone_and_the_users_own_for_nobo
         assert name == "api" or not given.keys() & process.program.env.keys()
 
 
+def test_nodes_get_their_own_keys_and_only_who_speaks_with_them_the_secret() -> None:
+    given = {"NODEWISE_NODE_SECRET_FILE": "/mine", "NODEWISE_NODE_KEY_FILE": "/mine"}
+    processes = {name: one for stage in stages(Options(carrier=True), **given) for name, one in stage.items()}
+    secret = {name for name, one in processes.items() if "NODEWISE_NODE_SECRET_FILE" in one.program.env}
+    assert secret == {"recorder", "placer-1"}
+    keys = {name: one.program.env.get("NODEWISE_NODE_KEY_FILE") for name, one in processes.items()}
+    assert {name: key for name, key in keys.items() if key is not None} == {
+        "carrier": "/home/u/.nodewise/keys/carrier.key",
+        **{f"agent-n{n}": f"/home/u/.nodewise/keys/node-n{n}.key" for n in (1, 2, 3, 4)},
+    }
+    assert processes["recorder"].program.env["NODEWISE_NODE_SECRET_FILE"] == "/home/u/.nodewise/node.secret"
+
+
 def test_policy_and_strategy_reach_the_services_only_when_given() -> None:
     chosen = stages(Options(policy="shortest", strategy="custom"))[1]["scheduler"].program.env
     assert (chosen["NODEWISE_POLICY"], chosen["NODEWISE_STRATEGY"]) == ("shortest", "custom")

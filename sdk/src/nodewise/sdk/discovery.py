@@ -11,6 +11,8 @@ from nodewise.core.errors import NodewiseError, Unavailable
 
 ADMIN_KEY = "admin.key"
 """The file in the home of a stack with the key of whoever started it."""
+NODES_FILE = "node.secret"
+"""That with the secret which the keys of its nodes are derived from."""
 ADVICE = "is the stack up? Run `nodewise up`, or start the one that NODEWISE_URL names"
 
 
@@ -79,6 +81,13 @@ def find_key(
         except (OSError, UnicodeDecodeError) as error:
             raise NoKey(f"NODEWISE_API_KEY_FILE {file} cannot be read: {type(error).__name__}") from error
     return _of_stack(url, _home(env, folder or Path.cwd()))
+
+
+def node_secret_file(*, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Path:
+    """Where the secret of the cluster would be: NODEWISE_NODE_SECRET_FILE, else in the home of the stack as `find_url` finds it."""
+    env = os.environ if environment is None else environment
+    said = env.get("NODEWISE_NODE_SECRET_FILE")
+    return Path(said) if said else _home(env, folder or Path.cwd()) / NODES_FILE
 
 
 def _of_stack(url: str, home: Path) -> str | None:

@@ -1,23 +1,28 @@
-"""`nodewise keys`: who may use the API."""
+"""`nodewise keys`: who may use the API, and who is a node."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nodewise.core.errors import NodewiseError, UnknownName
+from nodewise.core.model.ids import NodeName
 from nodewise.core.model.role import Role
 from nodewise.sdk.cli.options import AsJson, Url, connect
 from nodewise.sdk.cli.output import age, print_json, print_table
 from nodewise.sdk.cli.reporting import fail
+from nodewise.sdk.discovery import node_secret_file
 
 if TYPE_CHECKING:
     from nodewise.sdk.client import Client
     from nodewise.sdk.client.keys import KeyInfo
 
 app = typer.Typer(
-    help="Make, list and end API keys (for admins).", no_args_is_help=True, rich_markup_mode=None
+    help="Make, list and end API keys (for admins); print the keys of nodes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _HEADERS = ("key", "name", "role", "team", "made", "expires", "last used")
@@ -96,6 +101,30 @@ def whoami(as_json: AsJson = False, url: Url = None) -> None:
         return
     scope = "all teams" if found["sees_all_teams"] else f"team {found['team']}"
     typer.echo(f"{found['name']}: {found['role']} of {scope}")
+
+
+@app.command()
+def node(
+    name: Annotated[
+        str | None, typer.Argument(help="Of the node, as its agent is told by --name.", show_default=False)
+    ] = None,
+    *,
+    carrier: Annotated[bool, typer.Option("--carrier", help="The key of a carrier instead.")] = False,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="The cluster's secret; else that of the stack in this folder or above."),
+    ] = None,
+) -> None:
+    """Print the key of a node, for the file that its agent is told by --key-file. It works where the cluster's secret is."""
+    # Imported late, as each start of the command would wait for it.
+    from nodewise.core.nodekeys import ClusterSecret, could_be_name  # noqa: PLC0415
+
+    if carrier == (name is not None):
+        fail("give the name of a node, or --carrier", code=2)
+    if name is not None and not could_be_name(name):
+        fail(f"{name!r} cannot be the name of a node", code=2)
+    secret = ClusterSecret.read(secret_file or node_secret_file())
+    typer.echo(secret.carrier_key().text if name is None else secret.node_key(NodeName(name)).text)
 
 
 def _find(client: Client, ref: str) -> KeyInfo:

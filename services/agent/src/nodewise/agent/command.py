@@ -29,6 +29,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
     pull_seconds: Annotated[float, typer.Option(envvar="NODEWISE_PULL_SECONDS", help="How long fetching an image may take.")] = 1800,
     spares: Annotated[int, typer.Option(envvar="NODEWISE_SPARES", min=0, help="Runners that wait with KFP loaded, so that short tasks need not wait for Python.")] = 2,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; else NODEWISE_METRICS_PORT.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="File with the key of this node, which `nodewise keys node NAME` prints where the cluster runs; else NODEWISE_NODE_KEY_FILE.")] = None,
     advertise: Annotated[str | None, typer.Option(help="Address where others reach this node's /metrics.")] = None,
 ) -> None:  # fmt: skip
     """Join this machine to a cluster as a node: it needs only the broker and the artifact store."""
@@ -64,7 +65,7 @@ def agent(  # noqa: PLR0913 - one parameter per option of the command
             spares=spares,
             advertise=advertise,
         )
-        run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise), options)
+        run(given.settings_for(broker, store, metrics_port=metrics_port, advertise=advertise, key_file=key_file), options)  # fmt: skip
     except (given.OptionError, CannotJoin, ValueError) as error:
         typer.echo(f"nodewise agent: {error}", err=True)
         raise typer.Exit(2) from error

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from celery import Celery
-
 from nodewise.core import liveness
 from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.messaging.heartbeats import HeartbeatSender
@@ -23,7 +21,7 @@ class Heart:
 
     def __init__(
         self,
-        app: Celery,
+        sender: HeartbeatSender,
         node: Node,
         *,
         boot_id: str,
@@ -31,7 +29,7 @@ class Heart:
         reports: Callable[[], tuple[AttemptReport, ...]],
         every_seconds: float,
     ) -> None:
-        self._sender = HeartbeatSender(app)
+        self._sender = sender
         self._node = node
         self._boot_id = boot_id
         self._metrics_url = metrics_url

@@ -252,7 +252,12 @@ def require_addresses(settings: Settings, *, broker: str | None, store: str | No
 
 
 def settings_for(
-    broker: str | None, store: str | None, *, metrics_port: int | None, advertise: str | None
+    broker: str | None,
+    store: str | None,
+    *,
+    metrics_port: int | None,
+    advertise: str | None,
+    key_file: Path | None = None,
 ) -> Settings:
     """Settings from the environment, with what was given on the command line put over them.
 
@@ -261,7 +266,7 @@ def settings_for(
     settings = read_settings()
     require_addresses(settings, broker=broker, store=store)
     given: dict[str, object] = {
-        "redis_url": broker, "store_url": store, "metrics_port": metrics_port,
+        "redis_url": broker, "store_url": store, "metrics_port": metrics_port, "node_key_file": key_file,
     }  # fmt: skip
     if broker is not None and metrics_port is None and not settings.metrics_port:
         host = address_towards(broker)

@@ -5,17 +5,15 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
 
 import structlog
 from celery import Celery
 from celery.signals import worker_shutting_down
 from prometheus_client import REGISTRY
-from pydantic import ValidationError
 
 from nodewise.agent import orphans
 from nodewise.agent.agent import Agent
@@ -28,6 +26,7 @@ from nodewise.agent.journal import Journal
 from nodewise.agent.logs import LogShipper
 from nodewise.agent.metrics import NodeCollector
 from nodewise.agent.options import AgentOptions, OptionError
+from nodewise.agent.reception import Reception
 from nodewise.agent.spares import Spares
 from nodewise.agent.supervision import Watchdog
 from nodewise.agent.tenure import NameTenure, folder_id
@@ -36,18 +35,20 @@ from nodewise.agent.workshop import Workshop
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
+    NOT_HEARD,
     START_JOBS,
     CancelJobs,
     ForgetJobs,
-    Message,
     StartJobs,
 )
 from nodewise.core.messaging.app import agent_queue, create_app, run_worker
+from nodewise.core.messaging.heartbeats import HeartbeatSender
+from nodewise.core.messaging.trust import Trust, trust_of_agent
+from nodewise.core.model.ids import NodeName
+from nodewise.core.nodekeys import BadKey
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
 from nodewise.core.telemetry import configure_logging, serve_metrics
-
-M = TypeVar("M", bound=Message)
 
 _log = structlog.get_logger()
 
@@ -56,9 +57,10 @@ def run(settings: Settings, options: AgentOptions) -> None:
     """Be the agent of this node until SIGTERM.
 
     Raises:
-        OptionError: The work directory cannot be used, or another agent uses it.
+        OptionError: The work directory cannot be used, or another agent uses it; or the key of the node is missing, or is none.
         CannotJoin: The cluster does not take this agent: its broker, its store, or the agent of the same name.
     """
+    trust = _trust(settings, options.node.name)
     # Until there is an agent that has something to tell before it ends.
     signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings, "agent")
@@ -67,10 +69,17 @@ def run(settings: Settings, options: AgentOptions) -> None:
         # The monitors of podman's containers are orphans, too: there, what bears a task's mark is looked for instead.
         orphans.adopt()
     with owning(options.work_dir):
-        _join(settings, options, boot_id=str(uuid.uuid4()))
+        _join(settings, options, trust, boot_id=str(uuid.uuid4()))
 
 
-def _join(settings: Settings, options: AgentOptions, *, boot_id: str) -> None:
+def _trust(settings: Settings, name: NodeName) -> Trust:
+    try:
+        return trust_of_agent(settings, name)
+    except BadKey as error:
+        raise OptionError(str(error)) from error
+
+
+def _join(settings: Settings, options: AgentOptions, trust: Trust, *, boot_id: str) -> None:
     store = ArtifactStore(settings.store_url)
     with broker_client(settings.redis_url) as client:
         wait_for_cluster(store, client)
@@ -79,59 +88,57 @@ def _join(settings: Settings, options: AgentOptions, *, boot_id: str) -> None:
             _serve_metrics(settings, options, agent)
             sys.stdout.write(f"{options.node.name} joined the cluster at {shown(client)}; Ctrl-C stops it.\n")
             sys.stdout.flush()
-            _work(settings, options, agent, boot_id=boot_id)
+            app = create_app(f"agent-{options.node.name}", settings)
+            register(app, agent, Reception(trust.opens), node=options.node.name)
+            heart = create_heart(settings, options, app, agent, boot_id=boot_id, trust=trust)
+            _work(app, agent, heart, name=options.node.name)
 
 
-def _work(settings: Settings, options: AgentOptions, agent: Agent, *, boot_id: str) -> None:
-    app = create_app(f"agent-{options.node.name}", settings)
-    register(app, agent)
+def _work(app: Celery, agent: Agent, heart: Heart, *, name: NodeName) -> None:
 
     def begin_leaving(**_: object) -> None:
         # From a signal handler, where taking locks could wait for ourselves.
         threading.Thread(target=agent.begin_leaving, daemon=True).start()
 
     worker_shutting_down.connect(begin_leaving, weak=False)
-    queue = agent_queue(options.node.name)
     try:
         with deferring():
-            agent.start(create_heart(settings, options, app, agent, boot_id=boot_id))
-            run_worker(app, queue, name=options.node.name)
+            agent.start(heart)
+            run_worker(app, agent_queue(name), name=name)
     finally:
         agent.leave()
 
 
-def register(app: Celery, agent: Agent) -> None:
+def register(app: Celery, agent: Agent, reception: Reception, *, node: NodeName) -> None:
     """The tasks that this worker consumes. Each returns at once (rule 6): the work is done in other threads."""
 
     @app.task(name=START_JOBS)
     def start(payload: object) -> None:
-        _receive(StartJobs, payload, agent.on_start)
+        if (message := reception.read(START_JOBS, StartJobs, payload, node=node)) is not None:
+            agent.on_start(message)
 
     @app.task(name=CANCEL_JOBS)
     def cancel(payload: object) -> None:
-        _receive(CancelJobs, payload, agent.on_cancel)
+        if (message := reception.read(CANCEL_JOBS, CancelJobs, payload, node=node)) is not None:
+            agent.on_cancel(message)
 
     @app.task(name=FORGET_JOBS)
     def forget(payload: object) -> None:
-        _receive(ForgetJobs, payload, agent.on_forget)
+        if (message := reception.read(FORGET_JOBS, ForgetJobs, payload, node=node)) is not None:
+            agent.on_forget(message)
 
-
-def _receive(kind: type[M], payload: object, handle: Callable[[M], None]) -> None:
-    try:
-        message = kind.model_validate(payload)
-    except ValidationError as error:
-        _log.warning("a message does not parse", kind=kind.__name__, error=str(error))
-        return
-    handle(message)
+    @app.task(name=NOT_HEARD)
+    def not_heard(payload: object) -> None:
+        reception.not_heard(payload, node=node)
 
 
 def create_heart(
-    settings: Settings, options: AgentOptions, app: Celery, agent: Agent, *, boot_id: str
+    settings: Settings, options: AgentOptions, app: Celery, agent: Agent, *, boot_id: str, trust: Trust
 ) -> Heart:
     """The heart of this start of the agent."""
     host, port = settings.host, settings.metrics_port
     return Heart(
-        app,
+        HeartbeatSender(app, trust.seal),
         options.node,
         boot_id=boot_id,
         metrics_url=f"http://{options.advertise or host}:{port}/metrics" if port else None,

@@ -11,13 +11,14 @@ import structlog
 from celery import Celery
 from kombu import Consumer
 from kombu.exceptions import KombuError, OperationalError
-from pydantic import ValidationError
 
+from nodewise.agent.reception import Reception
 from nodewise.carrier.events import Told
 from nodewise.core import liveness
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
+    NOT_HEARD,
     START_JOBS,
     CancelJobs,
     ForgetJobs,
@@ -26,7 +27,8 @@ from nodewise.core.messages import (
 from nodewise.core.messaging.app import agent_queue
 from nodewise.core.model.ids import NodeName
 
-_KINDS: Final[Mapping[str, type[StartJobs] | type[CancelJobs] | type[ForgetJobs]]] = {
+_Kind = type[StartJobs] | type[CancelJobs] | type[ForgetJobs]
+_KINDS: Final[Mapping[str, _Kind]] = {
     START_JOBS: StartJobs,
     CANCEL_JOBS: CancelJobs,
     FORGET_JOBS: ForgetJobs,
@@ -40,8 +42,9 @@ _log = structlog.get_logger()
 class Intake:
     """Takes messages in a thread of its own. They are acknowledged by being taken: whoever sent one sends it again."""
 
-    def __init__(self, app: Celery, tell: Callable[[Told], None]) -> None:
+    def __init__(self, app: Celery, tell: Callable[[Told], None], reception: Reception) -> None:
         self._app = app
+        self._reception = reception
         self._tell = tell
         self._nodes: frozenset[NodeName] = frozenset()
         self._stopped = threading.Event()
@@ -86,15 +89,23 @@ class Intake:
 
     def _receive(self, message: Any, by_queue: Mapping[str, NodeName]) -> None:
         node = by_queue.get(str(message.delivery_info.get("routing_key")))
-        kind = _KINDS.get(str(message.headers.get("task")))
-        if node is None or kind is None or _expired(message.headers.get("expires")):
+        name = str(message.headers.get("task"))
+        if node is None or _expired(message.headers.get("expires")):
             return
         try:
-            parsed = kind.model_validate(message.decode()[0][0])
-        except (ValidationError, LookupError, TypeError, ValueError) as error:
-            _log.warning("a message does not parse", kind=kind.__name__, error=str(error))
+            payload = message.decode()[0][0]
+        except (LookupError, TypeError, ValueError) as error:
+            _log.warning("a message does not parse", kind=name, error=str(error))
             return
-        self._tell(Told(node=node, message=parsed))
+        if name == NOT_HEARD:
+            self._reception.not_heard(payload, node=node)
+        elif (kind := _KINDS.get(name)) is not None:
+            self._take(name, kind, payload, node=node)
+
+    def _take(self, name: str, kind: _Kind, payload: object, *, node: NodeName) -> None:
+        parsed = self._reception.read(name, kind, payload, node=node)
+        if parsed is not None:
+            self._tell(Told(node=node, message=parsed))
 
 
 def _expired(text: object) -> bool:

@@ -15,6 +15,7 @@ from nodewise.core.messages import AttemptReport, Heartbeat
 from nodewise.core.messaging.heartbeats import HeartbeatSender
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
+from nodewise.core.sealing import Sealer, unsealed
 
 _LEAST_SECONDS: Final = 0.02
 """Between two rounds: many changes at once are one message for each node."""
@@ -41,8 +42,8 @@ class _Said:
 class Pulse:
     """Sends what it was last given, from a thread of its own: whatever else waits for Kubernetes, the services hear of us."""
 
-    def __init__(self, app: Celery, *, boot_id: str, every_seconds: float) -> None:
-        self._sender = HeartbeatSender(app)
+    def __init__(self, app: Celery, *, boot_id: str, every_seconds: float, seal: Sealer = unsealed) -> None:
+        self._sender = HeartbeatSender(app, seal)
         self._boot_id = boot_id
         self._every = every_seconds
         self._sequence = 0

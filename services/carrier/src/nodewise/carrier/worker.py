@@ -9,6 +9,7 @@ import redis
 import structlog
 
 from nodewise.agent.joining import broker_client, wait_for_cluster
+from nodewise.agent.reception import Reception
 from nodewise.carrier.api import KubernetesApi
 from nodewise.carrier.carrier import Carrier, Surroundings
 from nodewise.carrier.cluster import Cluster
@@ -24,7 +25,9 @@ from nodewise.carrier.tenure import Names
 from nodewise.core.engine.kubeflow.configured import kubernetes_connection
 from nodewise.core.errors import NodewiseError
 from nodewise.core.messaging.app import create_app
+from nodewise.core.messaging.trust import Trust, trust_of_carrier
 from nodewise.core.model.ids import NodeName
+from nodewise.core.nodekeys import BadKey
 from nodewise.core.process import asked_to_end
 from nodewise.core.settings import Settings
 from nodewise.core.store import ArtifactStore
@@ -51,21 +54,31 @@ def main(settings: Settings) -> None:
         raise NotConfigured(
             "NODEWISE_KUBERNETES_IMAGE is missing: the agent's image, as the cluster can fetch it"
         )
+    trust = _trust(settings)
     store = ArtifactStore(settings.store_url)
     serve_metrics(settings)
     with broker_client(settings.redis_url) as client:
         wait_for_cluster(store, client)
-        _work(settings, store, client, stopped)
+        _work(settings, store, client, stopped=stopped, trust=trust)
 
 
-def _work(settings: Settings, store: ArtifactStore, client: "redis.Redis", stopped: threading.Event) -> None:
+def _trust(settings: Settings) -> Trust:
+    try:
+        return trust_of_carrier(settings)
+    except BadKey as error:
+        raise NotConfigured(str(error)) from error
+
+
+def _work(
+    settings: Settings, store: ArtifactStore, client: "redis.Redis", *, stopped: threading.Event, trust: Trust
+) -> None:
     boot_id = str(uuid.uuid4())
     known = marker_of(store) or cluster_id(client) or "unmarked"
     api = KubernetesApi(kubernetes_connection(settings), settings.kubernetes_namespace)
     app = create_app("carrier", settings)
     inbox, held = Inbox(), Names(client, boot_id=boot_id)
-    pulse = Pulse(app, boot_id=boot_id, every_seconds=settings.heartbeat_seconds)
-    intake = Intake(app, inbox.put)
+    pulse = Pulse(app, boot_id=boot_id, every_seconds=settings.heartbeat_seconds, seal=trust.seal)
+    intake = Intake(app, inbox.put, Reception(trust.opens))
     logs = PodLogs(api, store, limit_mib=settings.max_log_mib)
 
     def hold(nodes: Iterable[NodeName]) -> frozenset[NodeName]:

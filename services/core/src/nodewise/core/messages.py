@@ -21,6 +21,7 @@ HEARTBEAT = "nodewise.recorder.heartbeat"
 START_JOBS = "nodewise.agent.start"
 CANCEL_JOBS = "nodewise.agent.cancel"
 FORGET_JOBS = "nodewise.agent.forget"
+NOT_HEARD = "nodewise.agent.not_heard"
 
 
 class Message(BaseModel):
@@ -53,6 +54,14 @@ class ForgetJobs(Message):
     """recorder -> agent: their ends are on record; stop reporting them and remove what they left."""
 
     keys: tuple[AttemptKey, ...]
+
+
+class NotHeard(Message):
+    """recorder -> agent: what comes in your name is refused. Not signed, as who has a wrong key could not tell: it says what to look for,
+    and nothing is done about it.
+    """
+
+    why: str
 
 
 class AttemptReport(Message):

@@ -61,6 +61,15 @@ class Settings(BaseSettings):
     rate_burst: int = Field(default=400, ge=1)
     """So many it may make at once after a pause."""
 
+    node_keys: Literal["required", "off"] = "required"
+    """Whether messages between nodes and services are signed with the keys of the nodes. `off`: whoever has the broker is any node."""
+    node_secret_file: Path | None = None
+    """A file with the secret that all keys of nodes are derived from; for recorder and placers."""
+    node_key_file: Path | None = None
+    """A file with the key of this agent's node, or of this carrier."""
+    node_clock_seconds: float = Field(default=60.0, gt=0)
+    """So far the clocks of nodes and services may be apart; what was signed longer ago shows no sign of life."""
+
     engine: EngineName = "agents"
     """Where runs go that do not say it: to our own agents, to Jobs of Kubernetes, or to Kubeflow Pipelines."""
     kfp_url: str | None = None
@@ -175,6 +184,10 @@ class Settings(BaseSettings):
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def node_clock(self) -> timedelta:
+        return timedelta(seconds=self.node_clock_seconds)
 
     @property
     def staleness(self) -> timedelta:

@@ -17,7 +17,9 @@ from nodewise.core.errors import InvalidOptions
 from nodewise.core.messages import WAKE_PLACER
 from nodewise.core.messaging.app import create_app
 from nodewise.core.messaging.loop import WakeLoop
+from nodewise.core.messaging.trust import trust_of_services
 from nodewise.core.messaging.wake import Listener, Waker
+from nodewise.core.nodekeys import BadKey
 from nodewise.core.process import asked_to_end
 from nodewise.core.settings import Settings, read_settings
 from nodewise.core.store import ArtifactStore, mark_cluster_soon
@@ -34,12 +36,13 @@ def create_placer(name: str, settings: Settings, app: Celery, client: "redis.Red
 
     Raises:
         InvalidOptions: The file of strategy options is not what it should be.
+        BadKey: Nodes have keys, and the secret behind them cannot be used.
     """
     strategies = plugins.strategies()
     options = load_options(settings.strategy_options, strategies)
     engine = create_database(settings, pool_size=4, name=f"nodewise-{name}")
     jobs = JobBuilder(max_tasks=settings.max_tasks_per_run)
-    carrier = AgentsEngine(app, ArtifactStore(settings.store_url))
+    carrier = AgentsEngine(app, ArtifactStore(settings.store_url), trust_of_services(settings).seal)
     return Placer(
         name=name,
         engine=engine,
@@ -69,8 +72,8 @@ def main() -> None:
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
     try:
         placer = create_placer(name, settings, app, client)
-    except InvalidOptions as error:
-        structlog.get_logger().error("strategy options refused", error=str(error))
+    except (InvalidOptions, BadKey) as error:
+        structlog.get_logger().error("its settings are refused", error=str(error))
         sys.exit(2)
     serve_metrics(settings)
     mark_cluster_soon(ArtifactStore(settings.store_url), client)

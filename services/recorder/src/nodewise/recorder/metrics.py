@@ -5,6 +5,11 @@ from typing import Final
 from prometheus_client import Counter, Histogram
 
 HEARTBEATS: Final = Counter("nodewise_heartbeats_total", "Heartbeats read, by fate.", ["fate"])
+REFUSED: Final = Counter(
+    "nodewise_node_messages_refused_total",
+    "Messages in the name of nodes that are not believed, and reports of other nodes' attempts, by reason.",
+    ["reason"],
+)
 MOVES: Final = Counter("nodewise_task_moves_total", "Task transitions that the recorder made.", ["event"])
 ENDED_RUNS: Final = Counter("nodewise_runs_ended_total", "Runs that reached a final state.")
 LOST: Final = Counter("nodewise_attempts_lost_total", "Attempts that were lost.")

@@ -13,11 +13,14 @@ from nodewise.core.db.queries import attempts, lives, nodes
 from nodewise.core.lifecycle import TaskEvent
 from nodewise.core.messages import Heartbeat
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId
+from nodewise.core.sealing import Refusal
 from nodewise.core.settings import Settings
 from nodewise.recorder import journal, metrics
 from nodewise.recorder.apply import Effects, Judge, apply_to_runs, live_attempt
+from nodewise.recorder.complaints import Complaints
 from nodewise.recorder.hearing import Hearing
 from nodewise.recorder.journal import Change, LiveAttempt
+from nodewise.recorder.owners import Owners
 from nodewise.recorder.programs import Programs
 
 _RUNS_PER_TRANSACTION: Final = 20
@@ -34,6 +37,8 @@ class Agents(Protocol):
     def cancel(self, by_node: Mapping[NodeName, Sequence[AttemptKey]]) -> None: ...
 
     def forget(self, by_node: Mapping[NodeName, Sequence[AttemptKey]]) -> None: ...
+
+    def say_not_heard(self, node: NodeName, why: str) -> None: ...
 
 
 class Recorder:
@@ -54,6 +59,8 @@ class Recorder:
     ) -> None:
         self._database = database
         self._agents = agents
+        self.complaints = Complaints(agents.say_not_heard)
+        self._owners = Owners()
         self._wake = wake
         self._listening = listening
         self._clock = clock
@@ -63,16 +70,19 @@ class Recorder:
         self._programs = Programs(max_instances=settings.max_tasks_per_run)
         self._repair_at = clock()
 
-    def on_heartbeat(self, heartbeat: Heartbeat) -> None:
+    def on_heartbeat(self, heartbeat: Heartbeat, *, fresh: bool = True) -> None:
         """Record all that a heartbeat says, then tell the agent what it may forget and what to give up.
 
-        Ends first: tasks wait for them, and the scheduler for us. Nothing waits for the rest.
+        Ends first: tasks wait for them, and the scheduler for us. Nothing waits for the rest. One that is not `fresh`
+        is no sign of life: what it reports is true, and that is all.
         """
         now = self._clock()
-        self._hearing.heard(now)
+        if fresh:
+            self._hearing.heard(now)
         metrics.LAG.observe(max(0.0, (now - heartbeat.sent_at).total_seconds()))
         self._end(heartbeat, now)
-        newest, room_changed, live = self._see(heartbeat, now)
+        newest, room_changed, live = self._see(heartbeat, now, fresh=fresh)
+        self._find_strangers(heartbeat)
         effects = self._judge(heartbeat, live, newest=newest, now=now)
         self._report(effects, room_changed=room_changed)
         still_live = {attempt.key for attempt in live} - effects.ended_attempts
@@ -96,15 +106,16 @@ class Recorder:
         if not runs:
             return
         with transaction(self._database) as connection:
-            rows = attempts.live_on_node(connection, heartbeat.node.name, of_runs=runs)
+            rows = attempts.live_on_node(connection, heartbeat.node, of_runs=runs)
         live = [live_attempt(row) for row in rows]
+        self._owners.note(heartbeat.node.name, (attempt.key for attempt in live))
         self._report(self._judge(heartbeat, live, newest=False, now=now))
 
     def _judge(
         self, heartbeat: Heartbeat, live: Sequence[LiveAttempt], *, newest: bool, now: datetime
     ) -> Effects:
         """Apply what the heartbeat means for these live attempts, judged once more when their runs are locked."""
-        node = heartbeat.node.name
+        node = heartbeat.node
 
         def judge(connection: Connection, run_ids: Sequence[RunId]) -> Sequence[Change]:
             rows = attempts.live_on_node(connection, node, of_runs=run_ids)
@@ -114,18 +125,33 @@ class Recorder:
         changes = journal.read_heartbeat(live, heartbeat, newest=newest, now=now)
         return self._apply({change.key.run_id for change in changes}, judge, now)
 
-    def _see(self, heartbeat: Heartbeat, now: datetime) -> tuple[bool, bool, list[LiveAttempt]]:
+    def _see(
+        self, heartbeat: Heartbeat, now: datetime, *, fresh: bool
+    ) -> tuple[bool, bool, list[LiveAttempt]]:
         """Node, leases, capacity: (is it the newest, did room appear, live attempts on the node)."""
         node = heartbeat.node.name
         with transaction(self._database) as connection:
             before = nodes.node_state(connection, node)
-            newest = nodes.record_heartbeat(connection, heartbeat, now=now)
+            newest = fresh and nodes.record_heartbeat(connection, heartbeat, now=now)
             room_changed = False
             if newest:
                 self._renew(connection, heartbeat, now)
                 room_changed = nodes.set_capacity(connection, heartbeat) or before != "READY"
-            live = [live_attempt(row) for row in attempts.live_on_node(connection, node)]
+            live = [live_attempt(row) for row in attempts.live_on_node(connection, heartbeat.node)]
+        self._owners.note(node, (attempt.key for attempt in live))
         return newest, room_changed, live
+
+    def _find_strangers(self, heartbeat: Heartbeat) -> None:
+        """Reports of attempts that are on other nodes change nothing; here it is seen that there are some."""
+        node = heartbeat.node.name
+        unknown = self._owners.not_known_of(node, (report.key for report in heartbeat.attempts))
+        if not unknown:
+            return
+        with transaction(self._database) as connection:
+            strangers = set(attempts.placed_elsewhere(connection, node, unknown))
+        self._owners.note(node, (key for key in unknown if key not in strangers))
+        if strangers:
+            self.complaints.about(node, Refusal.ATTEMPT, len(strangers))
 
     def _renew(self, connection: Connection, heartbeat: Heartbeat, now: datetime) -> None:
         attempts.renew_leases(

@@ -1,9 +1,11 @@
 """The doctor's look at a stack: is it what `stack.json` says, does everything answer, are its figures fresh?"""
 
 import http.client
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from nodewise.stack.findings import Finding, fail, ok, warn
 from nodewise.stack.health import get, nodes, problem
@@ -13,6 +15,8 @@ from nodewise.stack.ports import is_free
 from nodewise.stack.probes import HttpProbe, PostgresProbe, Probe, RedisProbe
 from nodewise.stack.process import find
 from nodewise.stack.state import ProcessState, StackState, load_state, state_path
+
+_REFUSED = re.compile(r'^nodewise_node_messages_refused_total\{reason="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
 
 
 def examine_stack(home: Path) -> Iterator[Finding]:
@@ -60,6 +64,7 @@ def _running(home: Path, state: StackState) -> Iterator[Finding]:
     yield ok("store", state.store_url)
     yield from _keys(home, state)
     yield from _nodes(home, state)
+    yield from _refused(home, state)
 
 
 def _process(home: Path, name: str, process: ProcessState) -> Finding:
@@ -116,6 +121,22 @@ def _nodes(home: Path, state: StackState) -> Iterator[Finding]:
         yield ok("nodes", f"{len(ready)} READY: {', '.join(sorted(str(node['name']) for node in ready))}")
     yield from (_not_ready(node) for node in found if node["state"] != "READY")
     yield from (finding for node in ready for finding in _stale(node))
+
+
+def _refused(home: Path, state: StackState) -> Iterator[Finding]:
+    """Whether the recorder was spoken to in the name of a node by somebody whom it does not believe."""
+    host, port = urlsplit(state.monitor_url).hostname, state.ports.get("recorder", 0)
+    try:
+        text = get(f"http://{host}:{port}/metrics").decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        # That it does not answer is said above.
+        return
+    found = [f"{reason} {float(number):g}" for reason, number in _REFUSED.findall(text) if float(number)]
+    if found:
+        said = f"refused since the recorder's start, by reason: {', '.join(found)}"
+        yield warn(
+            "node keys", said, f"{_log(home, 'recorder')} names the nodes; docs/access.md says what to do"
+        )
 
 
 def _not_ready(node: Mapping[str, Any]) -> Finding:

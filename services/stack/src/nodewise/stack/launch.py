@@ -11,7 +11,7 @@ from pathlib import Path
 from nodewise.core.errors import NodewiseError
 from nodewise.stack import home as homes
 from nodewise.stack.hosts import is_loopback, public, require_own
-from nodewise.stack.keys import key_file, prepare_key
+from nodewise.stack.keys import key_file, prepare_key, prepare_node_keys
 from nodewise.stack.leftovers import clean_up
 from nodewise.stack.lock import SupervisorLock
 from nodewise.stack.plan import Endpoints, Options, Site, port_names, service_stages
@@ -65,6 +65,7 @@ class _Stack:
         self._report = report
         self._signals = signals
         self._agents = agent_profiles(options.agents, homes.this_machine())
+        prepare_node_keys(home, (agent.name for agent in self._agents))
         ports = _ports(home, options, self._agents)
         self._servers = assemble(home, os.environ, ports, options)
         self._site = Site(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nodewise.stack.errors import StackError
 from nodewise.stack.hosts import near
-from nodewise.stack.keys import key_file
+from nodewise.stack.keys import carrier_key_file, key_file, node_key_file, secret_file
 from nodewise.stack.ports import LOOPBACK
 from nodewise.stack.probes import HttpProbe, NodeProbe, Probe
 from nodewise.stack.process import MARK, Program
@@ -19,8 +19,10 @@ CARRIER = "carrier"
 _HIGHEST_PORT = 65535
 _OF_ONE_PROCESS = ("NODEWISE_PORT", "NODEWISE_METRICS_PORT")
 """Settings that two processes must not share, should the user have set them."""
-_KEYS = ("NODEWISE_ADMIN_KEY_FILE", "NODEWISE_API_KEY", "NODEWISE_API_KEY_FILE")
-"""Keys of whoever starts the stack are for no process of it; the gateway alone reads that of the home."""
+_NODES_FILE = "NODEWISE_NODE_SECRET_FILE"
+_NODE_KEY = "NODEWISE_NODE_KEY_FILE"
+_KEYS = ("NODEWISE_ADMIN_KEY_FILE", "NODEWISE_API_KEY", "NODEWISE_API_KEY_FILE", _NODES_FILE, _NODE_KEY)
+"""Keys of whoever starts the stack are for no process of it; each reads that of the home that it needs."""
 _OF_THE_RECORD = ("DATABASE_URL", "NODEWISE_DATABASE_URL")
 _NOT_FOR_AGENTS = (*_OF_THE_RECORD, "NODEWISE_KFP_", "NODEWISE_KUBE")
 """What begins so says where the record and other engines are, and as whom to speak to them."""
@@ -122,8 +124,14 @@ def service_stages(options: Options, site: Site, agents: Sequence[AgentProfile])
         _http_service(site, name, path, settings | (keys if name == "api" else {}))
         for name, path in HTTP_SERVICES.items()
     ]
-    workers = [_worker(site, name, (f"nodewise.{name}",), settings) for name in WORKERS]
-    placers = [_worker(site, n, ("nodewise.placer", "--name", n), settings) for n in options.placer_names]
+    secret = {_NODES_FILE: str(secret_file(site.home))}
+    workers = [
+        _worker(site, name, (f"nodewise.{name}",), settings | (secret if name == "recorder" else {}))
+        for name in WORKERS
+    ]
+    placers = [
+        _worker(site, n, ("nodewise.placer", "--name", n), settings | secret) for n in options.placer_names
+    ]
     stages: tuple[Stage, ...] = (
         (migrate,),
         (*http, *workers, *placers),
@@ -183,7 +191,7 @@ def _worker(site: Site, name: str, arguments: Sequence[str], settings: Mapping[s
 
 def _carrier(site: Site) -> Planned:
     """It needs no more than an agent does, and Kubernetes."""
-    worker = _worker(site, CARRIER, ("nodewise.carrier",), {})
+    worker = _worker(site, CARRIER, ("nodewise.carrier",), {_NODE_KEY: str(carrier_key_file(site.home))})
     left_out = (*_OF_THE_RECORD, "NODEWISE_KFP_")
     env = {name: value for name, value in worker.program.env.items() if not name.startswith(left_out)}
     return replace(worker, program=replace(worker.program, env=env))
@@ -199,7 +207,8 @@ def _agent(site: Site, agent: AgentProfile, *, container_runtime: str | None) ->
         arguments = (*arguments, "--container-runtime", container_runtime)
     # The agents of one machine install a set of packages once for all of them.
     venvs = {} if "NODEWISE_VENVS_DIR" in site.env else {"NODEWISE_VENVS_DIR": str(site.home / "venvs")}
-    worker = _worker(site, name, arguments, venvs)
+    key = {_NODE_KEY: str(node_key_file(site.home, agent.name))}
+    worker = _worker(site, name, arguments, venvs | key)
     # An agent needs the broker and the store; what it does not know, no task of it can read.
     env = {name: value for name, value in worker.program.env.items() if not name.startswith(_NOT_FOR_AGENTS)}
     return Planned(

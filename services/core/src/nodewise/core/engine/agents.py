@@ -15,16 +15,19 @@ from nodewise.core.codec import encode
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
+    NOT_HEARD,
     START_JOBS,
     CancelJobs,
     ForgetJobs,
     JobRef,
     Message,
+    NotHeard,
     StartJobs,
 )
 from nodewise.core.messaging.app import agent_queue
 from nodewise.core.model.ids import AttemptKey, NodeName
 from nodewise.core.model.job import Job
+from nodewise.core.sealing import Sealer, unsealed
 from nodewise.core.store import ArtifactStore
 
 T = TypeVar("T")
@@ -43,13 +46,14 @@ class AgentsEngine:
     """Starts, cancels and forgets attempts on node agents.
 
     Sending never fails: rows are the truth (rule 1), and whoever asks looks again at its next tick. Asking twice does
-    nothing, since every effect is keyed by its attempt (rule 6).
+    nothing, since every effect is keyed by its attempt (rule 6). `seal` signs for whoever speaks for the node.
     """
 
     name = "agents"
 
-    def __init__(self, app: Celery, store: ArtifactStore) -> None:
+    def __init__(self, app: Celery, store: ArtifactStore, seal: Sealer = unsealed) -> None:
         self._app = app
+        self._seal = seal
         self._store = store
 
     def start(
@@ -89,11 +93,15 @@ class AgentsEngine:
             for chunk in _chunks(keys):
                 self._send(FORGET_JOBS, node, ForgetJobs(keys=tuple(chunk)))
 
-    def _send(self, kind: str, node: NodeName, message: Message) -> None:
+    def say_not_heard(self, node: NodeName, why: str) -> None:
+        """Tell whoever calls itself so that it is not believed. Not signed: it could not check that."""
+        self._send(NOT_HEARD, node, NotHeard(why=why), seal=unsealed)
+
+    def _send(self, kind: str, node: NodeName, message: Message, *, seal: Sealer | None = None) -> None:
         try:
             self._app.send_task(
                 kind,
-                args=[message.model_dump(mode="json")],
+                args=[(seal or self._seal)(kind, node, message)],
                 queue=agent_queue(node),
                 expires=_EXPIRES_SECONDS,
             )

@@ -6,6 +6,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from nodewise.core.messages import HEARTBEAT, Heartbeat
+from nodewise.core.sealing import Sealer, unsealed
 
 _log = structlog.get_logger()
 
@@ -13,8 +14,9 @@ _log = structlog.get_logger()
 class HeartbeatSender:
     """Sends heartbeats, and says once when the broker goes and when it is back. Not for several threads at once."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, seal: Sealer = unsealed) -> None:
         self._app = app
+        self._seal = seal
         self._answers = True
 
     @property
@@ -25,7 +27,8 @@ class HeartbeatSender:
     def send(self, heartbeat: Heartbeat) -> bool:
         """Whether it was sent; the next one says again what this one says."""
         try:
-            self._app.send_task(HEARTBEAT, args=[heartbeat.model_dump(mode="json")], queue="recorder")
+            sealed = self._seal(HEARTBEAT, heartbeat.node.name, heartbeat)
+            self._app.send_task(HEARTBEAT, args=[sealed], queue="recorder")
         except (redis.RedisError, OperationalError, OSError) as error:
             if self._answers:
                 _log.warning("the broker does not answer; trying again", error=str(error))

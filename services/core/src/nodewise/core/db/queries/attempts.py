@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, text
 
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
+from nodewise.core.model.node import Node
 
 _COLUMNS = """
     a.run_id, a.path, a.attempt, a.state, a.node, a.node_class, a.placed_at, a.accepted_at, a.started_at,
@@ -20,10 +21,11 @@ JOIN nodes AS n ON n.name = a.node LEFT JOIN node_loads AS l ON l.node = a.node
 WHERE a.state IN ('PLACED', 'RUNNING') AND r.engine IN ('agents', 'kubernetes')
 """
 
-_LIVE_ON_NODE = text(f"SELECT {_COLUMNS} AND a.node = :node ORDER BY a.run_id, a.path")
+# Whoever speaks for nodes of one engine may use the name that a node of another had.
+_LIVE_ON_NODE = text(f"SELECT {_COLUMNS} AND a.node = :node AND r.engine = :engine ORDER BY a.run_id, a.path")
 
 _LIVE_ON_NODE_OF_RUNS = text(
-    f"SELECT {_COLUMNS} AND a.node = :node AND a.run_id = ANY(CAST(:run_ids AS uuid[])) "
+    f"SELECT {_COLUMNS} AND a.node = :node AND r.engine = :engine AND a.run_id = ANY(CAST(:run_ids AS uuid[])) "
     "ORDER BY a.run_id, a.path"
 )
 
@@ -40,6 +42,13 @@ FROM attempts AS a JOIN runs AS r ON r.id = a.run_id JOIN tasks AS t ON t.run_id
 WHERE a.state IN ('PLACED', 'RUNNING') AND r.cancel_requested_at IS NOT NULL AND NOT t.finaliser
   AND r.engine IN ('agents', 'kubernetes')
 ORDER BY a.node, a.run_id, a.path
+""")
+
+_PLACED_ELSEWHERE = text("""
+SELECT a.run_id, a.path, a.attempt
+FROM attempts AS a JOIN jsonb_to_recordset(CAST(:keys AS jsonb)) AS v(run_id uuid, path text, attempt int)
+  USING (run_id, path, attempt)
+WHERE a.node <> :node
 """)
 
 # Locks in the order of the keys, so that it never waits in a circle with the placer.
@@ -110,15 +119,24 @@ def attempt_key(row: "Row[tuple[object, ...]]") -> AttemptKey:
 
 
 def live_on_node(
-    connection: Connection, node: NodeName, *, of_runs: Iterable[RunId] | None = None
+    connection: Connection, node: Node, *, of_runs: Iterable[RunId] | None = None
 ) -> "Sequence[Row[tuple[object, ...]]]":
-    """The live attempts on a node, with their task's retry policy and what was known before of their run time.
+    """The live attempts on a node of that engine, with their task's retry policy and what was known before of their run time.
 
     Also, whether their run is to be canceled.
     """
+    where: dict[str, object] = {"node": node.name, "engine": node.engine}
     if of_runs is None:
-        return connection.execute(_LIVE_ON_NODE, {"node": node}).all()
-    return connection.execute(_LIVE_ON_NODE_OF_RUNS, {"node": node, "run_ids": list(of_runs)}).all()
+        return connection.execute(_LIVE_ON_NODE, where).all()
+    return connection.execute(_LIVE_ON_NODE_OF_RUNS, {**where, "run_ids": list(of_runs)}).all()
+
+
+def placed_elsewhere(
+    connection: Connection, node: NodeName, keys: Iterable[AttemptKey]
+) -> Sequence[AttemptKey]:
+    """Those of these attempts that are on record, but on other nodes."""
+    given = {"node": node, "keys": json.dumps([_key(key) for key in keys])}
+    return [attempt_key(row) for row in connection.execute(_PLACED_ELSEWHERE, given)]
 
 
 def with_ended_lease(
