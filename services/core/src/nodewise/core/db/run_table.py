@@ -86,6 +86,8 @@ runs = Table(
     Index("runs_spec_idx", "spec_digest"),
     Index("runs_page_idx", text("submitted_at DESC"), text("id DESC")),
     Index("runs_page_of_team_idx", "team", text("submitted_at DESC"), text("id DESC")),
+    Index("runs_page_of_state_idx", "state", text("submitted_at DESC"), text("id DESC")),
+    Index("runs_labels_idx", "labels", postgresql_using="gin", postgresql_ops={"labels": "jsonb_path_ops"}),
     Index(
         "runs_open_of_team_idx",
         "team",

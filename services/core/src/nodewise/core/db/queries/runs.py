@@ -1,12 +1,13 @@
 """Runs: how they are found, and asked to end. How they get in: `submissions`."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.ids import RunId, ScheduleId
@@ -39,18 +40,13 @@ _COUNTED = """, (
 FROM runs WHERE id = :run_id AND (CAST(:team AS text) IS NULL OR team = :team)
 """
 _BY_ID = text(RUN_COLUMNS + _COUNTED)
-_REST_OF_PAGE = """
-  AND (CAST(:state AS text) IS NULL OR state = :state)
-  AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
-  AND labels @> :labels
-  AND (archived_at IS NOT NULL) = :archived
-  AND (CAST(:before_at AS timestamptz) IS NULL OR (submitted_at, id) < (:before_at, CAST(:before_id AS uuid)))
-ORDER BY submitted_at DESC, id DESC LIMIT :limit
-"""
-_LABELS = bindparam("labels", type_=JSONB)
-# Two statements, so that the index of the team is used whatever plan is kept.
-_PAGE = text(RUN_COLUMNS + "FROM runs WHERE true" + _REST_OF_PAGE).bindparams(_LABELS)
-_PAGE_OF_TEAM = text(RUN_COLUMNS + "FROM runs WHERE team = :team" + _REST_OF_PAGE).bindparams(_LABELS)
+# A condition is there only where it is asked for, so that its index is used whatever plan is kept.
+_OF_STATE = "state = :state"
+_OF_ONE_TEAM = "team = :team"
+_OF_SCHEDULE = "schedule_id = CAST(:schedule_id AS uuid)"
+_LABELLED = "labels @> CAST(:labels AS jsonb)"
+_ARCHIVED = {False: "archived_at IS NULL", True: "archived_at IS NOT NULL"}
+_BEFORE = "(submitted_at, id) < (:before_at, CAST(:before_id AS uuid))"
 
 _OF_TEAM = text("SELECT id FROM runs WHERE id = ANY(CAST(:run_ids AS uuid[])) AND team = :team")
 
@@ -76,19 +72,32 @@ def run_by_id(connection: Connection, run_id: RunId, *, team: str | None) -> Row
 
 def runs_page(connection: Connection, wanted: RunFilter, *, limit: int) -> Sequence[RowMapping]:
     """At most `limit` runs, newest first. Later submissions do not shift later pages."""
-    before_at, before_id = wanted.before or (None, None)
-    values = {
-        "state": wanted.state and wanted.state.value,
-        "team": wanted.team,
-        "schedule_id": wanted.schedule_id,
-        "labels": dict(wanted.labels),
-        "archived": wanted.archived,
-        "before_at": before_at,
-        "before_id": before_id,
-        "limit": limit,
-    }
-    statement = _PAGE if wanted.team is None else _PAGE_OF_TEAM
-    return connection.execute(statement, values).mappings().all()
+    values: dict[str, object] = {"limit": limit}
+    conditions = [_ARCHIVED[wanted.archived]]
+    if wanted.state is not None:
+        conditions.append(_OF_STATE)
+        values["state"] = wanted.state.value
+    if wanted.team is not None:
+        conditions.append(_OF_ONE_TEAM)
+        values["team"] = wanted.team
+    if wanted.schedule_id is not None:
+        conditions.append(_OF_SCHEDULE)
+        values["schedule_id"] = wanted.schedule_id
+    if wanted.labels:
+        conditions.append(_LABELLED)
+        values["labels"] = json.dumps(dict(wanted.labels))
+    if wanted.before is not None:
+        conditions.append(_BEFORE)
+        values["before_at"], values["before_id"] = wanted.before
+    return connection.execute(_page_of(tuple(conditions)), values).mappings().all()
+
+
+@cache
+def _page_of(conditions: tuple[str, ...]) -> TextClause:
+    where = " AND ".join(conditions)
+    return text(
+        RUN_COLUMNS + "FROM runs WHERE " + where + " ORDER BY submitted_at DESC, id DESC LIMIT :limit"
+    )
 
 
 def task_counts(
