@@ -21,7 +21,7 @@ from tests.support.databases import Databases
 from tests.support.servers import postgres_in, valkey_in
 from tests.support.waiting import wait_until
 
-OPEN: Mapping[str, str] = {"NODEWISE_AUTH": "off"}
+OPEN: Mapping[str, str] = {"NODEWISE_AUTH": "off", "NODEWISE_NODE_KEYS": "off"}
 """Nobody but the measurement is there to be kept out."""
 SEED = 1
 """Of every random choice of the services."""

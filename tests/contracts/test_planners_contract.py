@@ -11,6 +11,8 @@ from nodewise.core import plugins
 from nodewise.core.errors import UnknownName
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.problem import (
+    Dependency,
+    Links,
     Objective,
     Planner,
     PlanningContext,
@@ -20,6 +22,7 @@ from nodewise.core.model.problem import (
     ProblemTask,
     Schedule,
 )
+from nodewise.core.model.resources import Resources
 from nodewise.planning import PLANNERS
 from nodewise.planning.bounds import lower_bounds
 from nodewise.planning.exact import Exact
@@ -148,6 +151,34 @@ def test_exact_is_never_worse_than_any_other(problem: Problem, objective: Object
     for name, plan in every_plan(problem, objective).items():
         other = value(plan, objective, best=best)
         assert ours <= other + ROUNDING * max(1.0, other), name
+
+
+def test_a_task_of_no_length_starts_at_once_on_a_busy_node() -> None:
+    """It takes no room, as validation and bounds have it: what is proved optimal must not wait for any."""
+    n0, n1, nothing = NodeName("n0"), NodeName("n1"), Resources()
+    long = ProblemTask(name="long", task_class="c", resources=nothing, seconds={n0: 1.0, n1: 2.0})
+    after = Dependency(task="long", mib=53.0)
+    last = ProblemTask(
+        name="last",
+        task_class="c",
+        resources=nothing,
+        seconds={n0: 1.0, n1: 0.0},
+        after=(after,),
+        not_before=6.5,
+    )
+    short = ProblemTask(name="short", task_class="c", resources=nothing, seconds={n0: 1.0, n1: 0.0})
+    problem = Problem(
+        nodes=tuple(
+            ProblemNode(name=name, capacity=Resources(millicores=1000), slots=1) for name in (n0, n1)
+        ),
+        pipelines=(
+            ProblemPipeline(name="a", submitted_at=2.0, tasks=(short,)),
+            ProblemPipeline(name="b", submitted_at=1.0, tasks=(long, last)),
+        ),
+        links=Links(default_mib_per_s=10.0),
+    )
+    for planner in (TestExact().make(), TestPortfolio().make()):
+        assert reached(planner, problem, Objective.MEAN_FLOW).mean_flow == 2.75
 
 
 @settings(max_examples=examples(60))

@@ -26,6 +26,8 @@ class Plain:
     booked: list[tuple[float, float, Demand]] = field(default_factory=list)
 
     def earliest(self, ready: float, duration: float, demand: Demand) -> float:
+        if not duration:
+            return ready
         times = sorted({edge for start, end, _ in self.booked for edge in (start, end)})
         candidates = [ready, *(time for time in times if time > ready)]
         steps = [(time, self._fits(time, demand)) for time in candidates]

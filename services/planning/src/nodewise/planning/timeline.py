@@ -39,7 +39,10 @@ class Timeline(Protocol):
     """What a node has promised. Times are half open: one task may start at the instant another ends."""
 
     def earliest(self, ready: float, duration: float, demand: Demand) -> float:
-        """The first start from `ready` on with room for all of `duration` (infinite: never)."""
+        """The first start from `ready` on with room for all of `duration` (infinite: never).
+
+        A task of no length takes no room, so it starts at once, as validation and exact proofs have it.
+        """
         ...
 
     def book(self, start: float, end: float, demand: Demand) -> None:
@@ -70,7 +73,7 @@ class SingleSlot:
 
     def earliest(self, ready: float, duration: float, demand: Demand) -> float:  # noqa: ARG002
         ends = self._ends
-        if not ends or ready >= ends[-1]:
+        if not ends or ready >= ends[-1] or not duration:
             return ready
         starts = self._starts
         start = ready
@@ -131,6 +134,8 @@ class Shared:
             self.book(held.start, held.end, held.demand)
 
     def earliest(self, ready: float, duration: float, demand: Demand) -> float:
+        if not duration:
+            return ready
         times, room = self._times, self._room
         millicores, memory, gpus = demand
         start, first, last = ready, bisect_right(times, ready) - 1, len(times) - 1
