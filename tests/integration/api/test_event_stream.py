@@ -14,6 +14,7 @@ from nodewise.core.db.queries.moves import move_run
 from nodewise.core.lifecycle import RunEvent, RunState
 from nodewise.core.model.ids import RunId
 from tests.integration.api.conftest import Api
+from tests.support.waiting import wait_until
 
 
 def messages(answer: httpx.Response) -> Iterator[dict[str, str]]:
@@ -97,3 +98,20 @@ def test_a_last_event_id_that_is_none_is_refused(api: Api, last: str) -> None:
     run = api.accepted()
     answer = api.http.get(f"/v1/runs/{run['id']}/events", headers=[(b"Last-Event-ID", last.encode())])
     assert api.fields(answer) == ["header.Last-Event-ID"]
+
+
+def test_so_many_streams_at_a_time_and_no_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = api.accepted()
+    monkeypatch.setattr(api.services.streams, "most", 2)
+    path = f"/v1/runs/{run['id']}/events"
+    with api.http.stream("GET", path) as first, api.http.stream("GET", path) as second:
+        # Kept, since a reader that is thrown away closes its stream.
+        readers = [messages(first), messages(second)]
+        assert [next(reader)["event"] for reader in readers] == ["run", "run"]
+        refused = api.http.get(path)
+        assert refused.status_code == 429
+        assert refused.json()["type"] == "urn:nodewise:problem:too-many-streams"
+        assert refused.headers["retry-after"] == "5"
+    wait_until(
+        lambda: api.services.streams.has_room("everybody"), 20, "the streams that were left to be closed"
+    )

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from nodewise.agent.logs import AttemptLog, capped
 from nodewise.agent.outputs import LIMIT_BYTES, OutputError, clean, collect, convert
 from nodewise.agent.staging import environment
 from nodewise.core.errors import StoreError
-from nodewise.core.model.component import Artifact, Parameter, PythonWork, Signature, ValueKind
+from nodewise.core.model.component import Artifact, ContainerWork, Parameter, PythonWork, Signature, ValueKind
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.model.job import Job
 from nodewise.core.model.resources import Resources
@@ -307,3 +309,33 @@ def test_who_names_a_broker_serves_metrics_where_the_broker_is_reached(
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6399/0")
     plain = options.settings_for(None, "memory://x", metrics_port=None, advertise=None)
     assert (plain.metrics_port, plain.store_url) == (0, "memory://x")
+
+
+def test_a_container_leaves_what_lies_in_its_folder_and_nothing_else(
+    folder: AttemptFolder, store: ArtifactStore, tmp_path: Path
+) -> None:
+    """It sees less than the agent that reads what it left."""
+    secret = tmp_path / "secret"
+    secret.write_text("of the agent")
+    job = in_container(a_job(artifacts=("model",)))
+    for place in (str(secret), "/proc/self/environ", "../../secret"):
+        executor_left(folder, uri=place)
+        with pytest.raises(OutputError, match="leads out of the attempt's folder"):
+            collect(job, folder, store)
+    (folder.work / "mine").write_text("weights")
+    executor_left(folder, uri="mine")
+    assert store.get_bytes(collect(job, folder, store).artifacts["model"].uri) == b"weights"
+
+
+def test_a_container_cannot_make_a_folder_of_its_outputs_lead_elsewhere(
+    folder: AttemptFolder, store: ArtifactStore
+) -> None:
+    place = folder.parameter("environ").parent
+    shutil.rmtree(place)
+    place.symlink_to("/proc/self")
+    with pytest.raises(OutputError, match="leads out of the attempt's folder"):
+        collect(in_container(a_job({"environ": ValueKind.STRING})), folder, store)
+
+
+def in_container(job: Job) -> Job:
+    return replace(job, work=ContainerWork(image="busybox", command=(), args=()))

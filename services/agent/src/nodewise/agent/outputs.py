@@ -11,7 +11,7 @@ from typing import Any, Final
 from nodewise.agent.folder import AttemptFolder
 from nodewise.core.errors import NodewiseError
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
-from nodewise.core.model.component import Artifact, Parameter, ValueKind
+from nodewise.core.model.component import Artifact, ContainerWork, Parameter, ValueKind
 from nodewise.core.model.job import Job
 from nodewise.core.store import ArtifactStore
 from nodewise.core.store.trees import NotStorable, go_on, open_regular, translated_source
@@ -62,11 +62,14 @@ def collect(
         StoreError: An artifact could not be stored.
         OSError: The system could not read what the task left.
     """
+    confined = isinstance(job.work, ContainerWork)
+    if confined:
+        _refuse_moved(job, folder)
     parameters, made = _read(job, folder)
     artifacts = {}
     for name, spec in job.signature.output_artifacts.items():
         checkpoint()
-        stored, size = _store(name, made[name], folder, store, checkpoint=checkpoint)
+        stored, size = _store(name, made[name], folder, store, confined=confined, checkpoint=checkpoint)
         artifacts[name] = _artifact(name, spec, made[name], uri=stored, size=size)
     return TaskOutputs(parameters=parameters, artifacts=artifacts)
 
@@ -251,9 +254,15 @@ def _artifact(name: str, spec: Artifact, made: _Made, *, uri: str, size: int) ->
 
 
 def _store(
-    name: str, made: _Made, folder: AttemptFolder, store: ArtifactStore, *, checkpoint: Callable[[], None]
+    name: str,
+    made: _Made,
+    folder: AttemptFolder,
+    store: ArtifactStore,
+    *,
+    confined: bool,
+    checkpoint: Callable[[], None],
 ) -> tuple[str, int]:
-    """The address and the size of the artifact, which is in the store now."""
+    """The address and the size of the artifact, which is in the store now. `confined`: it must lie in the attempt's folder."""
     place = (made.place or str(folder.output(name))).removeprefix("file://")
     if "://" in place:
         # The task put it elsewhere itself (s3://...): who reads it gets that address.
@@ -262,9 +271,27 @@ def _store(
         path = _real_path(folder.work / place, folder)
         if path is None:
             return store.put_bytes(b""), 0
+        if confined:
+            path = _linked_path(path, folder)
         return store.put_path(path, checkpoint=checkpoint)
     except NotStorable as error:
         raise OutputError(f"the output artifact {name!r}: {error}") from error
+
+
+def _refuse_moved(job: Job, folder: AttemptFolder) -> None:
+    """Who ran in a container sees less than who reads what it left: a folder of ours must not lead elsewhere now.
+
+    Raises:
+        OutputError: One does.
+    """
+    places = [folder.executor_output, *map(folder.parameter, job.signature.output_parameters)]
+    for place in {path.parent for path in places}:
+        if not _is_own(place.resolve(), folder):
+            raise OutputError(f"the folder {place.name!r} of its outputs leads out of the attempt's folder")
+
+
+def _is_own(path: Path, folder: AttemptFolder) -> bool:
+    return any(path.is_relative_to(root.resolve()) for root in (folder.root, folder.temporary))
 
 
 def _real_path(path: Path, folder: AttemptFolder) -> Path | None:
@@ -286,7 +313,6 @@ def _linked_path(link: Path, folder: AttemptFolder) -> Path:
         path = link.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise NotStorable(f"a link that leads nowhere: {link}") from error
-    own = (folder.root.resolve(), folder.temporary.resolve())
-    if not any(path.is_relative_to(root) for root in own):
-        raise NotStorable(f"a link that leads out of the attempt's folder: {link} -> {path}")
+    if not _is_own(path, folder):
+        raise NotStorable(f"a path that leads out of the attempt's folder: {link} -> {path}")
     return path

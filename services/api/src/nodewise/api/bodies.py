@@ -6,11 +6,12 @@ import math
 from fastapi import Request
 
 from nodewise.api.problems import Problem, invalid
-from nodewise.core.ir.guard import parts, place
+from nodewise.core.ir.guard import MAX_VALUES, parts, place
 
 MAX_DEPTH = 64
 """Levels of nesting. KFP's IR stays under 20: its DAGs refer to components by name instead of nesting them."""
 
+_TOO_MANY = f"the body must not have more than {MAX_VALUES} values"
 _TOO_DEEP = f"must not be nested deeper than {MAX_DEPTH} levels"
 
 
@@ -39,8 +40,8 @@ def parse_object(raw: bytes) -> dict[str, object]:
             the range of doubles, or text that cannot be stored (NUL, a lone surrogate); names the place.
     """
     value = _parse(raw)
-    for part, trail, depth in parts(value):
-        rule = _broken_rule(part, depth)
+    for number, (part, trail, depth) in enumerate(parts(value)):
+        rule = _TOO_MANY if number >= MAX_VALUES else _broken_rule(part, depth)
         if rule is not None:
             raise invalid(place("body", trail), rule)
     if not isinstance(value, dict):

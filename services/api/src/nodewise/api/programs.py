@@ -14,9 +14,11 @@ from nodewise.api.requests import SubmitRequest
 from nodewise.core.engine.kubeflow.reading import readable
 from nodewise.core.ir import Program, read_program
 from nodewise.core.ir.foresight import check_foreseeable
+from nodewise.core.ir.placeholders import bounded_expansion
 from nodewise.core.model.engines import KUBEFLOW
 
 _REMEMBERED: Final = 64
+_MOST_TEXT: Final = 16 * 1024 * 1024
 _LONGEST_REMEMBERED: Final = 64 * 1024
 """Characters of JSON: what is remembered stays below some tens of MiB, whatever is sent."""
 
@@ -73,7 +75,8 @@ def _read(reading: _Reading) -> Program:
     fractions = reading.engine == KUBEFLOW
     platforms = readable(reading.platforms) if fractions else reading.platforms
     program = read_program(reading.ir, platforms, max_instances=reading.max_instances)
-    check_foreseeable(program, fractions=fractions)
+    with bounded_expansion(_MOST_TEXT):
+        check_foreseeable(program, fractions=fractions)
     return program
 
 

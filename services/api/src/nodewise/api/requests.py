@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, TypeVar
 
 from pydantic import (
@@ -29,6 +30,8 @@ DATASET_RULE = (
 )
 DATASET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
+_MOST_FAULTS = 100
+"""Of a body that breaks a rule in very many places, so many are named."""
 _Key = Annotated[str, Field(min_length=1, max_length=63)]
 _Value = Annotated[str, Field(max_length=255)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -129,7 +132,9 @@ def read_body(model: type[_Model], body: Mapping[str, object]) -> _Model:
     except ValidationError as error:
         faults = [
             Fault(field=".".join(["body", *map(str, item["loc"])])[:300], rule=item["msg"])
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
+            for item in islice(
+                error.errors(include_url=False, include_context=False, include_input=False), _MOST_FAULTS
+            )
         ]
         detail = "; ".join(f"{fault.field}: {fault.rule}" for fault in faults[:5])
         raise Problem(status=422, kind="invalid-request", detail=detail, faults=faults) from error

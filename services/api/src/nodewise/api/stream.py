@@ -1,6 +1,7 @@
 """A run's events as server-sent events."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from nodewise.core.lifecycle import FINAL_RUN_STATES, RunState
 
 POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 10.0
+MOST_STREAMS = 50
+"""Of one API key at a time, in one gateway."""
 _SETTLE_SECONDS = 15.0
 """Ids are given out before the commit, so a lower one may appear after a higher one: that late we still look."""
 
@@ -38,6 +41,28 @@ class Window:
         old = [event_id for event_id, at in self.recent.items() if now - at > _SETTLE_SECONDS]
         self.floor = max([self.floor, *old])
         self.recent = {event_id: at for event_id, at in self.recent.items() if event_id > self.floor}
+
+
+class Streams:
+    """How many streams each caller has open: each asks the database again and again. Used in the event loop only."""
+
+    def __init__(self, most: int = MOST_STREAMS) -> None:
+        self.most = most
+        self._open: Counter[str] = Counter()
+
+    def has_room(self, who: str) -> bool:
+        return self._open[who] < self.most
+
+    async def counted(self, who: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+        """The stream, counted from its beginning to its end."""
+        self._open[who] += 1
+        try:
+            async for part in stream:
+                yield part
+        finally:
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
 
 
 def is_final(row: Row) -> bool:

@@ -31,6 +31,8 @@ from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
 
 _HINTS = "body.platform_spec.platforms.nodewise"
+_MOST_UPSTREAM = 16 * 1024 * 1024
+"""Characters. Each task has the whole paths of all that it waits for in its row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +224,22 @@ class _FirstTasks:
         return len(self._ready) == len(step.ready) and not (step.skipped or step.failed or step.outcome)
 
     def all(self) -> list[NewTask]:
-        return list(self._born())
+        """The tasks.
+
+        Raises:
+            Problem: 422, what they wait for, each by its whole path, would take too much room.
+        """
+        tasks, room = list[NewTask](), 0
+        for task in self._born():
+            room += sum(map(len, task.spec.upstream))
+            if room > _MOST_UPSTREAM:
+                rule = (
+                    f"the names of all that its tasks wait for have more than {_MOST_UPSTREAM} characters: give tasks shorter "
+                    "names, or let a task in between wait for many"
+                )
+                raise invalid("body.pipeline_spec.root.dag.tasks", rule)
+            tasks.append(task)
+        return tasks
 
     def _born(self) -> Iterator[NewTask]:
         made = Made(birth.path for birth in self._step.new_tasks)

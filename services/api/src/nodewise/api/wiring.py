@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from nodewise.api.auth.guard import Guard
 from nodewise.api.beliefs import SharedBeliefs
 from nodewise.api.intake import Intake
+from nodewise.api.stream import Streams
 from nodewise.core.db.engine import create_database
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -48,6 +49,7 @@ class Services:
     clock: Callable[[], datetime] = system_clock
     stopping: threading.Event = field(default_factory=threading.Event)
     beliefs: SharedBeliefs = field(default_factory=SharedBeliefs)
+    streams: Streams = field(default_factory=Streams)
     planning: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PLANS_AT_ONCE))
 
     @classmethod

@@ -91,6 +91,14 @@ class UnresolvedInput(NodewiseError):
         super().__init__(f"task {task!r}, input {input_name!r}: {rule}")
 
 
+class TooMuchText(UnresolvedInput):
+    """Placeholders would make a text of so many characters that it is no value any more."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__("", "", rule)
+        self.args = (rule,)
+
+
 class UnknownName(NodewiseError):
     """Nothing of that kind has that name."""
 

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from nodewise.api.account import seen_of
 from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.paging import decode_cursor, encode_cursor
-from nodewise.api.problems import invalid, not_found
+from nodewise.api.problems import Problem, invalid, not_found
 from nodewise.api.requests import RunQuery
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
@@ -73,7 +73,7 @@ def get_tasks(run_id: RunIdPath, services: Wired, caller: Called) -> Any:
 @router.get(
     "/{run_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}}, **problems(404, 422, 503)},
+    responses={200: {"content": {"text/event-stream": {}}}, **problems(404, 422, 429, 503)},
 )
 async def get_events(
     run_id: RunIdPath,
@@ -85,7 +85,10 @@ async def get_events(
 
     They end, too, when the key that was used is revoked or expires.
     """
-    after_id = _event_id(last_event_id)
+    after_id, who = _event_id(last_event_id), caller.key_id or caller.name
+    if not services.streams.has_room(who):
+        detail = f"this API key has {services.streams.most} streams of events open, and may have no more: close one first"
+        raise Problem(status=429, kind="too-many-streams", detail=detail, headers={"Retry-After": "5"})
     state = await run_in_threadpool(_state_of, services, run_id, caller)
 
     ended = threading.Event()
@@ -105,6 +108,7 @@ async def get_events(
         ended=state if state in FINAL_RUN_STATES else None,
         stopping=lambda: services.stopping.is_set() or ended.is_set(),
     )
+    stream = services.streams.counted(who, stream)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 

@@ -37,6 +37,8 @@ def create_database(settings: Settings, *, pool_size: int = 5, name: str = "node
     engine = create_engine(
         normalised_url(settings.database_url),
         pool_size=pool_size,
+        # Values of users' pipelines must not get into logs with a statement that failed.
+        hide_parameters=True,
         max_overflow=10,
         connect_args={
             "application_name": name,

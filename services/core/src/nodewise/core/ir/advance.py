@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from nodewise.core.ir.moves import Advance, Cause, SkippedTask
+from nodewise.core.ir.placeholders import bounded_expansion
 from nodewise.core.ir.rows import LIVE_TASK_STATES, Rows, RunFacts
 from nodewise.core.ir.tally import HOW_TO_SHRINK
 from nodewise.core.ir.tree import Program
@@ -15,6 +16,8 @@ _OUTCOMES = {
     TaskState.CANCELED: RunState.CANCELED,
 }
 _NO_FACTS = RunFacts()
+_MOST_TEXT = 16 * 1024 * 1024
+"""Characters that placeholders may make in one look at a run."""
 
 
 def advance(
@@ -44,7 +47,8 @@ def advance(
     """
     walk = Walk(program=program, rows=rows, facts=facts)
     try:
-        result = walk.run(parameters, canceling=canceling)
+        with bounded_expansion(_MOST_TEXT):
+            result = walk.run(parameters, canceling=canceling)
     except TooLarge:
         return _too_large(program, rows)
     return Advance(

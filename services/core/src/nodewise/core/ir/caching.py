@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from nodewise.core.errors import TooMuchText
 from nodewise.core.ir.needs import values_only
 from nodewise.core.ir.placeholders import Resolver, expand_text
 from nodewise.core.ir.tree import Leaf, Step
@@ -101,7 +102,10 @@ def cache_key(
     if step.cache.key:
         parts.update({"component": _shown(leaf.component), _OWN: _shown(step.cache.key)})
     else:
-        parts.update(_of_work(leaf, values_only(inputs)))
+        try:
+            parts.update(_of_work(leaf, values_only(inputs)))
+        except TooMuchText as error:
+            raise ContentUnknown("environment") from error
         parts.update(_of_inputs(leaf, inputs, digests))
         if dataset is not None:
             parts["data set"] = _hidden(dataset)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nodewise.core.errors import InvalidPipeline, UnresolvedInput
+from nodewise.core.errors import InvalidPipeline, TooMuchText, UnresolvedInput
 from nodewise.core.ir.evaluation import ExpressionFailed
 from nodewise.core.ir.expressions import inputs_of
 from nodewise.core.ir.guard import at, parts
@@ -217,7 +217,10 @@ def _filled(one: _Known, raw: _Knowns) -> _Known | None:
     named = list(references(one.value))
     if not named or any(each.part is not Part.INPUT_PARAMETER or each.name not in raw for each in named):
         return None
-    value = expand(one.value, lambda reference: raw[reference.name].value)
+    try:
+        value = expand(one.value, lambda reference: raw[reference.name].value)
+    except TooMuchText:
+        return None
     return _Known(value=value, origin=raw[named[0].name].origin)
 
 

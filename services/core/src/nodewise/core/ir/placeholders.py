@@ -6,17 +6,22 @@ A value is put in once and never looked at again, so text that comes from a user
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from nodewise.core.errors import InvalidPipeline, UnsupportedFeature
+from nodewise.core.errors import InvalidPipeline, TooMuchText, UnsupportedFeature
 from nodewise.core.ir.guard import at
 from nodewise.core.ir.parameters import as_text
 from nodewise.core.model.component import Argument, Concat, IfPresent, Text
 
-_PLACEHOLDER: Final = re.compile(r"\{\{\$(.*?)\}\}", re.DOTALL)
+# Bounded, and it stops at the next brace: an opening that is never closed must not be looked for to the end of the text.
+_PLACEHOLDER: Final = re.compile(r"\{\{\$([^{}]{0,1000})\}\}")
+LARGEST_TEXT: Final = 1024 * 1024
+"""Characters that placeholders may make of one text. A value that is nothing but a placeholder is passed on, however large."""
 _KEY: Final = r"\[(?:'(?P<{0}>[^'\]]*)'|\"(?P<{0}_>[^\"\]]*)\")\]"
 _NAMED: Final = re.compile(
     r"\.(?P<side>inputs|outputs)\.(?P<what>parameters|artifacts)"
@@ -107,6 +112,26 @@ class Known:
 
 
 Resolver: TypeAlias = Callable[[Reference], object]
+_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
+
+
+@contextmanager
+def bounded_expansion(characters: int) -> Iterator[None]:
+    """So many characters may placeholders make in all, within this thread: pipelines can have each text be ten of the one before."""
+    token = _left.set([characters])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _spend(characters: int) -> None:
+    left = _left.get()
+    if left is None:
+        return
+    left[0] -= characters
+    if left[0] < 0:
+        raise TooMuchText("the placeholders of this pipeline would make more text than is allowed")
 
 
 def has_placeholder(text: str) -> bool:
@@ -171,6 +196,9 @@ def expand(value: object, resolve: Resolver) -> object:
 
     In the midst of text a value becomes text (JSON for what is not a string); text that is nothing but a placeholder becomes
     the value itself, with its type.
+
+    Raises:
+        TooMuchText: the text would have more than `LARGEST_TEXT` characters.
     """
     if isinstance(value, str):
         return _expanded(value, resolve)
@@ -182,7 +210,11 @@ def expand(value: object, resolve: Resolver) -> object:
 
 
 def expand_text(text: str, resolve: Resolver) -> str:
-    """The same, always as text."""
+    """The same, always as text.
+
+    Raises:
+        TooMuchText: it would have more than `LARGEST_TEXT` characters.
+    """
     return as_text(_expanded(text, resolve)) if has_placeholder(text) else text
 
 
@@ -191,9 +223,17 @@ def _expanded(text: str, resolve: Resolver) -> object:
     if whole is not None and (reference := _read(whole.group(1))) is not None:
         return resolve(reference)
 
+    made = 0
+
     def put(match: re.Match[str]) -> str:
+        nonlocal made
         found = _read(match.group(1))
-        return match.group() if found is None else as_text(resolve(found))
+        word = match.group() if found is None else as_text(resolve(found))
+        made += len(word)
+        if made > LARGEST_TEXT:
+            raise TooMuchText(f"its placeholders would make more than {LARGEST_TEXT} characters of one text")
+        _spend(len(word))
+        return word
 
     return _PLACEHOLDER.sub(put, text)
 
