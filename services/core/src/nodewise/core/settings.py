@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     """Weights for the policy `fair_share`, as JSON: {"vision": 2, "speech": 1}; a team that is not named has 1."""
     team_quotas: dict[str, Quota] = Field(default_factory=dict)
     """What a team may have at a time, as JSON: {"vision": {"cores": 8, "gpus": 1, "queued_runs": 100}}; "*": the others."""
-    queue_window: int = Field(default=1000, ge=10)
+    queue_window: int = Field(default=500, ge=10)
     """Of a longer queue, the scheduler looks at so many runs at a time: each team's first, and a part that moves on with each look."""
     seed: int | None = None
     """Seed of every random choice; None: from the system."""

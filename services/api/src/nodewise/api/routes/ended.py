@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from sqlalchemy import Connection
 
 from nodewise.api.auth.caller import Called, Caller
@@ -31,7 +31,6 @@ def retry(
     services: Wired,
     caller: Called,
     *,
-    response: Response,
     idempotency_key: Key = None,
 ) -> Any:
     """Try a run again that failed or was canceled, as a new run: it waits its turn, and its nodes are chosen anew.
@@ -46,7 +45,7 @@ def retry(
         spec = compiled_specs(connection, [stored.spec_digest])[stored.spec_digest]
         return next_try(run_id, stored, spec, key=idempotency_key, settings=services.settings)
 
-    return answered(response, take_read(services, again, caller))
+    return answered(take_read(services, again, caller))
 
 
 @router.post("/archive", response_model=Run, responses=problems(404, 409, 503))

@@ -141,7 +141,6 @@ def run_now(
     schedule_id: ScheduleIdPath,
     services: Wired,
     caller: Called,
-    response: Response,
     idempotency_key: Key = None,
 ) -> Any:
     """Submit it once more, now: even if it is disabled or has as many runs as it may. It counts among them."""
@@ -157,7 +156,7 @@ def run_now(
             settings=services.settings,
         )
 
-    return answered(response, take_read(services, recurring, caller))
+    return answered(take_read(services, recurring, caller))
 
 
 def _created_before(connection: Connection, team: str, key: str | None) -> KnownSchedule | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 
 from nodewise.api.account import on_account
 from nodewise.api.auth.caller import Called
@@ -34,7 +34,6 @@ def submit(
     raw: Annotated[bytes, Depends(json_bytes)],
     services: Wired,
     caller: Called,
-    response: Response,
     idempotency_key: Key = None,
 ) -> Any:
     """Take a compiled pipeline and run it as soon as its turn comes and a node has room."""
@@ -46,7 +45,7 @@ def submit(
         key=idempotency_key,
         settings=services.settings,
     )
-    return answered(response, take(services, on_account(submission, caller), caller))
+    return answered(take(services, on_account(submission, caller), caller))
 
 
 @router.post(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Response
 from prometheus_client import Counter
+from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from nodewise.api.acceptance import (
@@ -114,9 +115,15 @@ def _as_written(new: Written) -> dict[str, object]:
     return run_view(new.row, collections.Counter(task.state for task in new.run.tasks))
 
 
-def answered(response: Response, taken: Taken) -> dict[str, object]:
-    """The body of the answer: 202 for a new run, 200 for one that was there; with its address."""
+_RUN = TypeAdapter(Run)
+
+
+def answered(taken: Taken) -> Response:
+    """202 for a new run, 200 for one that was there; with its address. Written by pydantic at once, which is quicker."""
     run, new = taken
-    response.status_code = 202 if new else 200
-    response.headers["Location"] = f"/v1/runs/{run['id']}"
-    return run
+    return Response(
+        _RUN.dump_json(_RUN.validate_python(run), by_alias=True),
+        status_code=202 if new else 200,
+        headers={"Location": f"/v1/runs/{run['id']}"},
+        media_type="application/json",
+    )
