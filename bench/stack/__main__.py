@@ -1,9 +1,12 @@
 """Runs the parts named on the command line, or all of them."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+
+import structlog
 
 from bench.listing import listing
 from bench.measure import BenchFailed
@@ -29,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", choices=[[], *PARTS], help="a part; none: all of them"
     )
+    # What the code under measurement logs in this process is none of its result.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     failed = False
     for name in parser.parse_args(arguments).names or PARTS:
         try:
