@@ -5,50 +5,28 @@ set -eu
 umask 022
 kept=${KEPT:-/var/lib/nodewise/secrets}
 
-# What was given as secret $1, the $2; nothing if none was.
-read_given() {
+# Keep in the file $3 what was given as secret $1, the $2; else what is there; else what the Python expression $4 makes.
+keep() {
     secret=${GIVEN:-/run/secrets}/$1
     if [ -e "$secret" ] && [ ! -r "$secret" ]; then
         echo "the file of the $2 cannot be read by user $(id -u): let that user own it, or let all read it" >&2
         exit 1
     fi
     given=$(cat "$secret" 2>/dev/null || true)
-}
-
-keep() {
-    read_given "$1_password" "password of $1"
     if [ -n "$given" ]; then
-        printf '%s' "$given" > "$kept/$1/password"
-    elif [ ! -s "$kept/$1/password" ]; then
-        python3 -c 'import secrets; print(secrets.token_urlsafe(24), end="")' > "$kept/$1/password"
+        printf '%s' "$given" > "$3"
+    elif [ ! -s "$3" ]; then
+        python3 -c "import secrets; print($4, end='')" > "$3"
     fi
 }
 
-keep_key() {
-    read_given admin_key "key of the admin"
-    if [ -n "$given" ]; then
-        printf '%s' "$given" > "$kept/admin/key"
-    elif [ ! -s "$kept/admin/key" ]; then
-        python3 -c 'import secrets; print(f"nw_{secrets.token_hex(16)}_{secrets.token_urlsafe(32)}", end="")' > "$kept/admin/key"
-    fi
-}
-
-keep_nodes() {
-    read_given node_secret "secret of the nodes' keys"
-    if [ -n "$given" ]; then
-        printf '%s' "$given" > "$kept/nodes/secret"
-    elif [ ! -s "$kept/nodes/secret" ]; then
-        python3 -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > "$kept/nodes/secret"
-    fi
-    for name in big small gpu; do
-        "${PYTHON:-python3}" -P -m nodewise.core.nodekeys "$name" --secret-file "$kept/nodes/secret" --out "$kept/node-$name/key"
-    done
-}
-
-keep_key
-keep_nodes
-keep postgres
-keep redis
-keep reader
+keep admin_key "key of the admin" "$kept/admin/key" 'f"nw_{secrets.token_hex(16)}_{secrets.token_urlsafe(32)}"'
+keep node_secret "secret of the nodes' keys" "$kept/nodes/secret" 'secrets.token_urlsafe(32)'
+for name in big small gpu; do
+    "${PYTHON:-python3}" -P -m nodewise.core.nodekeys "$name" --secret-file "$kept/nodes/secret" --out "$kept/node-$name/key"
+done
+for name in postgres redis reader; do
+    keep "${name}_password" "password of $name" "$kept/$name/password" 'secrets.token_urlsafe(24)'
+done
 # In quotes, redis.conf takes a backslash before what would end them.
 printf 'requirepass "%s"\n' "$(sed 's/[\\"]/\\&/g' "$kept/redis/password")" > "$kept/redis/redis.conf"
