@@ -18,7 +18,6 @@ from nodewise.core.ir.placeholders import bounded_expansion
 from nodewise.core.model.engines import KUBEFLOW
 
 _REMEMBERED: Final = 64
-_MOST_TEXT: Final = 16 * 1024 * 1024
 _LONGEST_REMEMBERED: Final = 64 * 1024
 """Characters of JSON: what is remembered stays below some tens of MiB, whatever is sent."""
 
@@ -75,7 +74,7 @@ def _read(reading: _Reading) -> Program:
     fractions = reading.engine == KUBEFLOW
     platforms = readable(reading.platforms) if fractions else reading.platforms
     program = read_program(reading.ir, platforms, max_instances=reading.max_instances)
-    with bounded_expansion(_MOST_TEXT):
+    with bounded_expansion():
         check_foreseeable(program, fractions=fractions)
     return program
 

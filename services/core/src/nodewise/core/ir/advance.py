@@ -16,8 +16,6 @@ _OUTCOMES = {
     TaskState.CANCELED: RunState.CANCELED,
 }
 _NO_FACTS = RunFacts()
-_MOST_TEXT = 16 * 1024 * 1024
-"""Characters that placeholders may make in one look at a run."""
 
 
 def advance(
@@ -47,7 +45,7 @@ def advance(
     """
     walk = Walk(program=program, rows=rows, facts=facts)
     try:
-        with bounded_expansion(_MOST_TEXT):
+        with bounded_expansion():
             result = walk.run(parameters, canceling=canceling)
     except TooLarge:
         return _too_large(program, rows)

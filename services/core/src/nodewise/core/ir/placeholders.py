@@ -22,6 +22,8 @@ from nodewise.core.model.component import Argument, Concat, IfPresent, Text
 _PLACEHOLDER: Final = re.compile(r"\{\{\$([^{}]{0,1000})\}\}")
 LARGEST_TEXT: Final = 1024 * 1024
 """Characters that placeholders may make of one text. A value that is nothing but a placeholder is passed on, however large."""
+MOST_TEXT: Final = 16 * LARGEST_TEXT
+"""Characters that they may make in one look at a run, or one reading."""
 _KEY: Final = r"\[(?:'(?P<{0}>[^'\]]*)'|\"(?P<{0}_>[^\"\]]*)\")\]"
 _NAMED: Final = re.compile(
     r"\.(?P<side>inputs|outputs)\.(?P<what>parameters|artifacts)"
@@ -116,7 +118,7 @@ _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 @contextmanager
-def bounded_expansion(characters: int) -> Iterator[None]:
+def bounded_expansion(characters: int = MOST_TEXT) -> Iterator[None]:
     """So many characters may placeholders make in all, within this thread: pipelines can have each text be ten of the one before."""
     token = _left.set([characters])
     try:
