@@ -88,6 +88,19 @@ SELECT (SELECT count(*) FROM runs WHERE id = ANY(CAST(:ids AS uuid[]))), (SELECT
 FIRST_EVENTS = "SELECT DISTINCT ON (run_id) path FROM events ORDER BY run_id, id"
 
 
+def test_large_ones_are_written_one_by_one(
+    engine: Engine,
+    wakes: Wakes,
+    commits: list[int],
+    run: Callable[..., NewRun],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nodewise.api.intake._LARGEST_AT_ONCE", 1)
+    answers = together(Intake(engine, wakes), [run(), run(), run()])  # type: ignore[arg-type]
+    assert all(isinstance(answer, RowMapping) for answer in answers)
+    assert len(commits) == 3
+
+
 def test_one_that_the_schema_refuses_does_not_take_the_others_with_it(
     engine: Engine, wakes: Wakes, run: Callable[..., NewRun]
 ) -> None:

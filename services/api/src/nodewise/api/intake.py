@@ -6,7 +6,9 @@ commit. Cost of n at a time: one round trip and one flush of the disk, instead o
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from sqlalchemy import Engine, RowMapping
@@ -14,17 +16,19 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from nodewise.api.acceptance import to_wake
 from nodewise.core.db.engine import transaction
-from nodewise.core.db.queries.submissions import NewRun, insert_runs
+from nodewise.core.db.queries.submissions import EncodedRun, NewRun, encoded, insert_runs
 from nodewise.core.messaging.wake import Waker
 
 _MOST_AT_ONCE: Final = 64
+_LARGEST_AT_ONCE: Final = 8 * 1024 * 1024
+"""Characters, beyond the first submission: large ones are written one by one, so that together they cannot be too large."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """A submission whose sender waits. `row` stays None where its key stands for another run."""
 
-    run: NewRun
+    content: EncodedRun
     row: RowMapping | None = None
     error: Exception | None = None
     done: bool = False
@@ -49,7 +53,7 @@ class Intake:
         Raises:
             SQLAlchemyError: The database refused it, or could not be reached.
         """
-        mine = _Waiting(run)
+        mine = _Waiting(encoded(run))
         with self._gathering:
             self._waiting.append(mine)
         with self._writing:
@@ -62,13 +66,14 @@ class Intake:
 
     def _gathered(self) -> list[_Waiting]:
         with self._gathering:
-            batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+            count = _how_many([one.content.size for one in self._waiting[:_MOST_AT_ONCE]])
+            batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
     def _write(self, batch: list[_Waiting]) -> None:
         try:
             with transaction(self._engine) as connection:
-                rows = insert_runs(connection, [one.run for one in batch])
+                rows = insert_runs(connection, [one.content for one in batch])
         except (IntegrityError, DataError) as error:
             self._apart(batch, error)
         except Exception as error:
@@ -76,7 +81,7 @@ class Intake:
                 one.error, one.done = error, True
         else:
             for one in batch:
-                one.row, one.done = rows.get(one.run.id), True
+                one.row, one.done = rows.get(one.content.run.id), True
             self._wake(batch)
 
     def _apart(self, batch: list[_Waiting], error: Exception) -> None:
@@ -88,5 +93,11 @@ class Intake:
             self._write([one])
 
     def _wake(self, batch: list[_Waiting]) -> None:
-        for message in sorted({to_wake(one.run) for one in batch if one.row is not None}):
+        for message in sorted({to_wake(one.content.run) for one in batch if one.row is not None}):
             self._waker.wake(message)
+
+
+def _how_many(sizes: Sequence[int]) -> int:
+    """How many of the first may be written together: one at least, and no more than fit."""
+    totals = accumulate(sizes)
+    return max(1, sum(total <= _LARGEST_AT_ONCE for total in totals)) if sizes else 0
