@@ -1,5 +1,6 @@
 """Submissions that come at the same time: written together, and yet each for itself."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,8 @@ from nodewise.api.choice import choose
 from nodewise.api.intake import Intake
 from nodewise.api.requests import submit_request
 from nodewise.api.submission import new_run, read_submission
-from nodewise.core.db.engine import create_database
-from nodewise.core.db.queries.submissions import NewRun
+from nodewise.core.db.engine import create_database, transaction
+from nodewise.core.db.queries.submissions import EncodedRun, NewRun, encoded, insert_runs
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.model.ids import RunId
 from nodewise.core.settings import Settings
@@ -23,6 +24,7 @@ from tests.support.pipelines import compiled
 from tests.support.waiting import wait_until
 
 MANY = 12
+KEYS, ROUNDS = 300, 3
 
 
 class Wakes:
@@ -128,22 +130,23 @@ def test_of_two_with_the_same_key_one_is_written(
 
 
 def test_gateways_that_write_the_same_keys_at_once_do_not_wait_for_each_other_for_ever(
-    engine: Engine, settings: Settings, run: Callable[..., NewRun]
+    engine: Engine, run: Callable[..., NewRun]
 ) -> None:
-    other = create_database(settings)
-    keys = [f"key-{number}" for number in range(MANY)]
-    intakes = [Intake(one, Wakes()) for one in (engine, other)]  # type: ignore[arg-type]
-    with ThreadPoolExecutor(4 * MANY) as threads:
-        for order in range(5):
-            ways = ((intakes[0], keys), (intakes[1], keys[::-1]))
-            runs = [
-                (intake, run(idempotency_key=f"{key}-{order}", parameters={}))
-                for intake, way in ways
-                for key in way
+    """One begins with the last key of the other, and both are at it for long enough to meet."""
+    begin = threading.Barrier(2)
+
+    def write(runs: list[EncodedRun]) -> int:
+        with transaction(engine) as connection:
+            begin.wait(20)
+            return len(insert_runs(connection, runs))
+
+    with ThreadPoolExecutor(2) as threads:
+        for turn in range(ROUNDS):
+            ways = [
+                [encoded(run(idempotency_key=f"{turn}-{number}")) for number in numbers]
+                for numbers in (range(KEYS), reversed(range(KEYS)))
             ]
-            answers = list(threads.map(lambda each: each[0].write(each[1]), runs))
-            assert sum(answer is not None for answer in answers) == MANY
-    other.dispose()
+            assert sum(threads.map(write, ways)) == KEYS
 
 
 def test_when_the_database_is_away_each_is_told(
