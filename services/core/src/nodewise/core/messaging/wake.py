@@ -39,7 +39,7 @@ class Waker:
     def wake(self, message: str) -> None:
         """Ask one consumer of `message` to look at the rows now. One that nobody has read yet makes it needless."""
         try:
-            with self._redis.pipeline(transaction=False) as pipe:
+            with self._redis.pipeline() as pipe:
                 pipe.rpush(message, "1")
                 pipe.ltrim(message, 0, 0)
                 waiting, _ = pipe.execute()
