@@ -61,7 +61,7 @@ def test_a_task_whose_input_would_be_too_large_fails_and_says_why() -> None:
     program = read_program(ir)
     step = advance(program, bind(program, {"a": "x" * 1000}), _no_rows(), facts=RunFacts())
     (failed,) = step.failed
-    assert "characters" in str(failed)
+    assert "input 'text': its placeholders would make more than" in str(failed)
 
 
 def _no_rows() -> Mapping[str, Any]:

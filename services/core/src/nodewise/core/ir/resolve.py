@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from nodewise.core.errors import UnresolvedInput
+from nodewise.core.errors import TooMuchText, UnresolvedInput
 from nodewise.core.ir.evaluation import ExpressionFailed, holds, select
 from nodewise.core.ir.expressions import inputs_of
 from nodewise.core.ir.parameters import as_text
@@ -68,7 +68,12 @@ def resolve(step: Step, scope: Scope, *, path: str) -> Values:
     """
     raw = {name: _value(name, binding, scope, path) for name, binding in step.parameters.items()}
     facts = scope.facts.of_task(path)
-    values = {name: _expanded(binding, raw[name], raw, facts) for name, binding in step.parameters.items()}
+    values: dict[str, object] = {}
+    for name, binding in step.parameters.items():
+        try:
+            values[name] = _expanded(binding, raw[name], raw, facts)
+        except TooMuchText as error:
+            raise UnresolvedInput(path, name, str(error)) from error
     artifacts = {name: _artifacts(source, scope) for name, source in step.artifacts.items()}
     own_item = {step.loop.item_input} if step.loop is not None else set()
     return Values(
