@@ -10,6 +10,7 @@ from nodewise.api.app import create_api
 from nodewise.api.choice import unknown_default
 from nodewise.api.scheduling.ticker import Ticker
 from nodewise.api.wiring import Services
+from nodewise.core.process import calm_ticks
 from nodewise.core.settings import read_settings
 from nodewise.core.telemetry import configure_logging
 
@@ -23,6 +24,9 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
+
+    async def main_loop(self) -> None:
+        await calm_ticks(self.on_tick)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._services.stopping.set()

@@ -4,12 +4,18 @@ import signal
 
 import uvicorn
 
+from nodewise.core.process import calm_ticks
 from nodewise.core.settings import read_settings
 from nodewise.core.telemetry import configure_logging
 from nodewise.monitor.app import create_monitor
 from nodewise.monitor.wiring import Monitor
 
 _GRACE_SECONDS = 2
+
+
+class _Server(uvicorn.Server):
+    async def main_loop(self) -> None:
+        await calm_ticks(self.on_tick)
 
 
 def main() -> None:
@@ -28,7 +34,7 @@ def main() -> None:
     # Uvicorn raises the signal again when it is done; the exit code is to say that all went well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run()
+    _Server(config).run()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import redis
 from sqlalchemy import Engine
 
 from nodewise.core.cluster import load_observations, save_observations
-from nodewise.core.db.engine import create_database, transaction
+from nodewise.core.db.engine import create_database, reading
 from nodewise.core.db.queries.nodes_read import metrics_urls
 from nodewise.core.settings import Settings
 from nodewise.monitor.prometheus import PrometheusSource
@@ -68,7 +68,7 @@ def source_for(settings: Settings, clock: Callable[[], datetime]) -> MetricsSour
 
 def _targets_in(engine: Engine) -> Callable[[], Sequence[Target]]:
     def targets() -> Sequence[Target]:
-        with transaction(engine) as connection:
+        with reading(engine) as connection:
             return [Target(name=name, metrics_url=url) for name, url in metrics_urls(connection)]
 
     return targets

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from nodewise.core.cluster import load_cluster
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import reading, transaction
 from nodewise.core.db.forecasts import Forecaster, hurried
 from nodewise.core.db.queries.inputs import upstream_data
 from nodewise.core.db.queries.placements import (
@@ -92,7 +92,7 @@ class Placer:
         self.dispatcher.dispatch(settled, jobs, self.clock())
         races.update(settled.lost)
         _measure(settled)
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             starved = any_queued(connection)
         if starved:
             self.waker.wake(WAKE_SCHEDULER)

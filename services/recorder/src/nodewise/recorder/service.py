@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import reading, transaction
 from nodewise.core.db.queries import attempts, lives, nodes
 from nodewise.core.lifecycle import TaskEvent
 from nodewise.core.messages import Heartbeat
@@ -173,12 +173,12 @@ class Recorder:
             self._agents.cancel({node: void})
 
     def _settle_new(self, now: datetime) -> Effects:
-        with transaction(self._database) as connection:
+        with reading(self._database) as connection:
             run_ids = lives.unsettled_runs(connection)
         return self._apply(run_ids, _no_changes, now)
 
     def _cancel(self, now: datetime) -> Effects:
-        with transaction(self._database) as connection:
+        with reading(self._database) as connection:
             run_ids = lives.runs_to_cancel(connection)
             live = attempts.live_attempts_to_cancel(connection) if run_ids else {}
         effects = self._apply(run_ids, _no_changes, now)
@@ -191,7 +191,7 @@ class Recorder:
             rows = attempts.with_ended_lease(connection, now=now, of_runs=run_ids)
             return journal.end_leases([live_attempt(row) for row in rows], now=now)
 
-        with transaction(self._database) as connection:
+        with reading(self._database) as connection:
             rows = attempts.with_ended_lease(connection, now=now)
         return self._apply({attempts.attempt_key(row).run_id for row in rows}, judge, now)
 
@@ -206,7 +206,7 @@ class Recorder:
         """Move on what an interrupted recorder left, at the start and now and then."""
         if now < self._repair_at:
             return Effects()
-        with transaction(self._database) as connection:
+        with reading(self._database) as connection:
             run_ids = lives.stalled_runs(connection)
         effects = self._apply(run_ids, _no_changes, now)
         self._repair_at = now + _REPAIR_EVERY

@@ -11,9 +11,10 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Connection, Engine
 
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import reading, transaction
 from nodewise.core.db.queries.moves import TaskMove, move_tasks
 from nodewise.core.db.queries.queue import (
+    any_open,
     last_position,
     lock_ready,
     try_lock_cycle,
@@ -34,6 +35,9 @@ from nodewise.scheduler.loading import Loader
 
 BATCHES_ADMITTED: Final = 4
 """So many placement batches may be ADMITTED at a time: enough to keep placers busy, few enough to stay reorderable."""
+
+LOOKS_BEFORE_REST: Final = 5
+"""So many whole looks follow after the last run has ended: they tell the metrics, and learn what there is to learn."""
 
 ADMITTED: Final = Reason(code=ReasonCode.ADMITTED, text="a node has room; a placer takes it next")
 
@@ -59,6 +63,8 @@ class _Kept:
 
     last: LastPlan = field(default_factory=LastPlan)
     told: dict[TaskRef, Expectation] = field(default_factory=dict)
+    empty_looks: int = 0
+    """So many looks in a row found no run that has not ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,8 @@ class Scheduler:
 
     def look(self) -> bool:
         """One cycle; True when there is more to do right now (never: a change of the rows wakes us)."""
+        if self._rests():
+            return False
         with transaction(self.engine) as connection:
             if not try_lock_cycle(connection):
                 return False
@@ -92,6 +100,14 @@ class Scheduler:
         self._announce(admitted, decided, beyond=snapshot.beyond)
         self.loader.forecaster.catch_up(self.engine)
         return False
+
+    def _rests(self) -> bool:
+        """Whether nothing is open, and was not in the last looks either: then all has been told and learned."""
+        with reading(self.engine) as connection:
+            empty = not any_open(connection)
+        rests = empty and self._kept.empty_looks >= LOOKS_BEFORE_REST
+        self._kept.empty_looks = self._kept.empty_looks + 1 if empty else 0
+        return rests
 
     def _decided(self, connection: Connection, snapshot: Snapshot, now: datetime) -> Plan:
         started = self.stopwatch()

@@ -85,6 +85,13 @@ def note_move(connection: Connection, run_id: str, what: str, state: str) -> Non
 
 
 @contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """For statements that only read, each for itself: without the two round trips that begin and end a transaction."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """One transaction for reading only: all its statements see the same moment."""
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}

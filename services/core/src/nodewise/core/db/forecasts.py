@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from nodewise.core.db.engine import transaction
+from nodewise.core.db.engine import reading
 from nodewise.core.db.queries.estimates import beliefs_version, load_beliefs
 from nodewise.core.estimates.forecast import predictor
 from nodewise.core.estimates.learning import Beliefs, Model, fit
@@ -70,7 +70,7 @@ class Forecaster:
     def catch_up(self, database: Engine) -> None:
         """Learn what there is to learn. For who decides by the `latest`, once it has decided."""
         if self._clock() >= self._rest_until:
-            with transaction(database) as connection:
+            with reading(database) as connection:
                 self.current(connection)
 
 

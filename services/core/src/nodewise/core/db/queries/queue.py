@@ -81,6 +81,8 @@ RETURNING t.run_id
 """)
 
 
+_ANY_OPEN = text("SELECT EXISTS (SELECT FROM runs WHERE state IN ('PENDING', 'RUNNING', 'CANCELING'))")
+
 _UPDATE_EXPECTED = text("""
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
@@ -100,6 +102,11 @@ FROM free WHERE t.run_id = free.run_id AND t.path = free.path
 def try_lock_cycle(connection: Connection) -> bool:
     """Become the one active scheduler until this transaction ends; False: another one is."""
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SCHEDULER_LOCK}))
+
+
+def any_open(connection: Connection) -> bool:
+    """Whether there is a run that has not ended: without one, nothing waits and nothing is planned."""
+    return bool(connection.scalar(_ANY_OPEN))
 
 
 def load_ready(
