@@ -1,7 +1,6 @@
 """A real agent process under test, and an ear on the recorder's queue."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -20,7 +19,7 @@ import redis
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from nodewise.core.codec import encode
+from nodewise.core.jobfiles import write_jobs
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import (
     CANCEL_JOBS,
@@ -160,12 +159,12 @@ class AgentProcess:
         self._app.close()
 
     def submit(self, *jobs: Job) -> None:
-        self.send(START_JOBS, StartJobs(jobs=tuple(self.stored(one) for one in jobs)))
+        self.send(START_JOBS, StartJobs(jobs=self.stored(*jobs)))
 
-    def stored(self, job: Job) -> JobRef:
-        """Put the job into the store, as a placer does."""
-        uri = self.store.put_bytes(json.dumps(encode(job)).encode())
-        return JobRef(key=job.key, job_uri=uri, dispatched_at=datetime.now(UTC))
+    def stored(self, *jobs: Job) -> tuple[JobRef, ...]:
+        """Put the jobs into the store, as a placer does."""
+        now, uris = datetime.now(UTC), write_jobs(self.store, jobs)
+        return tuple(JobRef(key=key, job_uri=uri, dispatched_at=now) for key, uri in uris.items())
 
     def tidy(self) -> None:
         """End and forget all that it was given."""

@@ -73,11 +73,12 @@ class Kept:
         state: RunState = RunState.SUCCEEDED,
         task_state: TaskState = TaskState.SUCCEEDED,
         attempt_state: str = "SUCCEEDED",
+        job: str | None = None,
         **columns: object,
     ) -> RunId:
-        """A run of one task that left these artifacts, with an attempt, its job and its log. `ended`: how long ago."""
+        """A run of one task that left these artifacts, with an attempt, its job (None: one of its own) and its log. `ended`: how long ago."""
         refs = {f"out{i}": ArtifactRef(name=f"out{i}", uri=uri) for i, uri in enumerate(uris)}
-        job = self.content()
+        job = job or self.content()
         at = {} if ended is None else {"finished_at": self.now - ended}
         with transaction(self.engine) as connection:
             run_id = insert_run(

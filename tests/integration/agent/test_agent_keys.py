@@ -55,7 +55,7 @@ def test_whoever_has_the_broker_alone_cannot_make_an_agent_run_anything(
 ) -> None:
     begin_run()
     smuggled, ours = key("smuggled"), key("ours")
-    bad = agent.stored(job(WRITES, key=smuggled, parameters={"folder": str(tmp_path)}))
+    [bad] = agent.stored(job(WRITES, key=smuggled, parameters={"folder": str(tmp_path)}))
     send(agent, START_JOBS, StartJobs(jobs=(bad,)), seal)
     agent.submit(job("def step():\n    pass\n", key=ours))
     agent.end_of(ours)

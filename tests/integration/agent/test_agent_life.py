@@ -261,7 +261,7 @@ def test_a_store_that_fails_for_a_moment_costs_only_time(agent: AgentProcess, tm
     one = marking(tmp_path / "marker")
     agent.ear.wait_for(lambda heartbeat: heartbeat)
     objects, away = store / "file", store / "away"
-    ref = agent.stored(one)
+    [ref] = agent.stored(one)
     objects.rename(away)
     objects.write_text("a file where a directory should be")
     agent.send(START_JOBS, StartJobs(jobs=(ref,)))

@@ -15,7 +15,7 @@ from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.ids import RunId
 from nodewise.core.store.addresses import AddressKind
 from nodewise.core.store.blobs import Blobs
-from tests.support.retention import Kept
+from tests.support.retention import MONTH, Kept
 from tests.support.rows import counted_rows
 
 DAY = timedelta(days=1)
@@ -65,6 +65,22 @@ def test_what_ended_long_ago_goes_with_all_that_only_it_had(kept: Kept) -> None:
     assert removed["directories"] + removed["artifact_files"] == len(before) - len(kept.stored())
     assert {path.name for path in (kept.folder / "keys" / "logs").iterdir()} == kept.ids("runs")
     assert set(kept.prune().values()) == {0}
+
+
+def test_a_file_of_jobs_stays_as_long_as_the_run_of_one_of_them(kept: Kept) -> None:
+    file = kept.content()
+    older = kept.run(job=f"{file}#1")
+    younger = kept.run(job=f"{file}#12", ended=DAY)
+    kept.age()
+    kept.prune()
+    assert kept.ids("runs") == {younger}
+    assert file in kept.stored()
+    assert kept.prune(dry_run=True)["runs"] == 0
+    kept.now += MONTH
+    kept.age()
+    kept.prune()
+    assert older not in kept.ids("runs")
+    assert (kept.ids("runs"), kept.stored()) == (set(), set())
 
 
 def test_failed_runs_stay_where_that_is_asked_for(kept: Kept) -> None:

@@ -148,7 +148,7 @@ def test_tasks_show_where_they_ran_and_why(api: Api, engine: Engine) -> None:
         candidates = [{"node": "n3", "scores": {"load": 0.5}, "exclusion": None}]
         insert_attempt(
             connection, run_id, "train", "n3", attempt=2, state="SUCCEEDED", reason="least loaded",
-            candidates=candidates, strategy="random", **PREDICTED,
+            candidates=candidates, more_candidates={"cpu_booked": 950}, strategy="random", **PREDICTED,
         )  # fmt: skip
     [task] = api.http.get(f"/v1/runs/{run_id}/tasks").json()["items"]
     assert (task["node"], task["why_node"], task["strategy"]) == ("n3", "least loaded", "random")
@@ -171,6 +171,7 @@ def test_tasks_show_where_they_ran_and_why(api: Api, engine: Engine) -> None:
         (2, "SUCCEEDED", None),
     ]
     assert told["attempts"][1]["candidates"] == candidates
+    assert [a["more_candidates"] for a in told["attempts"]] == [None, {"cpu_booked": 950}]
     assert {key: told["attempts"][1][key] for key in PREDICTED} == PREDICTED
     assert {told["attempts"][0][key] for key in PREDICTED} == {None}
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import redis
 
-from nodewise.core.codec import decode
 from nodewise.core.engine.agents import KEYS_PER_MESSAGE, AgentsEngine
+from nodewise.core.jobfiles import read_job
 from nodewise.core.messages import FORGET_JOBS, START_JOBS, CancelJobs, ForgetJobs, StartJobs
 from nodewise.core.messaging.app import create_app
 from nodewise.core.model.component import PythonWork
@@ -48,7 +48,7 @@ def test_jobs_lie_in_the_store_and_each_node_gets_one_message_for_all_its_own(se
     assert name == START_JOBS
     assert [ref.key.path for ref in asked.jobs] == ["a", "c"]
     store = ArtifactStore(settings.store_url)
-    stored = [decode(Job, json.loads(store.get_bytes(ref.job_uri))) for ref in asked.jobs]
+    stored = [read_job(store, ref.job_uri, ref.key) for ref in asked.jobs]
     assert stored == [job("a"), job("c")]
     assert uris[key("a")] == asked.jobs[0].job_uri
     assert len(messages(settings, "n2")) == 1

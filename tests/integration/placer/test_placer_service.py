@@ -91,6 +91,25 @@ def test_a_placed_task_has_an_attempt_a_booking_a_reason_and_its_candidates(
     assert all_rows(engine, "SELECT event, node, attempt FROM events") == [("place", "n2", 1)]
 
 
+def test_of_many_nodes_some_are_stored_and_the_rest_counted_by_what_kept_them_out(
+    engine: Engine, settings: Settings
+) -> None:
+    add_nodes(
+        engine, few=2, **{f"small{n:02}": 0.2 for n in range(30)}, **{f"room{n:02}": 1 for n in range(40)}
+    )
+    with transaction(engine) as connection:
+        submit(connection, "a", state=ADMITTED, resources=HALF)
+    make_placer(engine, settings).look()
+    stored = "SELECT node, jsonb_array_length(candidates), more_candidates FROM attempts"
+    assert all_rows(engine, stored) == [("few", 50, {"cpu_too_small": 21})]
+    add_nodes(engine, **{f"more{n:02}": 1 for n in range(20)})
+    with transaction(engine) as connection:
+        submit(connection, "b", state=ADMITTED, resources=HALF)
+    make_placer(engine, settings).look()
+    last = f"{stored} ORDER BY placed_at DESC LIMIT 1"
+    assert all_rows(engine, last) == [("few", 50, {"has_room": 11, "cpu_too_small": 30})]
+
+
 def test_a_second_look_changes_nothing(engine: Engine, settings: Settings) -> None:
     add_nodes(engine, n1=2)
     with transaction(engine) as connection:

@@ -264,6 +264,24 @@ def test_explain_shows_every_candidate_and_why_others_wait(cli: Cli, api: FakeAp
     assert "why: waits for load" in lines
 
 
+def test_explain_counts_the_nodes_that_are_not_told_of(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    tasks = explained("r")
+    counts = {
+        "cpu_booked": 500,
+        "memory_booked": 700,
+        "cpu_too_small": 50,
+        "has_room": 8,
+        "of_a_newer_server": 1,
+    }
+    tasks[0]["attempts"][0]["more_candidates"] = counts
+    api.answers["explain"] = tasks
+
+    lines = [line.strip() for line in cli("explain", "r").stdout.splitlines()]
+
+    assert "and 1,259 more: 1,200 full, 50 too small, 8 with room, 1 of_a_newer_server" in lines
+
+
 def test_explain_of_one_task_shows_only_that(cli: Cli, api: FakeApi) -> None:
     api.add_run("r")
     api.answers["explain"] = explained("r")

@@ -1,15 +1,19 @@
 """The costs that are told beside every placement, whichever strategy made it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import pytest
+
 from nodewise.core import plugins
-from nodewise.core.model.decision import Candidate, Placement, Reason, ReasonCode
+from nodewise.core.model.decision import Candidate, Decision, Placement, Reason, ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import WaitingTask
-from nodewise.placer.candidates import MOST_TOLD, with_costs
+from nodewise.placer.candidates import with_costs
 from nodewise.placer.mapping import MappingContext, map_tasks
+from nodewise.placer.placement import MOST_TOLD
 from tests.support.builders import NOON, a_cluster, a_node, a_task, placement_context
 from tests.unit.placer.test_costs import live, ten_seconds
 
@@ -61,15 +65,75 @@ def test_costs_that_a_strategy_told_itself_are_left_as_they_are() -> None:
     assert told(a_task(), a_cluster(a_node("n1")), own)["n1"].scores == {"finish_seconds": 1.0}
 
 
-def test_of_many_nodes_only_some_are_priced_the_chosen_one_among_them_and_the_rest_say_so() -> None:
-    names = [f"n{number:03}" for number in range(80)]
-    cluster = a_cluster(*(a_node(name) for name in names))
-    task = a_task()
-    [decision] = with_costs([task], [placed(task, "n079")], cluster, placement_context(predict=ten_seconds))
-    scores = {one.node: one.scores for one in decision.candidates}
-    assert sum(found.keys() == FIGURES for found in scores.values()) == MOST_TOLD
-    assert scores[NodeName("n079")].keys() == FIGURES
-    assert scores[NodeName("n078")] == {"costs": "told of 50 nodes only"}
+def told_of_many(
+    cluster: Cluster, node: str, *candidates: Candidate, strategy: str | None = None
+) -> Placement:
+    """Of a strategy that names these candidates, or of one that is installed."""
+    context = placement_context(predict=ten_seconds)
+    own: Sequence[Decision] = [placed(a_task(), node, *candidates)]
+    if strategy is not None:
+        own = plugins.strategy(strategy).place([a_task()], cluster, context)
+    [decision] = with_costs([a_task()], own, cluster, context)
+    assert isinstance(decision, Placement)
+    assert [one.node for one in decision.candidates] == sorted(one.node for one in decision.candidates)
+    assert len(decision.candidates) == MOST_TOLD
+    assert len(decision.candidates) + sum(decision.more.values()) == len(cluster.nodes)
+    return decision
+
+
+def many(*, roomy: int, full: int = 0, small: int = 0) -> Cluster:
+    """s000, ... are too small, t000, ... full, and u000, ... have room."""
+    return a_cluster(
+        *(a_node(f"u{number:03}", cores=2 + number) for number in range(roomy)),
+        *(a_node(f"t{number:03}", booked=2) for number in range(full)),
+        *(a_node(f"s{number:03}", cores=0.5) for number in range(small)),
+    )
+
+
+INSTALLED = ("greedy", "random", "round_robin", "custom", "portfolio")
+
+
+@pytest.mark.parametrize("strategy", [None, *INSTALLED])
+def test_of_many_nodes_the_chosen_one_and_others_are_priced_and_the_rest_counted(
+    strategy: str | None,
+) -> None:
+    decision = told_of_many(many(roomy=80), "u079", strategy=strategy)
+    assert decision.node in {one.node for one in decision.candidates}
+    assert all(one.scores.keys() >= FIGURES for one in decision.candidates)
+    assert decision.more == {None: 30}
+
+
+@pytest.mark.parametrize("strategy", [None, *INSTALLED])
+def test_those_with_room_are_told_before_the_full_and_these_before_the_small(strategy: str | None) -> None:
+    decision = told_of_many(many(roomy=10, full=45, small=20), "u003", strategy=strategy)
+    assert Counter(one.node[0] for one in decision.candidates) == {"u": 10, "t": 40}
+    assert decision.more == {ReasonCode.CPU_BOOKED: 5, ReasonCode.CPU_TOO_SMALL: 20}
+
+
+def test_who_scored_is_told_before_who_did_not() -> None:
+    own = [Candidate(node=NodeName(f"u{number:03}"), scores={"charm": 1.0}) for number in range(60, 80)]
+    told = {one.node for one in told_of_many(many(roomy=80), "u000", *own).candidates}
+    assert told >= {"u000", *(one.node for one in own)}
+
+
+def test_a_strategy_that_names_all_of_many_nodes_has_the_rest_counted() -> None:
+    cluster = many(roomy=70)
+    own = [Candidate(node=view.name, scores={"charm": 1.0}) for view in cluster.nodes]
+    assert told_of_many(cluster, "u069", *own).more == {None: 20}
+
+
+def test_a_strategy_that_miscounts_is_corrected() -> None:
+    cluster = many(roomy=70)
+    wrong = replace(placed(a_task()), more={ReasonCode.LABEL: 7})
+    [decision] = with_costs([a_task()], [replace(wrong, node=NodeName("u001"))], cluster, placement_context())
+    assert isinstance(decision, Placement)
+    assert (len(decision.candidates), decision.more) == (MOST_TOLD, {None: 20})
+
+
+@pytest.mark.parametrize("more", [{None: 0}, {"cpu_booked ": 1}, {ReasonCode.LABEL: -1}])
+def test_a_count_that_is_none_is_refused(more: dict[ReasonCode | None, int]) -> None:
+    with pytest.raises(ValueError, match="is no count by a reason"):
+        replace(placed(a_task()), more=more)
 
 
 def test_each_placement_sees_those_before_it() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nodewise.core.engine.kubeflow.paths import in_the_ir
-from nodewise.core.model.decision import Candidate, Deferral, Exclusion, Placement, Reason, ReasonCode
+from nodewise.core.model.decision import Deferral, Placement, Reason, ReasonCode
 from nodewise.core.model.ids import NodeName, TaskPath, TaskRef
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.resources import Resources
@@ -18,7 +18,7 @@ from nodewise.placer.kubeflow.binding import Binding, Unbound, bind, nodes_by_le
 from nodewise.placer.mapping import MappingContext
 from nodewise.placer.strategies.greedy import Greedy
 from nodewise.placer.strategies.planned import Heft
-from tests.support.builders import NOON, a_cluster, a_node, a_task, run_id
+from tests.support.builders import NOON, a_cluster, a_node, a_spec, a_task, run_id
 from tests.support.forecasts import a_prediction, exactly
 
 ALWAYS_TEN = exactly(lambda task, node: 10.0)
@@ -167,32 +167,29 @@ def test_equal_questions_get_equal_answers(seed: int) -> None:
     assert bound(*tasks, cluster=cluster) == bound(*tasks, cluster=cluster)
 
 
-def placed(path: str, node: str, *others: str, never: str | None = None) -> Placement:
-    candidates = [Candidate(node=NodeName(name)) for name in (node, *others)]
-    if never is not None:
-        out = Exclusion(node=NodeName(never), code=ReasonCode.LABEL, text="no")
-        candidates.append(Candidate(node=NodeName(never), exclusion=out))
+def placed(path: str, node: str) -> Placement:
     return Placement(
         ref=TaskRef(run_id=run_id(1), path=TaskPath(path)),
         node=NodeName(node),
         reason=Reason(code=ReasonCode.PLACED, text=""),
-        candidates=tuple(candidates),
     )
 
 
 def leaves_of(*placements: Placement, open_loops: tuple[str, ...] = ()) -> dict[str, list[NodeName]]:
-    cluster = a_cluster(*(a_node(f"n{n}", architecture="arm64" if n == 3 else "amd64") for n in range(5)))
-    return nodes_by_leaf(placements, in_the_ir, cluster=cluster, open_loops=open_loops)
+    """n2 has not what they need, n3 is of another kind."""
+    nodes = [
+        a_node(f"n{n}", architecture="arm64" if n == 3 else "amd64", cores=1 if n == 2 else 2)
+        for n in range(5)
+    ]
+    specs = {one.ref: a_spec(one.ref.path, cores=2) for one in placements}
+    return nodes_by_leaf(placements, in_the_ir, cluster=a_cluster(*nodes), open_loops=open_loops, specs=specs)
 
 
 def test_rounds_of_a_loop_share_the_nodes_of_all_of_them() -> None:
-    rounds = [placed(f"loop[{n}].a", f"n{n % 2}", "n4") for n in range(4)]
+    rounds = [placed(f"loop[{n}].a", f"n{n % 2}") for n in range(4)]
     assert leaves_of(*rounds) == {"loop.a": ["n0", "n1"]}
 
 
 def test_rounds_that_nobody_can_count_yet_get_all_nodes_of_one_kind_that_could_take_them() -> None:
-    one = placed("loop[0].a", "n0", "n1", "n3", never="n2")
-    assert leaves_of(one, placed("b", "n0", "n1"), open_loops=("loop.a",)) == {
-        "b": ["n0"],
-        "loop.a": ["n0", "n1"],
-    }
+    found = leaves_of(placed("loop[0].a", "n0"), placed("b", "n0"), open_loops=("loop.a",))
+    assert found == {"b": ["n0"], "loop.a": ["n0", "n1", "n4"]}

@@ -1,21 +1,26 @@
 """Turns an explained task into text: pure."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from nodewise.core.model.decision import ReasonCode
+from nodewise.core.refusals import kept_out
 from nodewise.sdk.progress import plain_table, seconds_text
 
 _WHOLE_FROM = 1000
 _WAITING = frozenset({"WAITING", "READY", "ADMITTED", "SKIPPED", "CANCELED"})
 _REUSE = "; no earlier result"
 _COSTS = ("run_seconds", "run_low", "run_high", "transfer_seconds", "wait_seconds", "finish_seconds")
+_HAS_ROOM = "has_room"
+_CODES = frozenset(ReasonCode)
 _COST_HEADERS = ("run (80 %)", "transfer", "wait", "finish")
 
 
 def explain_task(task: Mapping[str, Any]) -> str:
-    """Its state, why it waits and what would change that, and each attempt with all its candidates."""
+    """Its state, why it waits and what would change that, and each attempt with its candidates."""
     lines = [f"{task['path']}: {task['state']}"]
     if task.get("pending"):
         lines += [f"  {line}" for line in _why(task["pending"])]
@@ -77,7 +82,8 @@ def _attempt(attempt: Mapping[str, Any]) -> list[str]:
         lines.append(f"    predicted: {_predicted(attempt)}")
     if attempt.get("end_code") and attempt["state"] != "SUCCEEDED":
         lines.append(f"    ended: {attempt['end_code']}: {attempt.get('end_message') or '-'}")
-    return lines + [f"    {line}" for line in _candidates(attempt.get("candidates") or (), attempt["node"])]
+    lines += [f"    {line}" for line in _candidates(attempt.get("candidates") or (), attempt["node"])]
+    return lines + [f"    {line}" for line in _more(attempt.get("more_candidates") or {})]
 
 
 def _predicted(attempt: Mapping[str, Any]) -> str:
@@ -101,6 +107,23 @@ def _candidates(candidates: Sequence[Mapping[str, Any]], chosen: str) -> list[st
     headers = ("", "node", *costs, *(name.replace("_", " ") for name in rest), "out because")
     rows = [_candidate(candidate, rest, chosen=chosen, priced=bool(costs)) for candidate in candidates]
     return plain_table(headers, rows).split("\n")
+
+
+def _more(counts: Mapping[str, int]) -> Iterator[str]:
+    """`and 950 more: 900 full, 50 too small`."""
+    by_word: Counter[str] = Counter()
+    for code, count in counts.items():
+        by_word[_in_a_word(code)] += count
+    if by_word:
+        told = ", ".join(f"{count:,} {word}" for word, count in by_word.most_common())
+        yield f"and {by_word.total():,} more: {told}"
+
+
+def _in_a_word(code: str) -> str:
+    """What kept nodes out; of a server that is newer than this, its own name for it."""
+    if code == _HAS_ROOM:
+        return "with room"
+    return kept_out(ReasonCode(code)) if code in _CODES else code
 
 
 def _candidate(candidate: Mapping[str, Any], names: Sequence[str], *, chosen: str, priced: bool) -> list[str]:

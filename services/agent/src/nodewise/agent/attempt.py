@@ -1,6 +1,5 @@
 """One attempt from its job in the store to its end in the journal, in a thread of its own."""
 
-import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from nodewise.agent.folder import AttemptFolder
 from nodewise.agent.journal import ProcessRecord
@@ -21,8 +19,8 @@ from nodewise.agent.supervision import GRACE_SECONDS, Limits, ProcessEnd, StopCa
 from nodewise.agent.verdicts import MESSAGE_LIMIT, one_line, presentable, verdict
 from nodewise.agent.workplaces import Attempt, NotReady, Start, workplace
 from nodewise.agent.workshop import Workshop
-from nodewise.core.codec import decode
 from nodewise.core.errors import ArtifactMissing, NodewiseError, StoreError, StoreFull
+from nodewise.core.jobfiles import read_job
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport, JobRef
 from nodewise.core.model.artifact import TaskOutputs
@@ -112,7 +110,7 @@ class AttemptRun:
         except NotReady as error:
             self._finish_log()
             return self._end(AttemptState.FAILED, error.reason, str(error))
-        except (NodewiseError, OSError, ValidationError) as error:
+        except (NodewiseError, OSError) as error:
             return self._failed_here(one_line(error))
         except Exception as error:
             _log.exception("an attempt failed in the agent")
@@ -223,10 +221,7 @@ class AttemptRun:
         )
 
     def _read_job(self) -> Job:
-        job = decode(Job, json.loads(self._workshop.store.get_bytes(self._job_uri)))
-        if job.key != self.key:
-            raise NodewiseError(f"the job at {self._job_uri} is that of {job.key}")
-        return job
+        return read_job(self._workshop.store, self._job_uri, self.key)
 
     def _patiently(self, step: Callable[[], T], *, although_stopped: bool = False) -> T:
         """Try a step that needs the store a few times, unless trying again cannot help."""

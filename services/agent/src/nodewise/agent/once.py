@@ -5,7 +5,6 @@ and with one folder. Nothing here hears messages or sends any: what came of it i
 termination message), where a carrier finds it.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -36,8 +35,8 @@ from nodewise.agent.supervision import StopCause, Watchdog
 from nodewise.agent.venvs import Venvs
 from nodewise.agent.verdicts import one_line, presentable
 from nodewise.agent.workshop import Workshop
-from nodewise.core.codec import decode
 from nodewise.core.errors import ArtifactMissing, NodewiseError, StoreError
+from nodewise.core.jobfiles import read_job
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport, JobRef
 from nodewise.core.model.decision import ReasonCode
@@ -175,7 +174,7 @@ def _tried(place: Place, step: Callable[[Place], AttemptReport | None]) -> Attem
 
 def _place(settings: Settings, uri: str, termination: Path) -> Place:
     store = ArtifactStore(settings.store_url)
-    job = decode(Job, json.loads(_patiently(lambda: store.get_bytes(uri))))
+    job = _patiently(lambda: read_job(store, uri))
     return Place(
         settings=settings,
         store=store,

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
 from nodewise.agent.supervision import Limits, ProcessEnd, StopCause
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.model.decision import ReasonCode
@@ -85,9 +83,6 @@ def _signal_name(number: int) -> str:
 
 
 def one_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"the job cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     return str(error) or type(error).__name__
 
 

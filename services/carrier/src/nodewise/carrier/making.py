@@ -1,18 +1,15 @@
 """From a reference to a job to a Job of Kubernetes."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
-from nodewise.agent.verdicts import one_line, presentable
+from nodewise.agent.verdicts import presentable
 from nodewise.carrier.api import KubernetesApi, Refused
 from nodewise.carrier.decisions import Attempt
 from nodewise.carrier.manifests import Pods
-from nodewise.core.codec import decode
 from nodewise.core.engine.kubeflow.nodes import KubernetesNode
-from nodewise.core.errors import ArtifactMissing, NodewiseError, UnresolvedInput
+from nodewise.core.errors import ArtifactMissing, JobUnreadable, NodewiseError, UnresolvedInput
+from nodewise.core.jobfiles import read_job
 from nodewise.core.lifecycle import AttemptState
 from nodewise.core.messages import AttemptReport
 from nodewise.core.model.decision import ReasonCode
@@ -80,9 +77,6 @@ class Maker:
 
     def _job(self, attempt: Attempt) -> Job:
         try:
-            job = decode(Job, json.loads(self._store.get_bytes(attempt.ref.job_uri)))
-        except (ArtifactMissing, ValidationError, ValueError) as error:
-            raise NotMade(ReasonCode.AGENT_ERROR, one_line(error)) from error
-        if job.key != attempt.key:
-            raise NotMade(ReasonCode.AGENT_ERROR, f"the job at {attempt.ref.job_uri} is that of {job.key}")
-        return job
+            return read_job(self._store, attempt.ref.job_uri, attempt.key)
+        except (ArtifactMissing, JobUnreadable) as error:
+            raise NotMade(ReasonCode.AGENT_ERROR, str(error)) from error

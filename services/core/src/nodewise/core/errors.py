@@ -11,6 +11,7 @@ NodewiseError
 ├── UnknownName             no policy, strategy, run, node ... of that name; carries the known ones
 ├── Unplannable             a planning problem has tasks that no node can run
 ├── Conflict                the request contradicts what is stored
+├── JobUnreadable           what lies where a job should is none, or another attempt's
 ├── StoreError              the artifact store
 │   ├── ArtifactMissing
 │   ├── ArtifactTooLarge
@@ -112,6 +113,14 @@ class UnknownName(NodewiseError):
 
 class Conflict(NodewiseError):
     """The request contradicts what is stored (a key used twice, a run already ended)."""
+
+
+class JobUnreadable(NodewiseError):
+    """What the store has at the address of a job is no job, or that of another attempt."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the job cannot be read: {why}")
 
 
 class StoreError(NodewiseError):

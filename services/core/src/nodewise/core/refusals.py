@@ -1,7 +1,8 @@
 """Sentences for tasks that get no node. Shared by scheduler and placer, so that both say the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
@@ -10,6 +11,20 @@ from nodewise.core.model.task import Requirements, TaskSpec
 
 _NAMED_NODES: Final = 6
 """So many nodes are named in a sentence; the rest are counted."""
+
+_KEPT_OUT: Final[Mapping[ReasonCode, str]] = MappingProxyType(
+    {
+        ReasonCode.CPU_BOOKED: "full",
+        ReasonCode.MEMORY_BOOKED: "full",
+        ReasonCode.GPU_BOOKED: "full",
+        ReasonCode.SLOTS_TAKEN: "full",
+        ReasonCode.KEPT_FREE: "kept free",
+        ReasonCode.MEMORY_IN_USE: "short of memory",
+        ReasonCode.CPU_TOO_SMALL: "too small",
+        ReasonCode.MEMORY_TOO_SMALL: "too small",
+        ReasonCode.GPU_TOO_FEW: "too small",
+    }
+)
 
 NO_NODES: Final = Reason(code=ReasonCode.NO_NODES, text="the cluster has no node that is ready")
 
@@ -27,6 +42,11 @@ def refusal(spec: TaskSpec, exclusions: Sequence[Exclusion]) -> Reason:
             code=ReasonCode.UNSATISFIABLE, text=f"no node can ever take it; it needs {needs(spec)}. {listed}"
         )
     return Reason(code=ReasonCode.NO_ROOM, text=f"no node has room now. {listed}")
+
+
+def kept_out(code: ReasonCode) -> str:
+    """What is said in a word or two of a node that this keeps out: `full`, `too small`."""
+    return _KEPT_OUT.get(code, "not allowed")
 
 
 def about(moment: datetime, now: datetime) -> str:

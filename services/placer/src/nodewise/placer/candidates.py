@@ -1,23 +1,20 @@
 """What every candidate would have cost, told beside each placement, whichever strategy made it. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.model.decision import Candidate, Decision, Placement
+from nodewise.core.model.decision import Candidate, Decision, Placement, ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
 from nodewise.placer.costs import Cost, Prices
-from nodewise.placer.placement import Survey, WorkingCluster
-
-MOST_TOLD: Final = 50
-"""Of so many nodes the costs are told: the chosen one, those with room, then those that are full. The rest say so."""
+from nodewise.placer.placement import MOST_TOLD, Survey, WorkingCluster
 
 _MARK: Final = "finish_seconds"
-_NOT_TOLD: Final = {"costs": f"told of {MOST_TOLD} nodes only"}
 
 
 def with_costs(
@@ -25,8 +22,8 @@ def with_costs(
 ) -> list[Decision]:
     """The same decisions, each placement with the costs of its candidates. O(tasks x min(nodes, 50)) predictions.
 
-    Nodes that a strategy did not mention are added. What waiting does not cure is not priced. Placements whose
-    strategy told costs are left as they are.
+    Nodes that a strategy did not mention are added; of more than 50 nodes the rest are counted. What waiting does not cure
+    is not priced. Costs that a strategy told are left as they are.
 
     Args:
         tasks: Of the decisions, in the same order.
@@ -40,7 +37,9 @@ def with_costs(
         if not isinstance(decision, Placement):
             found.append(decision)
             continue
-        found.append(replace(decision, candidates=_told(task, decision, working, prices)))
+        candidates, more = _counted(task, decision, working)
+        told = _priced(task, candidates, working, prices)
+        found.append(replace(decision, candidates=told, more=more))
         prices.book(task, working.view(decision.node))
         working.book(decision.node, effective_resources(task.spec))
     return found
@@ -56,30 +55,42 @@ def costs_of(
     }
 
 
-def _told(
-    task: WaitingTask, placement: Placement, working: WorkingCluster, prices: Prices
+def _priced(
+    task: WaitingTask, candidates: tuple[Candidate, ...], working: WorkingCluster, prices: Prices
 ) -> tuple[Candidate, ...]:
-    candidates = _all(task, placement, working)
-    if any(_MARK in candidate.scores for candidate in candidates):
+    if any(_MARK in one.scores for one in candidates):
         return candidates
-    priced = sorted(
-        (one for one in candidates if one.exclusion is None or not one.exclusion.permanent),
-        key=lambda one: (one.node != placement.node, one.exclusion is not None, one.node),
+    return tuple(
+        one
+        if one.exclusion is not None and one.exclusion.permanent
+        else replace(
+            one,
+            scores={**one.scores, **prices.cost(task, working.view(one.node), one.exclusion).scores()},
+        )
+        for one in candidates
     )
-    scores: dict[NodeName, Mapping[str, float | str | None]] = {
-        one.node: prices.cost(task, working.view(one.node), one.exclusion).scores()
-        for one in priced[:MOST_TOLD]
-    }
-    scores |= {one.node: _NOT_TOLD for one in priced[MOST_TOLD:]}
-    return tuple(replace(one, scores={**one.scores, **scores.get(one.node, {})}) for one in candidates)
 
 
-def _all(task: WaitingTask, placement: Placement, working: WorkingCluster) -> tuple[Candidate, ...]:
-    """The strategy's candidates that the cluster has, and the nodes that it did not mention."""
+def _counted(
+    task: WaitingTask, placement: Placement, working: WorkingCluster
+) -> tuple[tuple[Candidate, ...], Mapping[ReasonCode | None, int]]:
+    """The strategy's candidates that the cluster has, and the nodes that it did not mention: those that are told, and how many more."""
     given = {one.node: one for one in placement.candidates if working.has(one.node)}
-    if len(given) < len(working.cluster.nodes):
+    more = Counter(placement.more)
+    if len(given) + more.total() != len(working.cluster.nodes):
         survey = working.survey(task)
         found = [Candidate(node=view.name) for view in survey.feasible]
         found += [Candidate(node=excluded.node, exclusion=excluded) for excluded in survey.exclusions]
-        given = {one.node: one for one in found} | given
-    return tuple(given[name] for name in sorted(given))
+        given, more = {one.node: one for one in found} | given, Counter()
+    ranked = (
+        sorted(given.values(), key=lambda one: _rank(one, placement.node)) if len(given) > MOST_TOLD else ()
+    )
+    for one in ranked[MOST_TOLD:]:
+        more[one.exclusion.code if one.exclusion else None] += 1
+        del given[one.node]
+    return tuple(given[name] for name in sorted(given)), more
+
+
+def _rank(one: Candidate, chosen: NodeName) -> tuple[bool, bool, bool, bool, str]:
+    lasting = one.exclusion is not None and one.exclusion.permanent
+    return (one.node != chosen, not one.scores, one.exclusion is not None, lasting, one.node)

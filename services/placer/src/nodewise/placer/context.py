@@ -12,6 +12,7 @@ from nodewise.core.db.queries.placements import previous_node
 from nodewise.core.db.queries.situation import load_running
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
+from nodewise.placer.live import LiveTasks
 from nodewise.placer.mapping import MappingContext
 
 
@@ -29,16 +30,17 @@ class Asks(Protocol):
 
 
 def mapping_context(
-    asks: Asks, connection: Connection, forecast: Forecast, *, now: datetime
+    asks: Asks, connection: Connection, forecast: Forecast, *, now: datetime, live: LiveTasks | None = None
 ) -> MappingContext:
-    """For all decisions of this transaction."""
+    """For all decisions of this transaction. `live`: of the look that it is a part of, if there are others."""
+    live = live or LiveTasks()
     return MappingContext(
         strategies=asks.strategies,
         now=now,
         rng=asks.rng,
         previous_node=previous_node(connection),
         predict=forecast.predict,
-        running=load_running(connection),
+        running=live.seen(lambda: load_running(connection), now=now),
         link_mib_per_s=asks.settings.link_mib_per_s,
         options=asks.options,
         costs_told=True,

@@ -56,9 +56,8 @@ class Prices:
 
     def __init__(self, context: PlacementContext) -> None:
         self._context = context
-        self._running: dict[NodeName, list[Occupancy]] = {}
-        for live in context.running:
-            self._running.setdefault(live.node, []).append(live)
+        self._running: dict[NodeName, list[Occupancy]] | None = None
+        self._booked: dict[NodeName, list[tuple[float, Amounts]]] = {}
         self._ends: dict[NodeName, list[tuple[float, Amounts]]] = {}
         self._waits: dict[NodeName, dict[Resources, float | None]] = {}
 
@@ -81,7 +80,9 @@ class Prices:
         """Let the task hold its room on that node from now on; `view` is the node before it is booked."""
         need, cost = effective_resources(task.spec), self.cost(task, view)
         held = (cost.finish_seconds or 0.0, _amounts(need))
-        insort(self._ends_on(view.name), held)
+        self._booked.setdefault(view.name, []).append(held)
+        if view.name in self._ends:
+            insort(self._ends[view.name], held)
         self._waits.pop(view.name, None)
 
     def _transfer(self, task: WaitingTask, node: NodeName) -> float:
@@ -92,15 +93,23 @@ class Prices:
     def _wait(self, need: Resources, view: NodeView) -> float | None:
         known = self._waits.setdefault(view.name, {})
         if need not in known:
-            known[need] = _first_room(need, view, self._ends_on(view.name))
+            lack = _lack(need, view)
+            known[need] = 0.0 if max(lack) <= 0 else _first_room(lack, self._ends_on(view.name))
         return known[need]
 
     def _ends_on(self, node: NodeName) -> list[tuple[float, Amounts]]:
-        """What frees room on the node when, in seconds from now, the first first."""
+        """What frees room on the node when, in seconds from now, the first first. Only a node that lacks room is asked for it."""
         if node not in self._ends:
-            live = self._running.get(node, ())
-            self._ends[node] = sorted((self._end(one), _amounts(one.resources)) for one in live)
+            found = [(self._end(one), _amounts(one.resources)) for one in self._running_on(node)]
+            self._ends[node] = sorted(found + self._booked.get(node, []))
         return self._ends[node]
+
+    def _running_on(self, node: NodeName) -> Sequence[Occupancy]:
+        if self._running is None:
+            self._running = {}
+            for live in self._context.running:
+                self._running.setdefault(live.node, []).append(live)
+        return self._running.get(node, ())
 
     def _end(self, live: Occupancy) -> float:
         now = self._context.now
@@ -112,17 +121,23 @@ def _amounts(resources: Resources) -> Amounts:
     return (resources.millicores, resources.memory_mib, resources.gpus)
 
 
-def _first_room(need: Resources, view: NodeView, ends: Sequence[tuple[float, Amounts]]) -> float | None:
-    """When the node first has room, in seconds from now; None: not even when all that is known of has ended."""
-    size, booked = _amounts(view.node.capacity), _amounts(view.booked)
-    missing = [
-        wanted + taken - there for wanted, taken, there in zip(_amounts(need), booked, size, strict=True)
-    ]
+def _lack(need: Resources, view: NodeView) -> tuple[int, int, int, int]:
+    """What the node lacks of each amount, and how many tasks it would have beyond its slots; what is not lacking is not positive."""
+    size, booked = view.node.capacity, view.booked
     beyond = 0 if view.slots is None else view.running_tasks + 1 - view.slots
-    if max(*missing, beyond) <= 0:
-        return 0.0
+    return (
+        need.millicores + booked.millicores - size.millicores,
+        need.memory_mib + booked.memory_mib - size.memory_mib,
+        need.gpus + booked.gpus - size.gpus,
+        beyond,
+    )
+
+
+def _first_room(lack: Sequence[int], ends: Sequence[tuple[float, Amounts]]) -> float | None:
+    """When the node first has room, in seconds from now; None: not even when all that is known of has ended."""
+    *missing, beyond = lack
     for end, freed in ends:
-        missing = [lack - back for lack, back in zip(missing, freed, strict=True)]
+        missing = [less - back for less, back in zip(missing, freed, strict=True)]
         beyond -= 1
         if max(*missing, beyond) <= 0:
             return max(0.0, end)

@@ -49,13 +49,15 @@ def map_tasks(
     A strategy that is unknown, fails or answers what may not be gives its own tasks a `Deferral`, and no others.
     """
     decisions: list[Decision] = []
-    for name, group in groupby(tasks, key=lambda task: task.strategy):
-        batch, before = list(group), cluster
+    batches = [list(group) for _, group in groupby(tasks, key=lambda task: task.strategy)]
+    for batch in batches:
+        name, before = batch[0].strategy, cluster
         asked = _question(name, context)
         answer = _answer(name, context.strategies, batch, cluster=cluster, context=asked)
         cluster, checked = _checked(name, batch, cluster, answer)
         decisions += with_costs(batch, checked, before, asked) if context.costs_told else checked
-        context = _after(context, batch, checked, cluster)
+        if batch is not batches[-1]:
+            context = _after(context, batch, checked, cluster)
     return tuple(decisions)
 
 

@@ -3,9 +3,11 @@
 A strategy is then one function, `Chooser`: from the nodes that can take a task (never empty) to the one it takes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
@@ -23,31 +25,20 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.task import Preferences, Requirements, TaskSpec, WaitingTask
-from nodewise.core.refusals import refusal
+from nodewise.core.refusals import kept_out, refusal
 from nodewise.placer.scores import unmeasured, wishes_met
 
 Score = float | str | None
+_Asked = tuple[NodeName, Exclusion | None]
+
+MOST_TOLD: Final = 50
+"""Of so many nodes a placement tells: the chosen one, those with room, then those without. The rest are counted."""
 
 _NO_PREFERENCES: Final = Preferences()
 _KINDS_KNOWN: Final = 16
 """So many kinds of tasks are remembered with what the nodes said to them."""
 _NAMED: Final = 3
 """So many other nodes are named in a sentence; the rest are counted."""
-
-_KEPT_OUT: Final[Mapping[ReasonCode, str]] = MappingProxyType(
-    {
-        ReasonCode.CPU_BOOKED: "full",
-        ReasonCode.MEMORY_BOOKED: "full",
-        ReasonCode.GPU_BOOKED: "full",
-        ReasonCode.SLOTS_TAKEN: "full",
-        ReasonCode.KEPT_FREE: "kept free",
-        ReasonCode.MEMORY_IN_USE: "short of memory",
-        ReasonCode.CPU_TOO_SMALL: "too small",
-        ReasonCode.MEMORY_TOO_SMALL: "too small",
-        ReasonCode.GPU_TOO_FEW: "too small",
-    }
-)
-"""What is said of a node that is kept out; all else are requirements of the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +148,14 @@ def _decide(task: WaitingTask, working: WorkingCluster, choose: Chooser) -> Deci
 def placement(task: WaitingTask, survey: Survey, choice: Choice, *, cluster: Cluster) -> Placement:
     """The choice, told with what else decided: preferences, what was left to choose from, figures that are missing."""
     preferred = most_preferred(task, survey.feasible)
+    candidates = _candidates(survey, choice.scores, chosen=choice.node)
     lead = "preferred by the task; " if len(preferred) < len(survey.feasible) else _only(survey)
     return Placement(
         ref=task.ref,
         node=choice.node,
         reason=Reason(code=ReasonCode.PLACED, text=lead + choice.text + _ignored(survey.feasible, cluster)),
-        candidates=_candidates(survey, choice.scores),
+        candidates=candidates,
+        more=_more(survey, candidates),
     )
 
 
@@ -190,13 +183,39 @@ def _deferral(task: WaitingTask, survey: Survey, reason: Reason) -> Deferral:
     return Deferral(ref=task.ref, reason=reason, candidates=_candidates(survey, {}))
 
 
-def _candidates(survey: Survey, scores: Mapping[NodeName, Mapping[str, Score]]) -> tuple[Candidate, ...]:
-    feasible = [Candidate(node=view.name, scores=scores.get(view.name, {})) for view in survey.feasible]
-    excluded = [
-        Candidate(node=found.node, scores=scores.get(found.node, {}), exclusion=found)
-        for found in survey.exclusions
-    ]
-    return tuple(sorted(feasible + excluded, key=lambda candidate: candidate.node))
+def _candidates(
+    survey: Survey, scores: Mapping[NodeName, Mapping[str, Score]], chosen: NodeName | None = None
+) -> tuple[Candidate, ...]:
+    """By name. Where there are more than are told of: the chosen one, then those that scored."""
+    nodes: list[_Asked] = [(view.name, None) for view in survey.feasible]
+    nodes += [(found.node, found) for found in survey.exclusions]
+    if len(nodes) > MOST_TOLD:
+        nodes = list(islice(_foremost(nodes, scores, chosen), MOST_TOLD))
+    nodes.sort(key=itemgetter(0))
+    return tuple(
+        Candidate(node=name, scores=scores.get(name, {}), exclusion=excluded) for name, excluded in nodes
+    )
+
+
+def _foremost(
+    nodes: Sequence[_Asked], scores: Container[NodeName], chosen: NodeName | None
+) -> Iterator[_Asked]:
+    """Each once: the chosen one; who scored, those with room first, as `nodes` are; who did not, last who never can take it."""
+    yield from (one for one in nodes if one[0] == chosen)
+    yield from (one for one in nodes if one[0] in scores and one[0] != chosen)
+    rest = [one for one in nodes if one[0] not in scores and one[0] != chosen]
+    yield from (one for one in rest if one[1] is None or not one[1].permanent)
+    yield from (one for one in rest if one[1] is not None and one[1].permanent)
+
+
+def _more(survey: Survey, told: Sequence[Candidate]) -> Mapping[ReasonCode | None, int]:
+    """The nodes that are not told of, counted."""
+    if len(told) == len(survey.feasible) + len(survey.exclusions):
+        return {}
+    counts: Counter[ReasonCode | None] = Counter(found.code for found in survey.exclusions)
+    counts[None] = len(survey.feasible)
+    counts.subtract(one.exclusion.code if one.exclusion else None for one in told)
+    return +counts
 
 
 def _only(survey: Survey) -> str:
@@ -207,10 +226,10 @@ def _only(survey: Survey) -> str:
         return "the only node; "
     lasting = all(found.permanent for found in survey.exclusions)
     scope = "that can ever take it" if lasting else "with room now"
-    kept_out: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
     for found in sorted(survey.exclusions, key=lambda found: found.permanent):
-        kept_out.setdefault(_KEPT_OUT.get(found.code, "not allowed"), []).append(found.node)
-    told = "; ".join(f"{named(nodes)} {why}" for why, nodes in kept_out.items())
+        others.setdefault(kept_out(found.code), []).append(found.node)
+    told = "; ".join(f"{named(nodes)} {why}" for why, nodes in others.items())
     return f"the only node {scope} ({told}); "
 
 

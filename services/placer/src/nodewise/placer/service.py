@@ -1,7 +1,7 @@
 """The placer's look at the rows. See `look` for its steps."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
@@ -21,17 +21,20 @@ from nodewise.core.db.queries.placements import (
     any_queued,
     claim_admitted,
 )
+from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.messages import WAKE_RECORDER, WAKE_SCHEDULER
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.model.decision import Deferral, Reason, ReasonCode
 from nodewise.core.model.ids import AttemptKey, TaskRef
 from nodewise.core.model.job import Job
+from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
 from nodewise.placer.context import mapping_context
 from nodewise.placer.dispatch import Dispatcher
 from nodewise.placer.jobs import JobBuilder
+from nodewise.placer.live import LiveTasks
 from nodewise.placer.mapping import map_tasks
 from nodewise.placer.settle import Desk, Settled, settle
 
@@ -75,20 +78,23 @@ class Placer:
         4. What was learned meanwhile is taken into account from the next look on.
         """
         races: Counter[TaskRef] = Counter()
-        while self._batch(races):
+        live = LiveTasks()
+        while self._batch(races, live):
             pass
         self.dispatcher.redispatch(self.clock())
         self.forecaster.catch_up(self.engine)
         return False
 
-    def _batch(self, races: Counter[TaskRef]) -> bool:
+    def _batch(self, races: Counter[TaskRef], live: LiveTasks) -> bool:
         """One batch; True when more may be admitted that nobody has looked at."""
         with _SECONDS.time(), transaction(self.engine) as connection:
             now = self.clock()
             claimed = claim_admitted(connection, limit=self.settings.placement_batch)
             if not claimed:
                 return False
-            settled, jobs = self._settled(connection, claimed, races, now)
+            given_up, jobs = self._given_up(connection, claimed, races)
+            settled = self._settled(connection, claimed, given_up, live=live, now=now)
+        live.add(_occupancies(settled, claimed, now))
         self.dispatcher.dispatch(settled, jobs, self.clock())
         races.update(settled.lost)
         _measure(settled)
@@ -100,18 +106,42 @@ class Placer:
             self.waker.wake(WAKE_RECORDER)
         return bool(settled.lost) or len(claimed) == self.settings.placement_batch
 
-    def _settled(
-        self, connection: Connection, claimed: Sequence[ClaimedTask], races: Counter[TaskRef], now: datetime
-    ) -> tuple[Settled, Mapping[AttemptKey, Job]]:
+    def _given_up(
+        self, connection: Connection, claimed: Sequence[ClaimedTask], races: Mapping[TaskRef, int]
+    ) -> tuple[Sequence[Deferral], Mapping[AttemptKey, Job]]:
         jobs, problems = self.jobs.build(connection, claimed)
-        given_up = _given_up(claimed, problems, races)
+        return _given_up(claimed, problems, races), jobs
+
+    def _settled(
+        self,
+        connection: Connection,
+        claimed: Sequence[ClaimedTask],
+        given_up: Sequence[Deferral],
+        *,
+        live: LiveTasks,
+        now: datetime,
+    ) -> Settled:
         refused = {deferral.ref for deferral in given_up}
         cluster = load_cluster(connection, self.redis, now=now, staleness=self.settings.staleness)
         forecast = self.forecaster.latest(connection)
         tasks = _with_inputs(connection, [c.task for c in claimed if c.task.ref not in refused])
-        decisions = map_tasks(tasks, cluster, mapping_context(self, connection, forecast, now=now))
+        context = mapping_context(self, connection, forecast, now=now, live=live)
+        decisions = map_tasks(tasks, cluster, context)
         desk = Desk(placer=self.name, now=now, lease=self.settings.lease, cluster=cluster, forecast=forecast)
-        return settle(connection, claimed, [*given_up, *decisions], desk), jobs
+        return settle(connection, claimed, [*given_up, *decisions], desk)
+
+
+def _occupancies(settled: Settled, claimed: Sequence[ClaimedTask], now: datetime) -> Iterator[Occupancy]:
+    for item in claimed:
+        if item.key in settled.placed:
+            new = settled.placed[item.key]
+            yield Occupancy(
+                ref=item.task.ref,
+                node=new.placement.node,
+                resources=effective_resources(item.task.spec),
+                placed_at=now,
+                prediction=new.prediction,
+            )
 
 
 def _with_inputs(connection: Connection, tasks: Sequence[WaitingTask]) -> list[WaitingTask]:

@@ -123,7 +123,14 @@ class CandidateBody(BaseModel):
 
 
 class ExplainedAttempt(Attempt):
-    candidates: list[CandidateBody] = Field(description="What every node would have cost, or why it was out.")
+    candidates: list[CandidateBody] = Field(
+        description="What each node would have cost, or why it was out: of 50 nodes at most, the chosen one among them, "
+        "then those with room, then the others."
+    )
+    more_candidates: dict[str, int] | None = Field(
+        description="How many nodes there were beside these, by what kept them out (a reason code; `has_room`: nothing did); "
+        "null: there were none."
+    )
 
 
 class ExplainedTask(Task):

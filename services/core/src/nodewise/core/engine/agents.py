@@ -1,6 +1,5 @@
 """The engine of clusters with node agents: jobs travel through the artifact store, messages only name them."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
@@ -11,7 +10,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from prometheus_client import Counter
 
-from nodewise.core.codec import encode
+from nodewise.core.jobfiles import write_jobs
 from nodewise.core.messages import (
     CANCEL_JOBS,
     FORGET_JOBS,
@@ -67,7 +66,7 @@ class AgentsEngine:
         Raises:
             StoreError: A job could not be written; nothing was sent.
         """
-        uris = {job.key: self._store.put_bytes(_job_bytes(job)) for _, job in assignments}
+        uris = write_jobs(self._store, [job for _, job in assignments])
         by_node: dict[NodeName, list[tuple[AttemptKey, str]]] = {}
         for node, job in assignments:
             by_node.setdefault(node, []).append((job.key, uris[job.key]))
@@ -109,11 +108,6 @@ class AgentsEngine:
         except (redis.RedisError, OperationalError, OSError) as error:
             _MESSAGES.labels(kind, "failed").inc()
             _log.warning("message to an agent not sent", kind=kind, node=node, error=str(error))
-
-
-def _job_bytes(job: Job) -> bytes:
-    """Canonical, so that the same job is stored once."""
-    return json.dumps(encode(job), sort_keys=True, separators=(",", ":")).encode()
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -129,12 +129,21 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """A task and the node chosen for it."""
+    """A task and the node chosen for it.
+
+    `more`: how many nodes there were beside the `candidates` that are told, by what kept them out (None: nothing did).
+    """
 
     ref: TaskRef
     node: NodeName
     reason: Reason
     candidates: tuple[Candidate, ...] = ()
+    more: Mapping[ReasonCode | None, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for code, count in self.more.items():
+            if count < 1 or not (code is None or isinstance(code, ReasonCode)):
+                raise ValueError(f"{count} more by {code!r} is no count by a reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

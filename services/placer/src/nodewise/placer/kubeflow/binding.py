@@ -1,18 +1,19 @@
 """Where every task of a run goes, chosen at once: what may start now on the cluster as it is, the rest as it will be. Pure."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nodewise.core.estimates.forecast import expected_end
 from nodewise.core.estimates.learning import Basis, Prediction
 from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.feasibility import lasting_exclusion
 from nodewise.core.model.decision import Decision, Deferral, Placement, Reason, ReasonCode
-from nodewise.core.model.ids import NodeName, TaskPath
+from nodewise.core.model.ids import NodeName, TaskPath, TaskRef
 from nodewise.core.model.node import Cluster, NodeView, Observation
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.situation import Occupancy
-from nodewise.core.model.task import WaitingTask
+from nodewise.core.model.task import TaskSpec, WaitingTask
 from nodewise.core.refusals import about
 from nodewise.placer.mapping import MappingContext, map_tasks
 
@@ -192,6 +193,7 @@ def nodes_by_leaf(
     *,
     cluster: Cluster,
     open_loops: Collection[str],
+    specs: Mapping[TaskRef, TaskSpec],
 ) -> dict[str, list[NodeName]]:
     """The nodes by leaf task of the IR: rounds of one loop share all of theirs.
 
@@ -204,6 +206,7 @@ def nodes_by_leaf(
         leaf = leaf_of(one.ref.path)
         found.setdefault(leaf, set()).add(one.node)
         if leaf in open_loops:
-            able = (c.node for c in one.candidates if c.exclusion is None or not c.exclusion.permanent)
-            found[leaf].update(name for name in able if kinds.get(name) == kinds[one.node])
+            spec = specs[one.ref]
+            able = (view.name for view in cluster.nodes if lasting_exclusion(spec, view.node) is None)
+            found[leaf].update(name for name in able if kinds[name] == kinds[one.node])
     return {leaf: sorted(nodes) for leaf, nodes in sorted(found.items())}

@@ -27,8 +27,9 @@ from nodewise.core.engine.kubeflow.reading import sections
 from nodewise.core.errors import InvalidPipeline, UnknownName
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import Deferral, Placement, Reason, ReasonCode
-from nodewise.core.model.ids import NodeName, RunId
+from nodewise.core.model.ids import NodeName, RunId, TaskRef
 from nodewise.core.model.node import Cluster
+from nodewise.core.model.task import TaskSpec
 from nodewise.core.ports import Strategy
 from nodewise.core.settings import Settings
 from nodewise.placer.context import mapping_context
@@ -105,7 +106,8 @@ class EarlyPlacer:
         desk: Desk,
     ) -> str:
         placements = [*binding.placed_now, *binding.later]
-        nodes, conflict = _written(connection, run, placements, desk.cluster)
+        specs = {one.task.ref: one.task.spec for one in tasks}
+        nodes, conflict = _written(connection, run, placements, cluster=desk.cluster, specs=specs)
         if conflict is not None:
             queries.insert_submission(connection, run.id, nodes, at=desk.now)
             queries.refuse(connection, run.id, conflict, at=desk.now)
@@ -146,7 +148,12 @@ def _why_all_wait(refused: Deferral) -> Reason:
 
 
 def _written(
-    connection: Connection, run: ClaimedRun, placements: Sequence[Placement], cluster: Cluster
+    connection: Connection,
+    run: ClaimedRun,
+    placements: Sequence[Placement],
+    *,
+    cluster: Cluster,
+    specs: Mapping[TaskRef, TaskSpec],
 ) -> tuple[queries.Nodes, Reason | None]:
     """The nodes as they are written into the pipeline, and what keeps them from being written (None: nothing does).
 
@@ -155,7 +162,7 @@ def _written(
     ir, platforms = compiled_specs(connection, [run.spec_digest])[run.spec_digest]
     open_loops = {path for path, leaf in leaves(ir).items() if leaf.open_loop}
     known = {view.name: of_node(view.node) for view in cluster.nodes}
-    nodes = nodes_by_leaf(placements, in_the_ir, cluster=cluster, open_loops=open_loops)
+    nodes = nodes_by_leaf(placements, in_the_ir, cluster=cluster, open_loops=open_loops, specs=specs)
     problem: Exception | None = None
     for chosen in (nodes, {path: _of_one_kind(names, known) for path, names in nodes.items()}):
         hosts = {path: [known[name] for name in names] for path, names in chosen.items()}

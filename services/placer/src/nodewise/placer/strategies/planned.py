@@ -13,9 +13,10 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
-from nodewise.placer.candidates import MOST_TOLD, costs_of
+from nodewise.placer.candidates import costs_of
 from nodewise.placer.costs import Cost, Prices, told, told_interval
 from nodewise.placer.placement import (
+    MOST_TOLD,
     Choice,
     WorkingCluster,
     most_preferred,

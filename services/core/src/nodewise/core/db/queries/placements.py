@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
@@ -16,6 +16,9 @@ from nodewise.core.model.artifact import Values
 from nodewise.core.model.decision import Candidate, Placement
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 from nodewise.core.model.task import TaskSpec, WaitingTask
+
+HAS_ROOM: Final = "has_room"
+"""How `more_candidates` calls those that nothing kept out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +94,16 @@ _QUEUED = text("SELECT EXISTS (SELECT FROM tasks WHERE state = 'READY' AND reaso
 
 _INSERT = text("""
 INSERT INTO attempts (run_id, path, attempt, node, node_class, state, policy, strategy, reason_code, reason, candidates,
-                      predicted_seconds, predicted_low, predicted_high, prediction_level, prediction_basis,
+                      more_candidates, predicted_seconds, predicted_low, predicted_high, prediction_level, prediction_basis,
                       prediction_samples, predicted_memory_mib, predicted_memory_low, predicted_memory_high,
                       placer, placed_at, lease_until)
 SELECT v.run_id, v.path, v.attempt, v.node, v.node_class, 'PLACED', v.policy, v.strategy, v.reason_code, v.reason,
-       v.candidates, v.predicted_seconds, v.predicted_low, v.predicted_high, v.prediction_level, v.prediction_basis,
+       v.candidates, v.more_candidates, v.predicted_seconds, v.predicted_low, v.predicted_high, v.prediction_level, v.prediction_basis,
        v.prediction_samples, v.predicted_memory_mib, v.predicted_memory_low, v.predicted_memory_high,
        :placer, :now, :lease_until
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(
     run_id uuid, path text, attempt int, node text, node_class text, policy text, strategy text, reason_code text,
-    reason text, candidates jsonb, predicted_seconds float8, predicted_low float8, predicted_high float8,
+    reason text, candidates jsonb, more_candidates jsonb, predicted_seconds float8, predicted_low float8, predicted_high float8,
     prediction_level float8, prediction_basis text, prediction_samples int, predicted_memory_mib float8,
     predicted_memory_low float8, predicted_memory_high float8)
 """)
@@ -238,6 +241,7 @@ def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
             "reason": placement.reason.text,
             "candidates": [_candidate_row(candidate) for candidate in placement.candidates],
         }
+        | _more_row(placement)
     )
 
 
@@ -271,6 +275,13 @@ def _candidate_row(candidate: Candidate) -> dict[str, object]:
         "scores": {str(name): _storable(score) for name, score in candidate.scores.items()},
         "exclusion": encode(candidate.exclusion) if candidate.exclusion else None,
     }
+
+
+def _more_row(placement: Placement) -> dict[str, object]:
+    if not placement.more:
+        return {}
+    counts = {HAS_ROOM if code is None else code.value: count for code, count in placement.more.items()}
+    return {"more_candidates": counts}
 
 
 def _storable(score: object) -> float | str | None:

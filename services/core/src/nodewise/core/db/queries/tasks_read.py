@@ -34,7 +34,8 @@ ORDER BY t.ordinal
 """)  # noqa: S608 - constants
 
 _ATTEMPTS = text(f"""
-SELECT a.path, a.attempt, a.node, a.state, a.policy, a.strategy, a.reason_code, a.reason, a.candidates, {_PREDICTED},
+SELECT a.path, a.attempt, a.node, a.state, a.policy, a.strategy, a.reason_code, a.reason, a.candidates, a.more_candidates,
+       {_PREDICTED},
        a.placed_at, a.started_at, a.finished_at, a.exit_code, a.end_code, a.end_message, a.peak_memory_mib
 FROM attempts AS a WHERE a.run_id = :run_id ORDER BY a.path, a.attempt
 """)  # noqa: S608 - constants
