@@ -97,11 +97,13 @@ def _store(url: str) -> str:
 
 
 def _postgres(home: Path, port: int) -> PostgresServer:
+    whom = run_as()
+    whom.let_through(home)
     server = PostgresServer(
         binaries=postgres.find_binaries(),
         folder=home / "postgres",
         port=port,
-        run_as=run_as(),
+        run_as=whom,
         log=home / "logs" / "postgres.log",
     )
     server.initialise()
