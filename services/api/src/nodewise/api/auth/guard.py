@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from nodewise.api.access import ACCESS, Access
 from nodewise.api.auth.caller import EVERYBODY, Caller
+from nodewise.api.auth.hosts import OwnHosts
 from nodewise.api.auth.keyring import Keyring, is_valid, read_admin_key
 from nodewise.api.auth.rates import Rates
 from nodewise.api.limits import drain
@@ -41,6 +42,7 @@ class Guard:
         """
         self.keyring = Keyring(read_admin_key(settings.admin_key_file))
         self._open = settings.auth == "off"
+        self._hosts = OwnHosts(settings.allowed_hosts)
         self._mlopx_team = settings.mlopx_team
         self._rates = Rates(settings.rate_per_second, settings.rate_burst)
 
@@ -51,6 +53,7 @@ class Guard:
             Problem: 401, 403 or 429.
         """
         if self._open:
+            self._refuse_foreign_host(request.headers.get("host"))
             return EVERYBODY
         caller = await self._caller(request, access, engine, now=now)
         self._within_rate(caller)
@@ -80,6 +83,15 @@ class Guard:
             raise _unknown("there is no such API key")
         _refuse_ended(key, now=now)
         return Caller(name=key.name, role=key.role, team=key.team, key_id=key.id)
+
+    def _refuse_foreign_host(self, host: str | None) -> None:
+        if self._hosts.has(host):
+            return
+        detail = (
+            f"no keys are asked for here, so that only requests are answered whose Host is of this machine, and {host!r} may "
+            "be any site's; NODEWISE_ALLOWED_HOSTS names others"
+        )
+        raise Problem(status=403, kind="host-unknown", detail=detail)
 
     def _within_rate(self, caller: Caller) -> None:
         if caller.role is Role.ADMIN:
