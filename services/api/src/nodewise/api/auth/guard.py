@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from nodewise.api.access import ACCESS, Access
 from nodewise.api.auth.caller import EVERYBODY, Caller
 from nodewise.api.auth.hosts import OwnHosts
-from nodewise.api.auth.keyring import Keyring, is_valid, read_admin_key
+from nodewise.api.auth.keyring import Keyring, TooManyStrangers, is_valid, read_admin_key
 from nodewise.api.auth.rates import Rates
 from nodewise.api.limits import drain
 from nodewise.api.problems import Problem
@@ -78,7 +78,10 @@ class Guard:
         token = read_token(text.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             raise _unknown(f"the Authorization header holds no API key: it is `Bearer {FORM}`")
-        key = await self.keyring.find(token.id, engine, now=now)
+        try:
+            key = await self.keyring.find(token.id, engine, now=now)
+        except TooManyStrangers:
+            raise _crowded() from None
         if key is None or not hmac.compare_digest(key.secret_hash, token.secret_hash):
             raise _unknown("there is no such API key")
         _refuse_ended(key, now=now)
@@ -149,6 +152,13 @@ def _refuse_ended(key: ApiKey, *, now: datetime) -> None:
 
 def _said(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _crowded() -> Problem:
+    detail = (
+        "many keys that were not seen before are sent just now, and this one was not looked up; try again"
+    )
+    return Problem(status=429, kind="rate-limited", detail=detail, headers={"Retry-After": "1"})
 
 
 def _unknown(
