@@ -115,6 +115,41 @@ class ContainerRuntimeContract:
         bench.run(bench.container("python3", "-c", program, args=("--flag", odd, ""), environment=variables))
         assert bench.said() == f"{['--flag', odd, '', odd]!r}\n"
 
+    @pytest.mark.parametrize(
+        "value",
+        ["", " ends and begins ", "# a = 'b' \"c\" $HOME \\n", "-----BEGIN-----\nsecret\n", "\r\n\ttabs", "l" * 70_000, "ü\udcff"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("name", ["ODD", "HTTP_PROXY"])
+    def test_a_variable_arrives_as_it_is(self, bench: Bench, name: str, value: str) -> None:
+        program = (
+            f"import os; open({str(bench.folder / 'got')!r}, 'wb').write(os.environb[{name.encode()!r}])"
+        )
+        bench.run(
+            bench.container("python3", "-c", program, environment={name: value, MARK: str(bench.folder)})
+        )
+        assert (bench.folder / "got").read_bytes() == os.fsencode(value)
+
+    def test_variables_stand_in_no_argument_and_mean_nothing_to_the_client(self, bench: Bench) -> None:
+        variables = {
+            "TOKEN": "s3cret",
+            "PEM": "-----BEGIN\ns3cret\n",
+            "DOCKER_HOST": "tcp://s3cret.invalid:1",
+            "LD_PRELOAD": "/s3cret.so",
+            MARK: str(bench.folder),
+        }
+        process = bench.start(bench.container(*HOLD, environment=variables))
+        wait_until(lambda: "up" in bench.said(), 30, "the container")
+        client = psutil.Process(process.pid)
+        family = [client, *client.children(recursive=True)]
+        assert not any("s3cret" in word for one in family for word in one.cmdline())
+        assert not {"TOKEN", "LD_PRELOAD"} & client.environ().keys()
+        assert client.environ().get("DOCKER_HOST") == os.environ.get("DOCKER_HOST")
+        made = bench.folder / "environment"
+        assert made.stat().st_mode & 0o777 == 0o600
+        process.stop(StopCause.CANCELED, grace=0)
+        process.wait()
+        assert not made.exists()
+
     def test_without_a_command_the_arguments_go_to_the_image(self, bench: Bench) -> None:
         assert bench.run(bench.container(args=("sh", "-c", "echo from args"))).exit_code == 0
         assert bench.said() == "from args\n"
@@ -172,7 +207,7 @@ class ContainerRuntimeContract:
         first = bench.start(container)
         wait_until(lambda: "up" in bench.said(), 30, "the container")
         again = subprocess.run(
-            bench.runtime.run_words(container), check=False, capture_output=True, text=True
+            bench.runtime.run_words(container, []), check=False, capture_output=True, text=True
         )
         assert again.returncode == 125
         assert container.name in again.stderr
@@ -188,7 +223,7 @@ class ContainerRuntimeContract:
     def test_a_container_outlives_its_client_and_the_sweep_ends_it(self, bench: Bench) -> None:
         container = bench.container(*HOLD)
         client = subprocess.Popen(
-            bench.runtime.run_words(replace(container, labels={"nodewise.agent": bench.agent})),
+            bench.runtime.run_words(replace(container, labels={"nodewise.agent": bench.agent}), []),
             stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         state = wait_until(lambda: running(bench, container.name), 30, "the container")

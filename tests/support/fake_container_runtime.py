@@ -145,7 +145,7 @@ def run(argv: list[str]) -> int:
     known = {
         "name": name,
         "labels": dict(value.split("=", 1) for key, value in options if key == "--label"),
-        "environment": dict(value.split("=", 1) for key, value in options if key == "--env"),
+        "environment": environment(options),
         "words": [*entrypoint, *rest[1:]] or IMAGE_COMMAND,
         "options": options,
         "memory_mib": int(given["--memory"].removesuffix("m")),
@@ -160,6 +160,25 @@ def run(argv: list[str]) -> int:
     while (HOME / "slow-start").exists():
         time.sleep(TICK_SECONDS)
     return attach(name)
+
+
+def environment(options: list[tuple[str, str]]) -> dict[str, str]:
+    """As docker reads it: a line of a file as it stands, a name without a value from our own environment."""
+    found: dict[str, str] = {}
+    for key, value in options:
+        if key == "--env-file":
+            for line in Path(value).read_bytes().decode().split("\n"):
+                text = line.lstrip().removesuffix("\r")
+                if text and not text.startswith("#"):
+                    assert len(line) < 65_536, "bufio.Scanner: token too long"
+                    found.update([text.split("=", 1)])
+        if key == "--env":
+            name, given, text = value.partition("=")
+            if given:
+                found[name] = text
+            elif name in os.environ:
+                found[name] = os.environ[name]
+    return found
 
 
 def refused(options: list[tuple[str, str]]) -> str:

@@ -228,7 +228,7 @@ def test_containers_of_others_stay(dock: Dock) -> None:
     )  # fmt: skip
     import subprocess  # noqa: PLC0415
 
-    with subprocess.Popen(dock.runtime.run_words(stranger), stdout=subprocess.DEVNULL) as client:
+    with subprocess.Popen(dock.runtime.run_words(stranger, []), stdout=subprocess.DEVNULL) as client:
         try:
             wait_until(lambda: (dock.runtime.state(stranger.name) or None) is not None, 60, "the container")
             dock.agent.terminate(60)

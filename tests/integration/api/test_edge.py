@@ -85,6 +85,22 @@ def test_a_page_of_another_site_changes_nothing_even_where_keys_are_off(
     assert api.http.get(f"/v1/runs/{run['id']}").json()["cancel_requested_at"] is None
 
 
+def test_a_site_whose_name_points_here_reads_and_changes_nothing_where_keys_are_off(api: Api) -> None:
+    run = api.accepted()
+    port = api.http.base_url.port
+    rebound = {"Host": f"hostile.example:{port}", "Origin": f"http://hostile.example:{port}", "Sec-Fetch-Site": "same-origin"}  # fmt: skip
+    for answer in (
+        api.http.get("/v1/runs", headers=rebound),
+        api.http.get(f"/v1/runs/{run['id']}/events", headers=rebound),
+        api.http.post("/v1/runs", headers=rebound, json={"pipeline_spec": compiled()}),
+        api.http.post(f"/v1/runs/{run['id']}/cancel", headers=rebound),
+    ):
+        assert api.refused(answer, 403)["type"] == "urn:nodewise:problem:host-unknown"
+    assert api.http.get("/healthz", headers=rebound).status_code == 200
+    for own in (f"localhost:{port}", f"[::1]:{port}", "api:8080", "192.0.2.7"):
+        assert api.http.get("/v1/runs", headers={"Host": own}).status_code == 200
+
+
 def test_our_own_page_may_change_things(api: Api) -> None:
     body = {"pipeline_spec": compiled()}
     own = {"Origin": str(api.http.base_url).rstrip("/")}

@@ -124,6 +124,15 @@ def test_what_is_not_signed_with_a_nodes_own_key_changes_nothing(world: World, r
     wait_until(lambda: world.run_state(run_id) == "SUCCEEDED", 30, "the run to end")
 
 
+def test_what_is_compressed_is_dropped_unread(recorder: Heard) -> None:
+    text = {"node": "n1", "padding": "0" * 1_000_000}
+    recorder.app.send_task(HEARTBEAT, args=[text], queue="recorder", compression="bzip2")
+    recorder.send({"node": "n1"})
+    recorder.wait_for(unsigned=1)
+    assert recorder.refused() == {"unsigned": 1}
+    assert "it is compressed, and no message of ours is" in recorder.log.read_text()
+
+
 def test_a_node_cannot_report_for_an_attempt_of_another(world: World, recorder: Heard) -> None:
     for node in ("n1", "n2"):
         world.hear(node=node)

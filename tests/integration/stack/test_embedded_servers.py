@@ -16,6 +16,7 @@ import redis
 
 from nodewise.stack.errors import CannotStart, StackError
 from nodewise.stack.health import problem
+from nodewise.stack.home import prepare
 from nodewise.stack.ports import choose_ports
 from nodewise.stack.postgres import PostgresServer, find_binaries
 from nodewise.stack.privilege import RunAs, run_as
@@ -105,6 +106,7 @@ def test_postgres_wants_the_password(tmp_path: Path) -> None:
         without = server.url("postgres").replace(server.password_file.read_text(), "wrong")
         assert "password" in (problem(PostgresProbe(without)) or "")
     assert stat.S_IMODE(server.password_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
 
 
 def test_postgres_answers_sigint_with_clients_connected_by_ending(tmp_path: Path) -> None:
@@ -129,6 +131,27 @@ def test_as_root_without_user_namespaces_postgres_runs_as_nobody(open_folder: Pa
     server.initialise()
     with running(server.program(), PostgresProbe(server.url("postgres"))) as process:
         assert psutil.Process(process.pid).uids().real == NOBODY
+
+
+@as_root
+def test_nobody_reaches_its_data_in_a_home_that_shows_it_nothing_else(open_folder: Path) -> None:
+    home, who = open_folder / "home", RunAs(user=NOBODY, group=NOBODY)
+    server = postgres(home, who)
+    try:
+        who.require_reach(server.binaries / "postgres")
+    except StackError as error:
+        pytest.skip(str(error))
+    prepare(home)
+    who.let_through(home)
+    server.initialise()
+    with running(server.program(), PostgresProbe(server.url("postgres"))) as process:
+        assert psutil.Process(process.pid).uids().real == NOBODY
+    assert stat.S_IMODE(home.stat().st_mode) == 0o711
+    for folder in ("logs", "store", "keys", "valkey"):
+        with pytest.raises(StackError, match="may not reach"):
+            who.require_reach(home / folder)
+    with pytest.raises(StackError, match="may not reach"):
+        who.require_reach(home)
 
 
 @as_root

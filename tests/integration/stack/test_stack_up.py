@@ -3,14 +3,17 @@
 import os
 import re
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
 import pytest
 
+from nodewise.core.settings import without_password
 from nodewise.stack.health import problem
 from nodewise.stack.hosts import public
 from nodewise.stack.ports import bind
@@ -43,6 +46,10 @@ def start(home: Path, tmp_path: Path) -> Iterator[Start]:
     assert left_behind(home) == []
 
 
+def others_may_read(entry: Path) -> bool:
+    return bool(entry.stat().st_mode & 0o077)
+
+
 def restarted(home: Path, name: str, before: StackState) -> bool:
     state = load_state(home)
     return state is not None and state.processes[name].id != before.processes[name].id
@@ -65,7 +72,12 @@ def test_up_starts_all_and_ctrl_c_stops_all(start: Start, home: Path) -> None:
     assert set(state.processes) == expected
     assert all(alive(state).values())
     assert state.phase is Phase.RUNNING
-    assert state.database_url in up.output
+    assert [entry.name for entry in home.iterdir() if others_may_read(entry)] == ["supervisor.pid"]
+    assert stat.S_IMODE(home.stat().st_mode) in {0o700, 0o711}
+    for url in (state.database_url, state.redis_url):
+        assert without_password(url) in up.output
+        assert str(urlsplit(url).password) not in up.output
+    assert f"{home / 'stack.json'}" in up.output
     assert state.api_url in up.output
     assert up.stop(signal.SIGINT) == 0
     assert not any(alive(state).values())
@@ -236,7 +248,7 @@ def test_a_stack_bound_to_all_addresses_is_reached_from_outside_but_for_its_data
     assert host not in ("0.0.0.0", "127.0.0.1")
     assert state.api_url.startswith(f"http://{host}:")
     assert f"@{host}:" in state.redis_url
-    assert state.redis_url in up.output
+    assert without_password(state.redis_url) in up.output
     assert problem(RedisProbe(state.redis_url)) is None
     assert problem(HttpProbe(f"{state.api_url}/readyz")) is None
     assert "@127.0.0.1:" in state.database_url

@@ -311,6 +311,17 @@ def test_who_names_a_broker_serves_metrics_where_the_broker_is_reached(
     assert (plain.metrics_port, plain.store_url) == (0, "memory://x")
 
 
+def test_the_password_of_a_broker_need_not_stand_in_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    monkeypatch.setenv("NODEWISE_REDIS_PASSWORD_FILE", str(tmp_path / "password"))
+    settings = options.settings_for(
+        "redis://127.0.0.1:6399/0", "memory://x", metrics_port=None, advertise=None
+    )
+    assert settings.redis_url == "redis://:secret@127.0.0.1:6399/0"
+
+
 def test_a_container_leaves_what_lies_in_its_folder_and_nothing_else(
     folder: AttemptFolder, store: ArtifactStore, tmp_path: Path
 ) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from nodewise.api.choice import Choice
+from nodewise.api.problems import Problem
 from nodewise.api.requests import submit_request
-from nodewise.api.submission import Submission, digest_of, new_run, read_submission
+from nodewise.api.submission import Submission, digest_of, new_run, outlined_tasks, read_submission
 from nodewise.core.errors import InvalidPipeline
+from nodewise.core.ir.breadth import TOO_BROAD
 from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
@@ -20,9 +22,9 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CHOICE = Choice(policy="fifo", strategy="greedy")
 
 
-def submission(**body: Any) -> Submission:
+def submission(*, max_tasks: int = 10, **body: Any) -> Submission:
     body = {"pipeline_spec": compiled(tasks={"train": ()}), **body}
-    settings = Settings(max_tasks_per_run=10, kfp_url="http://kfp.invalid")
+    settings = Settings(max_tasks_per_run=max_tasks, kfp_url="http://kfp.invalid")
     return read_submission(submit_request(body), body, key=None, settings=settings)
 
 
@@ -86,3 +88,29 @@ def test_a_fraction_as_an_item_is_refused_only_where_it_would_fail() -> None:
     with pytest.raises(InvalidPipeline) as refused:
         submission(pipeline_spec=looping(1, 2.5), engine="agents")
     assert refused.value.path == f"{RAW}[1]"
+
+
+def broad(*, first: int, then: int) -> dict[str, Any]:
+    """A loop over constants, and tasks that wait for all its iterations."""
+    loop = "l" * 100
+    behind = {f"after-{number}": task("leaf", after=[loop]) for number in range(then)}
+    return document(
+        {loop: task("body", items=["x"] * first), **behind},
+        {"leaf": leaf(), "body": leaf(takes={"item": "STRING"})},
+    )
+
+
+@pytest.mark.parametrize("engine", ["agents", KUBEFLOW])
+def test_what_tasks_wait_for_is_bounded_on_every_engine(engine: str) -> None:
+    asked = submission(pipeline_spec=broad(first=1000, then=200), engine=engine, max_tasks=2000)
+    with pytest.raises(Problem) as refused:
+        new_run(asked, CHOICE, {}, now=NOW)
+    assert (refused.value.status, refused.value.faults[0].rule) == (422, TOO_BROAD)
+    fitting = submission(pipeline_spec=broad(first=700, then=200), engine=engine, max_tasks=2000)
+    assert len(new_run(fitting, CHOICE, {}, now=NOW).tasks) == 900
+
+
+def test_so_it_is_in_what_is_planned_for() -> None:
+    asked = submission(pipeline_spec=broad(first=1000, then=200), max_tasks=2000)
+    with pytest.raises(Problem):
+        outlined_tasks(asked, {})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from nodewise.core.settings import Settings
+from nodewise.core.settings import Settings, without_password
 
 
 @pytest.fixture
@@ -42,3 +42,20 @@ def test_a_file_that_is_missing_or_empty_is_refused_by_name(tmp_path: Path, cont
         file.write_text(content)
     with pytest.raises(ValidationError, match=str(file)):
         Settings(redis_url="redis://broker/0", redis_password_file=file)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:secret@h:6379/0", "redis://h:6379/0"),
+        ("redis://h/0?password=secret", "redis://h/0"),
+        ("postgresql://me:se%40cret@[::1]:5432/db?sslpassword=secret", "postgresql://me@[::1]:5432/db"),
+        ("postgresql+psycopg://me@db/jobs", "postgresql+psycopg://me@db/jobs"),
+        ("postgresql:///jobs?host=/run/postgresql", "postgresql:///jobs"),
+        ("file:///var/lib/nodewise store", "file:///var/lib/nodewise store"),
+        ("s3://key:secret@bucket/folder", "s3://key@bucket/folder"),
+        ("memory://x", "memory://x"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown

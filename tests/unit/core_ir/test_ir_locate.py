@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from nodewise.core.ir import Program, advance, read_program
-from nodewise.core.ir.locate import Made, leaf_at, locate, upstream_of
+from nodewise.core.ir.locate import Made, leaf_at, locate, upstream_characters, upstream_of
 from nodewise.core.ir.tree import Dag
 from nodewise.core.model.ids import TaskPath
 from tests.support.dynamic_runs import FakeRun, compiled_documents
@@ -37,7 +37,10 @@ def in_levels() -> Program:
 
 
 def waits_for(program: Program, path: str, made: Iterable[str]) -> list[str]:
-    return list(upstream_of(program, TaskPath(path), Made(TaskPath(one) for one in made)))
+    there = Made(TaskPath(one) for one in made)
+    found = list(upstream_of(program, TaskPath(path), there))
+    assert upstream_characters(program, TaskPath(path), there) == sum(map(len, found))
+    return found
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from nodewise.core.codec import decode
 from nodewise.core.db.queries.lives import OpenRun, RunTask
 from nodewise.core.db.queries.moves import TaskMove
 from nodewise.core.ir import Program, Row, Values, bind, read_program
+from nodewise.core.ir.breadth import MOST_UPSTREAM, TOO_BROAD
 from nodewise.core.ir.caching import CacheKey
 from nodewise.core.ir.tally import HOW_TO_SHRINK
 from nodewise.core.lifecycle import (
@@ -449,3 +450,68 @@ def test_a_run_of_many_small_loops_that_becomes_too_large_says_so() -> None:
         RunState.FAILED,
         f"the run would have more than 8 tasks and iterations: {HOW_TO_SHRINK}",
     )
+
+
+def _waiting_for_a_loop(*, names: int, others: int) -> Record:
+    """A loop over an output, and `others` that wait for all its iterations, in names of `names` characters."""
+    loop = "l" * names
+    behind = {f"after-{number}": task("leaf", after=[loop]) for number in range(others)}
+    over = task("body", loop_over="items", after=["make"])
+    over["inputs"] = {
+        "parameters": {
+            "items": {"taskOutputParameter": {"producerTask": "make", "outputParameterKey": "Output"}}
+        }
+    }
+    components = {
+        "make": leaf(gives="LIST"),
+        "leaf": leaf(),
+        "body": leaf(takes={"items": "LIST", "item": "STRING"}),
+    }
+    ir = document({"make": task("make"), loop: over, **behind}, components)
+    return Record(program=read_program(ir, max_instances=2000))
+
+
+def test_what_tasks_wait_for_is_bounded_also_where_it_appears_while_the_run_goes_on() -> None:
+    made = _waiting_for_a_loop(names=100, others=200)
+    assert len(made.look().births) == 201
+    made.end("make", Output=["x"] * 1000)
+    found = made.look()
+    assert (found.births, found.upstream) == ((), {})
+    assert {(move.event, move.reason.code) for move in found.moves} == {
+        (TaskEvent.SKIP, ReasonCode.RUN_TOO_LARGE)
+    }
+    assert len(found.moves) == 200
+    assert found.outcome is RunState.FAILED
+    assert found.reason == f"tasks were made while it ran, and {TOO_BROAD}"
+
+
+def test_a_loop_of_which_the_names_have_room_goes_on() -> None:
+    made = _waiting_for_a_loop(names=100, others=200)
+    made.look()
+    made.end("make", Output=["x"] * 700)
+    found = made.look()
+    assert (len(found.births), len(found.upstream), found.outcome) == (700, 200, None)
+    named = sum(len(path) for upstream in found.upstream.values() for path in upstream)
+    assert MOST_UPSTREAM / 2 < named < MOST_UPSTREAM
+
+
+def test_a_run_that_became_too_broad_fails_when_what_runs_has_ended() -> None:
+    made = _waiting_for_a_loop(names=100, others=200)
+    made.look()
+    made.tasks[TaskPath("elsewhere")] = RunTask(row=Row(state=TaskState.RUNNING), finaliser=False)
+    made.end("make", Output=["x"] * 1000)
+    found = made.look()
+    assert (len(found.moves), found.outcome) == (200, None)
+    made.end("elsewhere")
+    assert made.look().outcome is RunState.FAILED
+
+
+def test_what_is_born_names_the_first_of_many_that_it_waits_for() -> None:
+    groups = {f"group-{number:02}": task("body", after=["make"]) for number in range(30)}
+    ir = document(
+        {"make": task("make"), **groups, "last": task("leaf", after=list(groups))},
+        {"make": leaf(), "leaf": leaf(), "body": {"dag": {"tasks": {"one": task("leaf")}}}},
+    )
+    births = {birth.spec.path: birth for birth in Record(program=read_program(ir)).look().births}
+    shown = ", ".join(f"group-{number:02}" for number in range(20))
+    assert births[TaskPath("last")].reason == f"waits for {shown} and 10 more"

@@ -14,6 +14,7 @@ import structlog
 from nodewise.agent import processes
 from nodewise.agent.runtime import Container, ContainerRuntime
 from nodewise.agent.supervision import Limits, ProcessEnd, TaskProcess, begin
+from nodewise.agent.variables import sorted_out
 from nodewise.core.model.ids import AttemptKey
 
 AGENT_LABEL: Final = "nodewise.agent"
@@ -44,7 +45,11 @@ class ContainerProcess(TaskProcess):
         self._marked = container.environment.get(processes.MARK)
         self._main_pid: int | None = None
         self._over = threading.Event()
-        client = begin(runtime.run_words(container), env=env, cwd=cwd, log=log)
+        variables = sorted_out(container.environment)
+        self._variables = log.with_name("environment")
+        variables.write(self._variables)
+        words = runtime.run_words(container, variables.words(self._variables))
+        client = begin(words, env={**env, **variables.inherited}, cwd=cwd, log=log)
         super().__init__(client, marks=[env.get(processes.MARK, "")], limits=limits)
         threading.Thread(target=self._look_for_pid, name=f"look-{self._name}", daemon=True).start()
 
@@ -56,6 +61,7 @@ class ContainerProcess(TaskProcess):
         finally:
             self._over.set()
             self._runtime.remove(self._name)
+            self._variables.unlink(missing_ok=True)
 
     def _judged(self, client: ProcessEnd) -> ProcessEnd:
         end = replace(client, cpu_seconds=None, peak_memory_mib=round(self.peak_mib) or None)

@@ -4,6 +4,7 @@
 <folder>/inputs/<name>   outputs/<name>          artifacts
 <folder>/parameters/<name>                       parameters that the task writes to a path
 <folder>/work   tmp ->                           the process's current folder; its temporary one is elsewhere
+<folder>/environment                             a container's variables, while it runs
 <folder>/executor_output.json  error.txt  peak.txt   what the executor, an exception, and the end left
 """
 

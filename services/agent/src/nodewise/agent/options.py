@@ -18,7 +18,7 @@ from nodewise.core.errors import NodewiseError, StoreError
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node
 from nodewise.core.model.resources import Resources
-from nodewise.core.settings import Settings, read_settings
+from nodewise.core.settings import Settings, read_settings, with_password
 from nodewise.core.store import checked_url
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -265,6 +265,8 @@ def settings_for(
     """
     settings = read_settings()
     require_addresses(settings, broker=broker, store=store)
+    if broker is not None and settings.redis_password_file is not None:
+        broker = with_password(broker, settings.redis_password_file)
     given: dict[str, object] = {
         "redis_url": broker, "store_url": store, "metrics_port": metrics_port, "node_key_file": key_file,
     }  # fmt: skip

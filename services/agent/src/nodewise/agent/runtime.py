@@ -103,11 +103,13 @@ class ContainerRuntime:
         """The command that fetches an image."""
         return [self.command, "pull", image]
 
-    def run_words(self, container: Container) -> list[str]:
-        """The command that runs a container in the foreground. It stays there afterwards, so that its end can be asked for."""
+    def run_words(self, container: Container, variables: Sequence[str]) -> list[str]:
+        """The command that runs a container in the foreground. It stays there afterwards, so that its end can be asked for.
+
+        `variables` are the options that say where its environment is.
+        """
         mounts = [f"--mount={_mount(folder)}" for folder in container.folders]
         labels = [f"--label={key}={value}" for key, value in sorted(container.labels.items())]
-        variables = [f"--env={name}={value}" for name, value in sorted(container.environment.items())]
         entrypoint = [f"--entrypoint={container.command[0]}"] if container.command else []
         return [
             self.command, "run", f"--name={container.name}", *labels, *self._user(), *mounts, *variables,

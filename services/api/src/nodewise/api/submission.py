@@ -17,6 +17,7 @@ from nodewise.core.engine.kubeflow.reading import requirements
 from nodewise.core.errors import InvalidPipeline
 from nodewise.core.ir import Advance, Program, RunFacts, advance, bind
 from nodewise.core.ir.births import new_task
+from nodewise.core.ir.breadth import MOST_UPSTREAM, TOO_BROAD, waits_for
 from nodewise.core.ir.caching import may_be_cached
 from nodewise.core.ir.locate import Made, upstream_of
 from nodewise.core.ir.moves import NewTask as Birth
@@ -31,8 +32,6 @@ from nodewise.core.model.task import DatasetFacts
 from nodewise.core.settings import Settings
 
 _HINTS = "body.platform_spec.platforms.nodewise"
-_MOST_UPSTREAM = 16 * 1024 * 1024
-"""Characters. Each task has the whole paths of all that it waits for in its row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +165,12 @@ def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts])
 
     Raises:
         InvalidPipeline: What a task says to Kubernetes contradicts our own hints.
+        Problem: 422, what they wait for, each by its whole path, would take too much room.
     """
-    made = []
+    return _bounded(_outlined(submission, datasets))
+
+
+def _outlined(submission: Submission, datasets: Mapping[str, DatasetFacts]) -> Iterator[NewTask]:
     for task in outline(submission.program):
         new = new_task(
             task.step,
@@ -180,8 +183,7 @@ def outlined_tasks(submission: Submission, datasets: Mapping[str, DatasetFacts])
         if submission.engine == KUBEFLOW:
             wanted = requirements(submission.request.platforms, task.leaf.label, new.spec.requirements)
             new = replace(new, spec=replace(new.spec, requirements=wanted), ready=None)
-        made.append(new)
-    return made
+        yield new
 
 
 class _Births(Protocol):
@@ -229,17 +231,7 @@ class _FirstTasks:
         Raises:
             Problem: 422, what they wait for, each by its whole path, would take too much room.
         """
-        tasks, room = list[NewTask](), 0
-        for task in self._born():
-            room += sum(map(len, task.spec.upstream))
-            if room > _MOST_UPSTREAM:
-                rule = (
-                    f"the names of all that its tasks wait for have more than {_MOST_UPSTREAM} characters: give tasks shorter "
-                    "names, or let a task in between wait for many"
-                )
-                raise invalid("body.pipeline_spec.root.dag.tasks", rule)
-            tasks.append(task)
-        return tasks
+        return _bounded(self._born())
 
     def _born(self) -> Iterator[NewTask]:
         made = Made(birth.path for birth in self._step.new_tasks)
@@ -260,8 +252,23 @@ class _FirstTasks:
                 yield replace(task, reason=_why_it_waits(birth))
 
 
+def _bounded(tasks: Iterator[NewTask]) -> list[NewTask]:
+    """All of them.
+
+    Raises:
+        Problem: 422, what they wait for, each by its whole path, would take too much room.
+    """
+    found, room = list[NewTask](), 0
+    for task in tasks:
+        room += sum(map(len, task.spec.upstream))
+        if room > MOST_UPSTREAM:
+            raise invalid("body.pipeline_spec.root.dag.tasks", TOO_BROAD)
+        found.append(task)
+    return found
+
+
 def _why_it_waits(birth: Birth) -> str:
-    return f"waits for {', '.join(birth.after)}" if birth.after else "the recorder has not looked at it yet"
+    return waits_for(birth.after) if birth.after else "the recorder has not looked at it yet"
 
 
 def _starts_at_once(task: ReadyTask, *, caching: bool) -> bool:

@@ -81,7 +81,13 @@ class Intake:
         by_queue = {agent_queue(node): node for node in nodes}
         with self._app.connection_for_read() as connection:
             queues = [self._app.amqp.queues[name] for name in sorted(by_queue)]
-            with Consumer(connection, queues, on_message=lambda m: self._receive(m, by_queue), no_ack=True):
+            with Consumer(
+                connection,
+                queues,
+                on_message=lambda m: self._receive(m, by_queue),
+                on_decode_error=_drop,
+                no_ack=True,
+            ):
                 while not self._stopped.is_set() and self._nodes == nodes:
                     with contextlib.suppress(TimeoutError):
                         connection.drain_events(timeout=_LOOK_SECONDS)
@@ -106,6 +112,10 @@ class Intake:
         parsed = self._reception.read(name, kind, payload, node=node)
         if parsed is not None:
             self._tell(Told(node=node, message=parsed))
+
+
+def _drop(message: Any, error: Exception) -> None:
+    _log.warning("a message cannot be read", kind=str(message.headers.get("task")), error=str(error))
 
 
 def _expired(text: object) -> bool:

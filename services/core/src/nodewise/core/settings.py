@@ -52,6 +52,8 @@ class Settings(BaseSettings):
 
     auth: Literal["keys", "off"] = "keys"
     """Whether the API wants a key of its callers. `off`: whoever reaches it may do everything."""
+    allowed_hosts: list[str] = Field(default_factory=list)
+    """Where keys are off: names of the API besides this machine's own, as JSON; `*.domain` for all of a domain, `*` for any."""
     admin_key_file: Path | None = None
     """A file with an admin key, `nw_<32 hex digits>_<secret>`, which holds beside those in the database."""
     mlopx_team: str | None = None
@@ -176,9 +178,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _with_passwords(self) -> Self:
         if self.database_password_file is not None:
-            self.database_url = _with_password(self.database_url, self.database_password_file)
+            self.database_url = with_password(self.database_url, self.database_password_file)
         if self.redis_password_file is not None:
-            self.redis_url = _with_password(self.redis_url, self.redis_password_file)
+            self.redis_url = with_password(self.redis_url, self.redis_password_file)
         return self
 
     @property
@@ -224,7 +226,7 @@ def _fault(place: Sequence[int | str], rule: str) -> str:
     return f"the environment variable {variable}: {rule}"
 
 
-def _with_password(url: str, file: Path) -> str:
+def with_password(url: str, file: Path) -> str:
     """The URL with the password in that file, unless it has one.
 
     Raises:
@@ -241,6 +243,15 @@ def _with_password(url: str, file: Path) -> str:
         raise ValueError(f"the password file {file} is empty")
     user, _, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown: the user is told, no password, and none of the options, of which one may be another."""
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    user, at, host = place.rpartition("@")
+    name = user.partition(":")[0]
+    return f"{scheme}{separator}{name}{at if name else ''}{host}{slash}{path}"
 
 
 def home_from(start: Path) -> Path:

@@ -17,7 +17,9 @@ from nodewise.core.db.queries.moves import TaskMove
 from nodewise.core.errors import UnresolvedInput
 from nodewise.core.estimates.sizing import size_of, with_measurements
 from nodewise.core.ir import Advance, Program, Row, RunFacts, advance, applied
+from nodewise.core.ir.advance import nothing_more
 from nodewise.core.ir.births import new_task
+from nodewise.core.ir.breadth import TOO_BROAD, is_too_broad, waits_for
 from nodewise.core.ir.caching import (
     CacheKey,
     ContentUnknown,
@@ -141,13 +143,26 @@ class _Walker:
         self.rows = {path: task.row for path, task in self.tasks.items()}
         canceling = self.run.state is RunState.CANCELING
         while True:
-            step = advance(
-                self.program, self.run.parameters, self.rows, facts=facts_of(self.run), canceling=canceling
+            step = self._bounded(
+                advance(
+                    self.program,
+                    self.run.parameters,
+                    self.rows,
+                    facts=facts_of(self.run),
+                    canceling=canceling,
+                )
             )
             self.births.update({birth.path: birth for birth in step.new_tasks})
             self.rows, self.made = applied(self.rows, step), None
             if not self._take(step):
                 return self._course(step)
+
+    def _bounded(self, step: Advance) -> Advance:
+        """The step, unless the rows of what it makes would name too much."""
+        paths = [*self.rows, *(birth.path for birth in step.new_tasks)]
+        if step.new_tasks and is_too_broad(self.program, paths):
+            return nothing_more(self.rows, f"tasks were made while it ran, and {TOO_BROAD}")
+        return step
 
     def _take(self, step: Advance) -> bool:
         """Note the moves of a step; whether some task got its outputs, or failed, at once, so that more follows."""
@@ -298,9 +313,7 @@ class _Walker:
         except (ValueError, OverflowError):
             # A data set was registered since whose figures are absurd; what its author said was checked at submission.
             task = make(datasets={})
-        return replace(
-            task, reason=f"waits for {', '.join(birth.after)}" if birth.after else "its turn comes"
-        )
+        return replace(task, reason=waits_for(birth.after) if birth.after else "its turn comes")
 
     def _facts(self, leaf: Leaf) -> Mapping[str, DatasetFacts]:
         name = leaf.hints.dataset.name if leaf.hints.dataset else None

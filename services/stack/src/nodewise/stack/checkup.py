@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from nodewise.core.settings import without_password
 from nodewise.stack.findings import Finding, fail, ok, warn
 from nodewise.stack.health import get, nodes, problem
 from nodewise.stack.keys import key_file, key_in, key_problem
@@ -57,11 +58,11 @@ def _running(home: Path, state: StackState) -> Iterator[Finding]:
         yield _process(home, name, process)
     database, redis = PostgresProbe(state.database_url), RedisProbe(state.redis_url)
     api, monitor = HttpProbe(f"{state.api_url}/readyz"), HttpProbe(f"{state.monitor_url}/healthz")
-    yield _answers("database", state.database_url, database, log=_log(home, "postgres"))
-    yield _answers("redis", state.redis_url, redis, log=_log(home, "valkey"))
+    yield _answers("database", without_password(state.database_url), database, log=_log(home, "postgres"))
+    yield _answers("redis", without_password(state.redis_url), redis, log=_log(home, "valkey"))
     yield _answers("api", state.api_url, api, log=_log(home, "api"))
     yield _answers("monitor", state.monitor_url, monitor, log=_log(home, "monitor"))
-    yield ok("store", state.store_url)
+    yield ok("store", without_password(state.store_url))
     yield from _keys(home, state)
     yield from _nodes(home, state)
     yield from _refused(home, state)

@@ -14,6 +14,9 @@ from nodewise.stack.errors import StackError
 from nodewise.stack.profiles import Machine
 
 NEEDED_DISK_MIB = 300
+_OURS = ("agents", "keys", "logs", "store", "valkey", "venvs")
+"""Folders of a home, for its owner only. That of Postgres is its own matter: another user may have it."""
+_OWNER_ONLY = 0o700
 _MIB = 1024 * 1024
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Kernel's names to the ones that container images and Kubernetes use."""
@@ -29,13 +32,19 @@ def find_home(given: Path | None, env: Mapping[str, str]) -> Path:
 
 
 def prepare(home: Path) -> None:
-    """Make the folder and see that it can hold what we will write.
+    """Make the folder, for us only, and see that it can hold what we will write.
+
+    One that is there stays as it is, since it may be anybody's; but those that we have in it become ours only.
 
     Raises:
         StackError: Not writable, or no room.
     """
     try:
-        (home / "logs").mkdir(parents=True, exist_ok=True)
+        if not home.exists():
+            home.parent.mkdir(parents=True, exist_ok=True)
+            home.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        for name in _OURS:
+            make_private(home / name)
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
@@ -49,6 +58,13 @@ def prepare(home: Path) -> None:
             f"{home} has {free_mib} MiB free, and at least {NEEDED_DISK_MIB} MiB are needed",
             "make room, or choose another folder with --home",
         )
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, or take from others what they may do with it. One behind a link is left as it is: it lies elsewhere."""
+    folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+    if not folder.is_symlink() and folder.stat().st_mode & 0o077:
+        folder.chmod(_OWNER_ONLY)
 
 
 def free_disk_mib(folder: Path) -> int:

@@ -106,6 +106,7 @@ class _Stack:
         for line in describe(self._agents):
             self._report.line(line)
         self._report.line(f"the key of the API is in {key_file(self._home)}; `nodewise` finds it there")
+        self._report.line(f"the passwords of Postgres and Redis are in {state_path(self._home)}")
         self._state = replace(self._state, phase=Phase.RUNNING)
         self._save(supervisor.processes())
         self._report.ready(self._state)

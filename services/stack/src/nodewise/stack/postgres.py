@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 
 from nodewise.stack.errors import CannotStart, StackError
+from nodewise.stack.home import make_private
 from nodewise.stack.ports import LOOPBACK
 from nodewise.stack.privilege import RunAs
 from nodewise.stack.process import Program, end, tail
@@ -81,13 +82,13 @@ class PostgresServer:
         Raises:
             CannotStart: initdb failed.
         """
+        make_private(self.folder)
         if (self.data / "PG_VERSION").is_file() and self.password_file.is_file():
             self.run_as.give(self.folder)
             self.run_as.require_reach(self.folder, self.binaries / "postgres")
             self._clear_leftovers()
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
         _write_secret(self.password_file, secrets.token_urlsafe(18))
         self.run_as.give(self.folder)
         self.run_as.require_reach(self.folder, self.binaries / "postgres")

@@ -28,6 +28,11 @@ class RunAs:
         for entry in (path, *(path.rglob("*") if path.is_dir() else ())):
             os.chown(entry, self.user, self.group, follow_symlinks=False)
 
+    def let_through(self, folder: Path) -> None:
+        """Let that user reach what it owns in a folder of ours, without seeing what else is there."""
+        if self.user is not None:
+            folder.chmod(folder.stat().st_mode | 0o011)
+
     def require_reach(self, *paths: Path) -> None:
         """Raise StackError that names a path which that user may not reach: folders above it can forbid it."""
         for path in paths:

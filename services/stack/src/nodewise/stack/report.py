@@ -7,6 +7,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
+from nodewise.core.settings import without_password
 from nodewise.stack.state import StackState
 
 
@@ -78,15 +79,15 @@ class PipeReporter:
 
 
 def addresses(state: StackState) -> dict[str, str]:
-    """What a newcomer needs, by name: where everything is."""
+    """What a newcomer needs, by name: where everything is, without passwords."""
     agents = sum(name.startswith("agent-") for name in state.processes)
     placers = sum(name.startswith("placer-") for name in state.processes)
     return {
         "API": f"{state.api_url}  (docs: {state.api_url}/docs)",
         "Monitor": state.monitor_url,
-        "Postgres": state.database_url,
-        "Redis": state.redis_url,
-        "Store": state.store_url,
+        "Postgres": without_password(state.database_url),
+        "Redis": without_password(state.redis_url),
+        "Store": without_password(state.store_url),
         "Runs": f"{_count(agents, 'agent')}, {_count(placers, 'placer')}",
     }
 

@@ -8,6 +8,7 @@ import redis
 
 from nodewise.core.db.engine import plain_url
 from nodewise.core.errors import StoreError
+from nodewise.core.settings import without_password
 from nodewise.core.store import ArtifactStore, checked_url, mark_cluster
 from nodewise.stack import postgres, valkey
 from nodewise.stack.errors import StackError
@@ -84,7 +85,7 @@ def mark_store(endpoints: Endpoints) -> None:
             mark_cluster(ArtifactStore(endpoints.store_url), client, alone=True)
     except (StoreError, OSError, ImportError, redis.RedisError) as error:
         raise StackError(
-            f"the store {endpoints.store_url} cannot be used: {error}",
+            f"the store {without_password(endpoints.store_url)} cannot be used: {error}",
             "correct --store or NODEWISE_STORE_URL",
         ) from error
 
@@ -97,11 +98,13 @@ def _store(url: str) -> str:
 
 
 def _postgres(home: Path, port: int) -> PostgresServer:
+    whom = run_as()
+    whom.let_through(home)
     server = PostgresServer(
         binaries=postgres.find_binaries(),
         folder=home / "postgres",
         port=port,
-        run_as=run_as(),
+        run_as=whom,
         log=home / "logs" / "postgres.log",
     )
     server.initialise()

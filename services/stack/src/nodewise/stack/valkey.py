@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodewise.stack.errors import StackError
+from nodewise.stack.home import make_private
 from nodewise.stack.hosts import near
 from nodewise.stack.ports import LOOPBACK
 from nodewise.stack.process import Program
@@ -37,7 +38,7 @@ class ValkeyServer:
 
     def initialise(self) -> None:
         """Write its configuration; the password is the one from before, if there was one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.folder)
         if not self.password_file.is_file():
             _write_private(self.password_file, secrets.token_urlsafe(18))
         lines = [

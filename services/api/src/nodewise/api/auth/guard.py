@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from nodewise.api.access import ACCESS, Access
 from nodewise.api.auth.caller import EVERYBODY, Caller
-from nodewise.api.auth.keyring import Keyring, is_valid, read_admin_key
+from nodewise.api.auth.hosts import OwnHosts
+from nodewise.api.auth.keyring import Keyring, TooManyStrangers, is_valid, read_admin_key
 from nodewise.api.auth.rates import Rates
 from nodewise.api.limits import drain
 from nodewise.api.problems import Problem
@@ -41,6 +42,7 @@ class Guard:
         """
         self.keyring = Keyring(read_admin_key(settings.admin_key_file))
         self._open = settings.auth == "off"
+        self._hosts = OwnHosts(settings.allowed_hosts)
         self._mlopx_team = settings.mlopx_team
         self._rates = Rates(settings.rate_per_second, settings.rate_burst)
 
@@ -51,6 +53,7 @@ class Guard:
             Problem: 401, 403 or 429.
         """
         if self._open:
+            self._refuse_foreign_host(request.headers.get("host"))
             return EVERYBODY
         caller = await self._caller(request, access, engine, now=now)
         self._within_rate(caller)
@@ -75,11 +78,23 @@ class Guard:
         token = read_token(text.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             raise _unknown(f"the Authorization header holds no API key: it is `Bearer {FORM}`")
-        key = await self.keyring.find(token.id, engine, now=now)
+        try:
+            key = await self.keyring.find(token.id, engine, now=now)
+        except TooManyStrangers:
+            raise _crowded() from None
         if key is None or not hmac.compare_digest(key.secret_hash, token.secret_hash):
             raise _unknown("there is no such API key")
         _refuse_ended(key, now=now)
         return Caller(name=key.name, role=key.role, team=key.team, key_id=key.id)
+
+    def _refuse_foreign_host(self, host: str | None) -> None:
+        if self._hosts.has(host):
+            return
+        detail = (
+            f"no keys are asked for here, so that only requests are answered whose Host is of this machine, and {host!r} may "
+            "be any site's; NODEWISE_ALLOWED_HOSTS names others"
+        )
+        raise Problem(status=403, kind="host-unknown", detail=detail)
 
     def _within_rate(self, caller: Caller) -> None:
         if caller.role is Role.ADMIN:
@@ -137,6 +152,13 @@ def _refuse_ended(key: ApiKey, *, now: datetime) -> None:
 
 def _said(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _crowded() -> Problem:
+    detail = (
+        "many keys that were not seen before are sent just now, and this one was not looked up; try again"
+    )
+    return Problem(status=429, kind="rate-limited", detail=detail, headers={"Retry-After": "1"})
 
 
 def _unknown(

@@ -19,7 +19,9 @@ from nodewise.core.tokens import FORM, Token, read_token
 REMEMBERED_SECONDS: Final = 2.0
 """A key is looked up again when this has passed: so long another process may still let in who was revoked."""
 _LOOKUPS_AT_ONCE: Final = 2
-"""Whoever sends keys that do not exist must not take all connections."""
+"""Of keys that were found before; and as many of others. Whoever sends keys that do not exist must not take all connections."""
+MOST_STRANGERS: Final = 100
+"""So many lookups of keys that were never found here may wait: a fraction of a second."""
 _MOST: Final = 10_000
 
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -31,36 +33,57 @@ class _Known:
     at: float
 
 
+class TooManyStrangers(Exception):
+    """So many unknown keys are being looked up that this one is not."""
+
+
 class Keyring:
-    """Finds keys by their ids. Thread-safe. `own` is a key that holds without the database: an admin's, from a file."""
+    """Finds keys by their ids. Thread-safe, but for `find`, which is for one event loop. `own` is a key that holds without the database: an admin's, from a file."""
 
     def __init__(self, own: Token | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._own = None if own is None else _admin(own)
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._unknown: dict[str, float] = {}
         self._lookups = CapacityLimiter(_LOOKUPS_AT_ONCE)
+        self._strangers = CapacityLimiter(_LOOKUPS_AT_ONCE)
 
     async def find(self, key_id: str, engine: Engine, *, now: datetime) -> ApiKey | None:
-        """The key of that id, whatever became of it; a round trip at most every few seconds."""
-        found = self._remembered(key_id)
-        if found is not None:
+        """The key of that id, whatever became of it; a round trip at most every few seconds.
+
+        One that was found before does not wait for those that were not.
+
+        Raises:
+            TooManyStrangers: It was never found here, and too many such wait already.
+        """
+        if (found := self._remembered(key_id)) is not None or self._is_unknown(key_id):
             return found
-        return await to_thread.run_sync(lambda: self.look(key_id, engine, now=now), limiter=self._lookups)
+        limiter = self._lookups
+        if key_id not in self._known:
+            limiter = self._strangers
+            if limiter.statistics().tasks_waiting >= MOST_STRANGERS:
+                raise TooManyStrangers
+        return await to_thread.run_sync(lambda: self.look(key_id, engine, now=now), limiter=limiter)
 
     def look(self, key_id: str, engine: Engine, *, now: datetime) -> ApiKey | None:
         """The same, for who may wait in this thread."""
-        found = self._remembered(key_id)
-        if found is not None:
+        if (found := self._remembered(key_id)) is not None or self._is_unknown(key_id):
             return found
-        with transaction(engine) as connection:
-            found = used_key(connection, key_id, now=now)
-        if found is not None:
+        found = self._ask(key_id, engine, now=now)
+        if found is None:
+            self._note_unknown(key_id)
+        else:
             self._remember(found)
         return found
+
+    def _ask(self, key_id: str, engine: Engine, *, now: datetime) -> ApiKey | None:
+        with transaction(engine) as connection:
+            return used_key(connection, key_id, now=now)
 
     def forget(self, key_id: str) -> None:
         """Look it up anew: it was changed."""
         self._known.pop(key_id, None)
+        self._unknown.pop(key_id, None)
 
     def _remembered(self, key_id: str) -> ApiKey | None:
         if self._own is not None and key_id == self._own.id:
@@ -68,6 +91,15 @@ class Keyring:
         known = self._known.get(key_id)
         fresh = known is not None and self._clock() - known.at < REMEMBERED_SECONDS
         return known.key if known is not None and fresh else None
+
+    def _is_unknown(self, key_id: str) -> bool:
+        at = self._unknown.get(key_id)
+        return at is not None and self._clock() - at < REMEMBERED_SECONDS
+
+    def _note_unknown(self, key_id: str) -> None:
+        if len(self._unknown) >= _MOST:
+            self._unknown = {}
+        self._unknown[key_id] = self._clock()
 
     def _remember(self, key: ApiKey) -> None:
         if len(self._known) >= _MOST:

@@ -48,7 +48,8 @@ def advance(
         with bounded_expansion():
             result = walk.run(parameters, canceling=canceling)
     except TooLarge:
-        return _too_large(program, rows)
+        reason = f"the run would have more than {program.max_instances} tasks and iterations: {HOW_TO_SHRINK}"
+        return nothing_more(rows, reason)
     return Advance(
         new_tasks=tuple(walk.new),
         ready=tuple(walk.ready),
@@ -61,8 +62,8 @@ def advance(
     )
 
 
-def _too_large(program: Program, rows: Rows) -> Advance:
-    reason = f"the run would have more than {program.max_instances} tasks and iterations: {HOW_TO_SHRINK}"
+def nothing_more(rows: Rows, reason: str) -> Advance:
+    """What follows for a run that has become too large: what waits is skipped, and it is FAILED once all that runs has ended."""
     waiting = [path for path, row in rows.items() if row.state is TaskState.WAITING]
     live = any(row.state in LIVE_TASK_STATES for row in rows.values())
     return Advance(

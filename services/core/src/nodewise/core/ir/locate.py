@@ -52,6 +52,7 @@ class Made:
 
     def __init__(self, paths: Iterable[TaskPath]) -> None:
         self._below: dict[str, list[TaskPath]] = {}
+        self._characters: dict[str, int] = {}
         for path in paths:
             for step in _steps_around(path):
                 self._below.setdefault(step, []).append(path)
@@ -59,6 +60,12 @@ class Made:
     def below(self, step_path: str) -> tuple[TaskPath, ...]:
         """The leaf tasks of that step (itself, where it is one), in the order in which they were given."""
         return tuple(self._below.get(step_path, ()))
+
+    def characters(self, step_path: str) -> int:
+        """How many characters the paths of these have together."""
+        if step_path not in self._characters:
+            self._characters[step_path] = sum(map(len, self._below.get(step_path, ())))
+        return self._characters[step_path]
 
 
 def _steps_around(path: TaskPath) -> Iterable[str]:
@@ -95,16 +102,24 @@ def upstream_of(program: Program, path: TaskPath, made: Made) -> tuple[TaskPath,
     place = locate(program, path)
     if place is None:
         return ()
-    return tuple(dict.fromkeys(_upstream(place, made)))
+    return tuple(dict.fromkeys(leaf for step in _begun_before(place, made) for leaf in made.below(step)))
 
 
-def _upstream(place: Location, made: Made) -> Iterable[TaskPath]:
+def upstream_characters(program: Program, path: TaskPath, made: Made) -> int:
+    """How many characters the names have that `upstream_of` gives, without making them."""
+    place = locate(program, path)
+    return 0 if place is None else sum(map(made.characters, _begun_before(place, made)))
+
+
+def _begun_before(place: Location, made: Made) -> Iterable[str]:
+    """The paths of the steps that it waits for and that have tasks, or of those before them."""
     waiting, seen = list(reversed(place.step.upstream)), set(place.step.upstream)
     while waiting:
         name = waiting.pop()
-        below = made.below(f"{place.prefix}{name}")
-        yield from below
-        if not below:
+        path = f"{place.prefix}{name}"
+        if made.below(path):
+            yield path
+        else:
             further = [up for up in place.dag.by_name[name].upstream if up not in seen]
             seen.update(further)
             waiting += reversed(further)

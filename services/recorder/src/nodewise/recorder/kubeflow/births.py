@@ -11,6 +11,7 @@ from nodewise.core.db.queries import kubeflow_following as queries
 from nodewise.core.db.queries.kubeflow_following import TaskLike
 from nodewise.core.db.queries.new_tasks import insert_tasks
 from nodewise.core.db.queries.placements import NewAttempt
+from nodewise.core.ir.breadth import MOST_UPSTREAM
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.birth import NewTask
 from nodewise.core.model.decision import Placement, Reason, ReasonCode
@@ -32,12 +33,18 @@ class Born:
 def give_birth(
     connection: Connection, run_id: RunId, births: Sequence[Birth], *, now: datetime
 ) -> Mapping[TaskPath, Born]:
-    """Insert the tasks of these births, WAITING, into a locked run; their attempts are left to the caller."""
+    """Insert the tasks of these births, WAITING, into a locked run; their attempts are left to the caller.
+
+    KFP has let them on already, so a run whose rows would name too much of what they waited for goes on, and they name nothing.
+    """
     if not births:
         return {}
     like = queries.tasks_like(connection, run_id, {birth.like for birth in births})
     classes = queries.node_classes(connection, [birth.node for birth in births if birth.node])
     new = [_task(birth, like[birth.like]) for birth in births]
+    room = MOST_UPSTREAM - queries.upstream_characters(connection, run_id)
+    if sum(len(path) for task in new for path in task.spec.upstream) > room:
+        new = [replace(task, spec=replace(task.spec, upstream=())) for task in new]
     first = queries.task_count(connection, run_id)
     insert_tasks(connection, run_id, new, first=first, at=now, service=_SERVICE)
     found = {}

@@ -88,6 +88,8 @@ WHERE t.run_id = :run_id AND t.path = ANY(:paths)
 
 _COUNT = text("SELECT count(*) FROM tasks WHERE run_id = :run_id")
 
+_CHARACTERS = text("SELECT sum(length(array_to_string(upstream, ''))) FROM tasks WHERE run_id = :run_id")
+
 _SAY = text("""
 UPDATE tasks AS t SET reason_code = v.code, reason = v.reason
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(run_id uuid, path text, code text, reason text)
@@ -175,6 +177,11 @@ def tasks_like(
 def task_count(connection: Connection, run_id: RunId) -> int:
     """How many tasks the run has: the ordinal of the next."""
     return int(connection.scalar(_COUNT, {"run_id": run_id}) or 0)
+
+
+def upstream_characters(connection: Connection, run_id: RunId) -> int:
+    """How many characters the names have of all that its tasks wait for."""
+    return int(connection.scalar(_CHARACTERS, {"run_id": run_id}) or 0)
 
 
 def say(connection: Connection, said: Mapping[TaskRef, Reason]) -> None:

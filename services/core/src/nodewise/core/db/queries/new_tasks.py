@@ -8,13 +8,11 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from nodewise.core.codec import encode
+from nodewise.core.ir.breadth import waits_for
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.birth import NewTask
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import RunId
-
-_SHOWN_UPSTREAM = 20
-
 
 INSERT_TASKS: Final = """
 INSERT INTO tasks (run_id, path, ordinal, component, kind, task_class, spec, effort_flops, input_bytes, upstream,
@@ -96,7 +94,4 @@ def _row(task: NewTask) -> dict[str, object]:
 def _why(task: NewTask) -> tuple[ReasonCode, str]:
     if task.state is TaskState.READY:
         return ReasonCode.QUEUED, "just submitted; not considered yet"
-    upstream = task.spec.upstream
-    more = f" and {len(upstream) - _SHOWN_UPSTREAM} more" if len(upstream) > _SHOWN_UPSTREAM else ""
-    text = task.reason or f"waits for {', '.join(upstream[:_SHOWN_UPSTREAM])}{more}"
-    return ReasonCode.UPSTREAM_NOT_FINISHED, text
+    return ReasonCode.UPSTREAM_NOT_FINISHED, task.reason or waits_for(task.spec.upstream)
