@@ -3,7 +3,8 @@
 The rows are copies of one submission that the gateway took. Scheduler, placer and gateway are processes as in production,
 on Postgres with durable commits. Four nodes are rows with room for eight tasks each; between two looks this process ends
 what was placed, as the recorder would, so that each look has somebody to admit. Lists are asked for at a steady rate: while
-nothing else runs, and while the scheduler and the placer do.
+nothing else runs, and while the scheduler and the placer do. Plans and explanations (see `asking`) one after another, while
+nothing else runs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import redis
 from sqlalchemy import Engine
 
 from bench.measure import save
+from bench.stack.asking import asked
 from bench.stack.copies import copy, put_aside, submitted
 from bench.stack.load import Outcome, at_rate
 from bench.stack.load import Target as Request
@@ -43,6 +45,8 @@ ASKED_PER_SECOND = 20.0
 SECONDS = 6.0
 MOST_LOOK_SECONDS = 1.0
 MOST_PAGE_MS = 50.0
+MOST_PLAN_MS = 2000.0
+MOST_EXPLAIN_MS = 500.0
 _PATIENCE_SECONDS = 300.0
 
 VARIETY = {
@@ -84,16 +88,18 @@ def run(runs: int = RUNS, looks: int = LOOKS, seconds: float = SECONDS) -> None:
     """Measure, print, save, judge."""
     found: list[Looks] = []
     pages: dict[str, Mapping[str, Outcome]] = {}
+    answers: dict[str, Outcome] = {}
     with servers() as base:
         for number, preset in enumerate(PRESETS):
             with _filled(base.afresh(), runs, preset) as (here, api):
                 if number == 0:
                     pages["alone"] = _pages(here, api, runs=runs, seconds=seconds)
+                    answers.update(asked(here, api, seconds=seconds))
                 with scheduler(here.env, ready="/healthz") as service, placer("placer-1", here.env):
                     found.append(_looks(here, service, api, preset=preset, looks=looks))
                     if number == 0:
                         pages["with scheduler"] = _pages(here, api, runs=runs, seconds=seconds)
-    _report(runs, found, pages)
+    _report(runs, found, pages, answers)
 
 
 @contextmanager
@@ -197,7 +203,12 @@ def _queries(found: Servers, runs: int) -> Mapping[str, str]:
     }
 
 
-def _report(runs: int, found: Sequence[Looks], pages: Mapping[str, Mapping[str, Outcome]]) -> None:
+def _report(
+    runs: int,
+    found: Sequence[Looks],
+    pages: Mapping[str, Mapping[str, Outcome]],
+    answers: Mapping[str, Outcome],
+) -> None:
     show(
         f"e. looks of the scheduler at {runs:,} queued runs of one task",
         ("preset", "first, s", "median, s", "most, s", "scheduler, MB (PSS)", "api, MB (PSS)"),
@@ -212,6 +223,11 @@ def _report(runs: int, found: Sequence[Looks], pages: Mapping[str, Mapping[str, 
             for name in alone
         ],
     )
+    show(
+        "   questions, one after another, nothing else running",
+        ("question", "p50 ms", "p99 ms", "answers"),
+        [(name, f"{one.p50_ms:.0f}", f"{one.p99_ms:.0f}", str(one.answers)) for name, one in answers.items()],
+    )
     slowest = {
         kind: max(outcomes.items(), key=lambda item: item[1].p99_ms) for kind, outcomes in pages.items()
     }
@@ -220,10 +236,12 @@ def _report(runs: int, found: Sequence[Looks], pages: Mapping[str, Mapping[str, 
           for one in found),
         *(Target(what=f"p99 of the slowest page ({name}), {kind}, ms", value=one.p99_ms, at_most=MOST_PAGE_MS)
           for kind, (name, one) in slowest.items()),
+        *(Target(what=f"p99 of {name}, ms", value=one.p99_ms, at_most=MOST_PLAN_MS if name == "plan" else MOST_EXPLAIN_MS)
+          for name, one in answers.items()),
     )  # fmt: skip
     save(
         "stack_queued",
-        {"seed": SEED, "runs": runs, "looks": found, "pages": pages, "targets": targets},
+        {"seed": SEED, "runs": runs, "looks": found, "pages": pages, "answers": answers, "targets": targets},
         command="python -m bench.stack queued",
     )
     judge(targets)

@@ -11,7 +11,8 @@ from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import AttemptKey, NodeName, RunId, TaskPath
 from nodewise.core.model.resources import Resources
-from tests.integration.api.conftest import Api
+from nodewise.core.settings import Settings
+from tests.integration.api.conftest import Api, running
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
 
 SIZE = Resources(millicores=2000, memory_mib=1000)
@@ -121,6 +122,46 @@ def test_the_latest_plan_says_when(api: Api, engine: Engine, run: RunId) -> None
     assert told["expected_node"] == "n1"
     first = told["pending"]["changes"][0]
     assert (first["node"], datetime.fromisoformat(first["at"])) == ("n1", start)
+
+
+def test_a_long_queue_is_told_of_where_something_waits_in_it(engine: Engine, settings: Settings) -> None:
+    with engine.begin() as connection:
+        insert_node(connection, "n1", SIZE)
+        runs = [insert_run(connection, name=f"run {number}") for number in range(40)]
+        for run_id in runs:
+            insert_task(connection, run_id, "a", reason_code="queued", reason="waits for its turn")
+        later = insert_run(connection, name="later")
+        insert_task(connection, later, "a", state=TaskState.WAITING, ready_at=None)
+    with running(settings.model_copy(update={"queue_window": 10})) as api:
+        found, other = (api.http.get(f"/v1/runs/{run_id}/explain").json() for run_id in (runs[20], later))
+    queue = found["queue"]
+    assert {name: queue[name] for name in ("runs", "tasks", "window", "looks")} == {
+        "runs": 40, "tasks": 40, "window": 10, "looks": 14,
+    }  # fmt: skip
+    (task,) = found["tasks"]
+    assert "in one look in 14, or more often, of the scheduler" in task["pending"]["changes"][0]["text"]
+    assert other["queue"] is None
+
+
+def test_a_queue_that_each_look_sees_is_not_told_of(api: Api, run: RunId) -> None:
+    assert api.http.get(f"/v1/runs/{run}/explain").json()["queue"] is None
+
+
+def test_rivals_are_counted_by_their_place_before_the_run(api: Api, engine: Engine, run: RunId) -> None:
+    """Above it, equal and earlier, equal and later, below: the first two are before it."""
+    now = datetime.now(UTC)
+    with engine.begin() as connection:
+        for priority, ago in ((9, -5), (1, 5), (1, -5), (0, 5)):
+            other = insert_run(
+                connection, priority=priority, policy="priority", submitted_at=now - timedelta(minutes=ago)
+            )
+            insert_task(connection, other, "a")
+        # What another policy orders does not count.
+        insert_task(connection, insert_run(connection, priority=50, policy="fifo"), "a")
+        connection.execute(update(schema.runs).where(schema.runs.c.id == run).values(submitted_at=now))
+    fit = api.http.get(f"/v1/runs/{run}/explain").json()["tasks"][1]
+    texts = [change["text"] for change in fit["pending"]["changes"] if change["kind"] == "order"]
+    assert texts == ["submitted with a priority above 9, it would come before 4 tasks that wait"]
 
 
 def test_a_run_that_ended_has_nothing_pending(api: Api, engine: Engine, run: RunId) -> None:

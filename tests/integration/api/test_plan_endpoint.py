@@ -15,7 +15,8 @@ from nodewise.core.ir.outline import outline
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.ids import AttemptKey, NodeName, TaskPath
 from nodewise.core.model.resources import Resources
-from tests.integration.api.conftest import Api
+from nodewise.core.settings import Settings
+from tests.integration.api.conftest import Api, running
 from tests.support.dynamic_runs import compiled_documents
 from tests.support.pipelines import compiled
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
@@ -131,10 +132,30 @@ def test_todays_queue_comes_before(api: Api, engine: Engine, node: str) -> None:
         key = AttemptKey(run_id=run_id, path=TaskPath("long"), attempt=1)
         assert book(connection, [BookingRequest(key=key, node=NodeName(node), resources=ROOMY)])
     plan = answered(api)
-    assert plan["queue"] == {"tasks_before": 1, "tasks_running": 1}
+    assert plan["queue"] == {"tasks_before": 1, "tasks_running": 1, "left_out": None}
     first = plan["tasks"][0]
     assert moment(first["start"]) - moment(plan["planned_at"]) > timedelta(seconds=50)
     assert first["waits_for"] == [f"{run_id}/next"]
+
+
+def test_of_a_long_queue_a_part_is_planned_and_the_rest_is_told_of(
+    engine: Engine, settings: Settings
+) -> None:
+    """As many runs as a look of the scheduler sees; the others stand in the answer, by number."""
+    with engine.begin() as connection:
+        insert_node(connection, "n1", ROOMY)
+        for number in range(40):
+            run_id = insert_run(connection, name=f"run {number}", policy="fifo")
+            insert_task(connection, run_id, "a", resources=ROOMY)
+            insert_task(connection, run_id, "b", ordinal=1, resources=ROOMY)
+    with running(settings.model_copy(update={"queue_window": 10})) as api:
+        plan = answered(api)
+    left_out = plan["queue"]["left_out"]
+    assert 30 <= left_out["runs"] < 40
+    assert left_out["tasks"] == 2 * left_out["runs"]
+    assert f"{left_out['runs']} runs with {left_out['tasks']} tasks wait beside" in left_out["text"]
+    assert plan["queue"]["tasks_before"] <= 2 * (40 - left_out["runs"])
+    assert plan["tasks"]
 
 
 def test_what_was_learned_shows_at_once(api: Api, engine: Engine, node: str) -> None:

@@ -28,6 +28,8 @@ def results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(dispatching, "LEAST_RATE", 0.0)
     monkeypatch.setattr(queued, "MOST_LOOK_SECONDS", 1e6)
     monkeypatch.setattr(queued, "MOST_PAGE_MS", 1e6)
+    monkeypatch.setattr(queued, "MOST_PLAN_MS", 1e6)
+    monkeypatch.setattr(queued, "MOST_EXPLAIN_MS", 1e6)
     monkeypatch.setattr(starting, "MOST_MS", 1e6)
     monkeypatch.setattr(starting, "_SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(starting, "WARM_UP", 1)
@@ -109,6 +111,8 @@ def test_looks_and_pages_are_measured_with_runs_queued(results: Path) -> None:
         assert len(looks["seconds"]) == 1
         assert looks["scheduler_mb"] > 10
     assert found["pages"].keys() == {"alone", "with scheduler"}
+    assert found["answers"].keys() == {"plan", "explain, the first run", "explain, one from the middle"}
+    assert all(one["answers"] >= 2 and one["p50_ms"] > 0 for one in found["answers"].values())
     assert all(page["answers"] >= 3 for pages in found["pages"].values() for page in pages.values())
 
 

@@ -91,6 +91,14 @@ def test_plan_says_how_good_it_is(cli: Cli, api: FakeApi, changes: dict[str, Any
     assert said in cli("plan", QUICKSTART).stdout
 
 
+def test_plan_says_of_a_long_queue_what_it_does_not_rest_on(cli: Cli, api: FakeApi) -> None:
+    rest = {"runs": 5, "tasks": 9, "text": "the queue is longer: 5 runs with 9 tasks wait beside"}
+    api.answers["plans"] = plan_info(queue={"tasks_before": 1, "tasks_running": 0, "left_out": rest})
+    lines = cli("plan", QUICKSTART).stdout.splitlines()
+    assert lines[-1] == rest["text"]
+    assert "By the plan all of it ends 95.0 s from now" in lines[-2]
+
+
 def test_plan_refuses_a_parameter_that_the_pipeline_has_not(cli: Cli, api: FakeApi) -> None:
     assert cli("plan", QUICKSTART, "-p", "dept=4").exit_code == 1
     assert api.requests == []

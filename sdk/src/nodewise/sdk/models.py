@@ -1,7 +1,7 @@
 """The shapes that the HTTP API answers with. Plain dictionaries, described for editors and mypy; nothing is converted."""
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 Json = dict[str, Any]
 
@@ -137,9 +137,20 @@ class Unplannable(TypedDict):
     reason: str
 
 
+class QueuePart(TypedDict):
+    """What of a long queue was not looked at."""
+
+    runs: int
+    tasks: int
+    text: str
+
+
 class QueueAhead(TypedDict):
+    """`left_out` is None where all that waits is in the plan."""
+
     tasks_before: int
     tasks_running: int
+    left_out: NotRequired[QueuePart | None]
 
 
 class Plan(TypedDict):

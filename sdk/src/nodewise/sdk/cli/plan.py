@@ -88,7 +88,9 @@ MEANING = "start and finish: by the plan, if every task takes its median run tim
 def summary(found: Plan) -> list[str]:
     """What the times mean, when the run is done, and how good the plan is: a line each."""
     told = [MEANING] if found["tasks"] else []
-    return [*told, _done(found), f"{found['basis']}. {_quality(found)}".rstrip()]
+    left_out = found["queue"].get("left_out")
+    beside = [left_out["text"]] if left_out else []
+    return [*told, _done(found), f"{found['basis']}. {_quality(found)}".rstrip(), *beside]
 
 
 def _done(found: Plan) -> str:
@@ -109,7 +111,8 @@ def _done(found: Plan) -> str:
 def _quality(found: Plan) -> str:
     if found["makespan_seconds"] is None:
         return ""
-    whole = f"By the plan all that is queued ends {seconds_text(found['makespan_seconds'])} s from now"
+    what = "all of it" if found["queue"].get("left_out") else "all that is queued"
+    whole = f"By the plan {what} ends {seconds_text(found['makespan_seconds'])} s from now"
     if found["optimal"]:
         return f"{whole}: proved optimal"
     if found["gap"] is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from nodewise.core.lifecycle import FINAL_TASK_STATES, RunState
 from nodewise.sdk.cli.artifacts import output_lines
 from nodewise.sdk.cli.options import AsJson, RunRef, Url, connect, find_run
 from nodewise.sdk.cli.output import age, print_json, print_table
-from nodewise.sdk.models import RunInfo, TaskInfo
+from nodewise.sdk.models import Json, RunInfo, TaskInfo
 from nodewise.sdk.progress import TASK_HEADERS, done, task_row
 
 if TYPE_CHECKING:
@@ -189,22 +190,41 @@ def archive(
 
 
 def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url = None) -> None:
-    """Say why each task is on its node, or why it waits.
+    """Say why each task is on its node, why it waits, or why it is left out.
 
     Shows what every candidate would have cost or lacked, and what would let a waiting task start.
     """
     from nodewise.sdk.cli.explanation import explain_task  # noqa: PLC0415
 
     with connect(url) as client:
-        found = find_run(client, run)
-        _chosen(found, task)
-        answer = found.explain(task)
-    chosen = [item for item in answer["tasks"] if task is None or item["path"] == task]
+        answer = _explained(find_run(client, run), task)
     if as_json:
-        print_json({**answer, "tasks": chosen})
+        print_json(answer)
         return
     typer.echo(f"{answer['run']['name']} ({answer['run']['id']}): {answer['run']['state']}")
     if answer["run"].get("error"):
         typer.echo(f"why: {answer['run']['error']}")
-    for item in chosen:
+    if answer.get("queue"):
+        typer.echo(f"the queue: {answer['queue']['text']}")
+    for item in answer["tasks"]:
         typer.echo("\n" + explain_task(item))
+
+
+def _explained(run: Run, task: str | None) -> Json:
+    """The answer, with the one task where one is asked for.
+
+    Raises:
+        UnknownName: The pipeline has no such task; names those of the run.
+    """
+    from nodewise.sdk.client.errors import ApiError  # noqa: PLC0415
+
+    try:
+        answer = run.explain(task)
+    except ApiError as error:
+        if task is not None and error.status == HTTPStatus.NOT_FOUND:
+            _chosen(run, task)
+        raise
+    tasks = [item for item in answer["tasks"] if task is None or item["path"] == task]
+    if task is not None and not tasks:
+        _chosen(run, task)
+    return {**answer, "tasks": tasks}

@@ -27,7 +27,7 @@ Row = Mapping[Any, Any]
 class Surroundings:
     """What the tasks of one run are seen against. `tasks` are all rows of the run, `run` is its own.
 
-    `hidden` are other runs that are not to be told of.
+    `hidden` are other runs that are not to be told of. `looks`: see `Waiting`.
     """
 
     run: Row
@@ -36,6 +36,7 @@ class Surroundings:
     running: Sequence[Occupancy] = ()
     rivals: Sequence[Row] = ()
     hidden: Set[RunId] = NOBODY_ELSE
+    looks: int = 1
 
 
 class Explainer:
@@ -91,6 +92,7 @@ class Explainer:
             rivals=self._rivals,
             hidden=around.hidden,
             canceling=run["cancel_requested_at"] is not None,
+            looks=around.looks,
         )
 
     def _upstream(self, row: Row) -> list[Awaited]:

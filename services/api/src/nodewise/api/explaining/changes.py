@@ -58,9 +58,10 @@ def _doing(one: Awaited) -> str:
 
 
 def _queued(waiting: Waiting) -> Iterator[Change]:
+    each = "each look" if waiting.looks == 1 else f"one look in {waiting.looks:,}, or more often,"
     yield Change(
         kind=ChangeKind.NOTHING,
-        text="nothing has to: it is considered in each look of the scheduler, and goes when those before it are placed",
+        text=f"nothing has to: it is considered in {each} of the scheduler, and goes when those before it are placed",
     )
     yield from _order(waiting)
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from nodewise.api.explaining.waiting import ChangeKind
+from nodewise.api.queue_part import LongQueue
 from nodewise.api.schemas import Attempt, Run, Task, example
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
@@ -144,3 +145,6 @@ class ExplainedTask(Task):
 class Explanation(BaseModel):
     run: Run
     tasks: list[ExplainedTask]
+    queue: LongQueue | None = Field(
+        description="Where something of the run waits in a queue that is longer than what a look of the scheduler sees; else null."
+    )

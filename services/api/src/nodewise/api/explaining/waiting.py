@@ -53,7 +53,7 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """Another run under the same policy, `tasks` of which wait for a node."""
+    """Other runs under the same policy, `tasks` of which wait for a node: the highest priority and the first submission of them."""
 
     priority: int
     submitted_at: datetime
@@ -74,7 +74,7 @@ class Waiting:
     """A task that has no node, and the world around it. `code` and `text` are its stored reason.
 
     `canceling`: the run is being canceled, so nobody considers the task any more. `hidden` are other runs that are not
-    to be told of.
+    to be told of. `looks`: so many looks of the scheduler it may take until one considers it.
     """
 
     ref: TaskRef
@@ -93,6 +93,7 @@ class Waiting:
     rivals: Sequence[Rival] = ()
     hidden: Set[RunId] = NOBODY_ELSE
     canceling: bool = False
+    looks: int = 1
 
     @property
     def now(self) -> datetime:

@@ -7,6 +7,7 @@ from random import Random
 
 from nodewise.api.others import NOBODY_ELSE
 from nodewise.core.db.queries.submissions import NewRun
+from nodewise.core.db.queries.window import Rest
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.birth import NewTask
 from nodewise.core.model.ids import RunId, TaskRef
@@ -33,7 +34,8 @@ class Rules:
 class Question:
     """A run that nobody has submitted, among all that are open on the cluster as it is.
 
-    `hidden` are those of them that the answer must not tell of.
+    `hidden` are those of them that the answer must not tell of. `beyond`: more waits than a look of the scheduler sees, and so
+    much of it is not among `runs` (None: all is).
     """
 
     run: OpenRun
@@ -45,6 +47,7 @@ class Question:
     rng: Random
     out_of_time: Callable[[], bool]
     hidden: Set[RunId] = NOBODY_ELSE
+    beyond: Rest | None = None
 
 
 def hypothetical(run: NewRun, tasks: Sequence[NewTask]) -> OpenRun:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from nodewise.api.queue_part import QueuePart
 from nodewise.api.schemas import example
 from nodewise.core.estimates.learning import Basis
 from nodewise.core.model.problem import Objective
@@ -67,12 +68,16 @@ class UnplannableBody(BaseModel):
 
 
 class QueueAhead(BaseModel):
-    model_config = example(tasks_before=12, tasks_running=3)
+    model_config = example(tasks_before=12, tasks_running=3, left_out=None)
 
     tasks_before: int = Field(
         description="Tasks of other runs that would start before the first one of this run."
     )
     tasks_running: int = Field(description="Tasks that hold room now.")
+    left_out: QueuePart | None = Field(
+        description="What waits but is not in the plan: a look of the scheduler sees a part of a long queue, and so does this one. "
+        "Then `tasks_before`, makespan and bound are of that part only. Null: all that is open is in the plan."
+    )
 
 
 class Plan(BaseModel):
@@ -94,7 +99,7 @@ class Plan(BaseModel):
         gap=0.059,
         optimal=False,
         unplannable=[],
-        queue={"tasks_before": 12, "tasks_running": 3},
+        queue={"tasks_before": 12, "tasks_running": 3, "left_out": None},
     )
 
     objective: Objective

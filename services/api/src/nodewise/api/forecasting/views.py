@@ -2,7 +2,10 @@
 
 from nodewise.api.forecasting.forecast import STAND_IN, Forecast, TaskForecast
 from nodewise.api.forecasting.question import Question
+from nodewise.api.queue_part import part_view
 from nodewise.planning.stages import JOINT_POLICY
+
+_LEFT_OUT = "they are not in this plan, and those of them that come before it delay it"
 
 
 def plan_view(found: Forecast, asked: Question) -> dict[str, object]:
@@ -25,7 +28,11 @@ def plan_view(found: Forecast, asked: Question) -> dict[str, object]:
         "gap": proof and proof.gap,
         "optimal": proof is not None and proof.optimal,
         "unplannable": [{"path": path, "reason": reason} for path, reason in found.unplannable.items()],
-        "queue": {"tasks_before": found.tasks_before, "tasks_running": found.tasks_running},
+        "queue": {
+            "tasks_before": found.tasks_before,
+            "tasks_running": found.tasks_running,
+            "left_out": asked.beyond and part_view(asked.beyond, _LEFT_OUT),
+        },
     }
 
 

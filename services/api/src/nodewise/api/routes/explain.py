@@ -1,6 +1,7 @@
 """Why each task is where it is, or why it is not, and what would change that."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,6 +12,7 @@ from nodewise.api.explaining.answer import Explainer, Surroundings
 from nodewise.api.explaining.schemas import Explanation
 from nodewise.api.others import hidden_from
 from nodewise.api.problems import not_found
+from nodewise.api.queue_part import LongQueue, long_queue
 from nodewise.api.requests import ExplainQuery
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
@@ -21,6 +23,8 @@ from nodewise.core.db.engine import snapshot
 from nodewise.core.db.queries.pending import pending_of_run, rivals_of_run
 from nodewise.core.db.queries.situation import load_running
 from nodewise.core.db.queries.tasks_read import attempts_of_run, queued_reasons, tasks_of_run
+from nodewise.core.db.queries.window import rest_of
+from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.ids import RunId, TaskPath
 
 router = APIRouter(tags=["runs"], prefix="/v1/runs")
@@ -41,7 +45,10 @@ def explain(
         if query.task is not None and not shown:
             raise not_found("task", f"{run_id}/{query.task}")
         attempts, queued = attempts_of_run(connection, run_id), queued_reasons(connection, run_id)
-        pending = _pending(connection, services, caller, run=run, rows=rows, shown=shown)
+        queue = _queue(connection, services, shown)
+        pending = _pending(
+            connection, services, caller, rows=_Rows(run=run, tasks=rows, shown=shown), queue=queue
+        )
     now = services.clock()
     tasks = [
         {
@@ -52,20 +59,31 @@ def explain(
         }
         for row in shown
     ]
-    return {"run": run, "tasks": tasks}
+    return {"run": run, "tasks": tasks, "queue": queue}
+
+
+def _queue(connection: Connection, services: Services, shown: Sequence[Row]) -> LongQueue | None:
+    """What is to be said of the queue that one of these waits in."""
+    if all(row["state"] != TaskState.READY for row in shown):
+        return None
+    return long_queue(rest_of(connection, ()), window=services.settings.queue_window)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """A run with all its tasks, and those of them that are asked for."""
+
+    run: Row
+    tasks: Sequence[Row]
+    shown: Sequence[Row]
 
 
 def _pending(
-    connection: Connection,
-    services: Services,
-    caller: Caller,
-    *,
-    run: Row,
-    rows: Sequence[Row],
-    shown: Sequence[Row],
+    connection: Connection, services: Services, caller: Caller, *, rows: _Rows, queue: LongQueue | None
 ) -> Mapping[str, object]:
     """Of each shown task that has no node: why, and what would change that."""
-    run_id, asked = RunId(str(run["id"])), {row["path"] for row in shown}
+    run = rows.run
+    run_id, asked = RunId(str(run["id"])), {row["path"] for row in rows.shown}
     waiting = [row for row in pending_of_run(connection, run_id) if row["path"] in asked]
     if not waiting or run["finished_at"] is not None:
         return {}
@@ -76,11 +94,12 @@ def _pending(
     explainer = Explainer(
         Surroundings(
             run=run,
-            tasks=rows,
+            tasks=rows.tasks,
             cluster=cluster,
             running=running,
             rivals=rivals_of_run(connection, run_id),
             hidden=hidden_from(connection, caller, {one.ref.run_id for one in running}),
+            looks=1 if queue is None else queue.looks,
         )
     )
     return {row["path"]: explainer.pending(row) for row in waiting}

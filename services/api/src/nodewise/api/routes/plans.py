@@ -28,6 +28,7 @@ from nodewise.core.cluster import load_cluster
 from nodewise.core.db.engine import snapshot
 from nodewise.core.db.queries.datasets import datasets_named
 from nodewise.core.db.queries.situation import load_open_runs, load_running
+from nodewise.core.db.queries.window import rest_of, window_of
 
 router = APIRouter(tags=["runs"])
 
@@ -75,7 +76,9 @@ def _question(services: Services, submission: Submission, caller: Caller) -> Que
         facts = {name: row.facts for name, row in registered.items()}
         run, tasks = new_run(submission, choice, facts, now=now), outlined_tasks(submission, facts)
         names = {*plugins.strategies(), *plugins.planners()}
-        runs, running = load_open_runs(connection, names, {}), load_running(connection)
+        window = window_of(connection, settings.queue_window, after=None)
+        among = None if window is None else window.runs
+        runs, running = load_open_runs(connection, names, {}, among=among), load_running(connection)
         others = {run.id for run in runs} | {one.ref.run_id for one in running}
         return Question(
             run=hypothetical(run, tasks),
@@ -83,6 +86,7 @@ def _question(services: Services, submission: Submission, caller: Caller) -> Que
             runs=runs,
             running=running,
             hidden=hidden_from(connection, caller, others),
+            beyond=None if among is None else rest_of(connection, among),
             predict=services.beliefs.predict(connection),
             rules=_rules(services, tasks=len(tasks)),
             rng=Random(_SEED),  # noqa: S311 - chance for a search, not a secret

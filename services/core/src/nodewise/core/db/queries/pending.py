@@ -13,12 +13,11 @@ ORDER BY ordinal
 """)
 
 _RIVALS = text("""
-SELECT r.id, r.priority, r.submitted_at, count(*) AS tasks
-FROM runs AS r JOIN tasks AS t ON t.run_id = r.id
-WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL AND r.id <> :run_id
-  AND r.policy = (SELECT policy FROM runs WHERE id = :run_id)
-GROUP BY r.id
-ORDER BY r.submitted_at, r.id
+SELECT max(r.priority) AS priority, min(r.submitted_at) AS submitted_at, count(*) AS tasks
+FROM tasks AS t JOIN runs AS r ON r.id = t.run_id JOIN runs AS own ON own.id = :run_id
+WHERE t.state = 'READY' AND r.cancel_requested_at IS NULL AND r.id <> own.id AND r.policy = own.policy
+GROUP BY sign(r.priority - own.priority), r.submitted_at < own.submitted_at
+ORDER BY priority, submitted_at
 """)
 
 _FOR_INPUTS = text("""
@@ -50,7 +49,10 @@ def pending_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping
 
 
 def rivals_of_run(connection: Connection, run_id: RunId) -> Sequence[RowMapping]:
-    """The other runs of its policy that have READY tasks: how many, and what orders them."""
+    """The other runs of its policy that have READY tasks, in six groups at most: how many tasks, and what orders them.
+
+    Of a group all have the same place before or after the run: a higher, equal or lower priority, submitted earlier or later.
+    """
     return connection.execute(_RIVALS, {"run_id": run_id}).mappings().all()
 
 

@@ -26,6 +26,14 @@ class Window:
     passed: Place | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What waits beside: how many runs, and how many READY tasks they have."""
+
+    runs: int
+    tasks: int
+
+
 _MANY = text(
     "SELECT count(*) > :size FROM (SELECT DISTINCT run_id FROM tasks WHERE state = 'READY') AS waiting"
 )
@@ -53,6 +61,12 @@ UNION ALL
 """)
 
 
+_REST = text("""
+SELECT count(DISTINCT run_id) AS runs, count(*) AS tasks FROM tasks
+WHERE state = 'READY' AND NOT EXISTS (SELECT FROM unnest(CAST(:run_ids AS uuid[])) AS seen(id) WHERE seen.id = run_id)
+""")
+
+
 def window_of(connection: Connection, size: int, *, after: Place | None) -> Window | None:
     """The runs to look at, about so many; None: no more than so many wait, so all of them.
 
@@ -64,9 +78,24 @@ def window_of(connection: Connection, size: int, *, after: Place | None) -> Wind
     if not connection.scalar(_MANY, {"size": size}):
         return None
     after_at, after_id = after or (None, None)
-    counts = {"head": size * 4 // 10, "some": size // 10, "moving": size * 3 // 10}
+    counts = {"head": size * 4 // 10, "some": size // 10, "moving": _moving(size)}
     rows = connection.execute(_WINDOW, {"after_at": after_at, "after_id": after_id, **counts}).all()
     moving = [row for row in rows if row.submitted_at is not None]
     ended = len(moving) < counts["moving"]
     passed = None if ended else (moving[-1].submitted_at, RunId(str(moving[-1].id)))
     return Window(runs=tuple(dict.fromkeys(RunId(str(row.id)) for row in rows)), passed=passed)
+
+
+def _moving(size: int) -> int:
+    return size * 3 // 10
+
+
+def looks_for_all(size: int, runs: int) -> int:
+    """In how many looks at a window of that size the moving part comes to each of so many runs; 1: each look is at all."""
+    return 1 if runs <= size else -(-runs // _moving(size))
+
+
+def rest_of(connection: Connection, runs: Sequence[RunId]) -> Rest:
+    """What waits beside these runs."""
+    row = connection.execute(_REST, {"run_ids": list(runs)}).one()
+    return Rest(runs=row.runs, tasks=row.tasks)
