@@ -86,6 +86,10 @@ def test_the_page_of_operations(stack: RunningStack, shell: Mapping[str, str], t
         followed = run_section("On one machine: follow a run", here, shell)
         for service in ("api", "scheduler", "placer-1", "recorder", "agent"):
             assert f'"service": "{service}"' in followed, followed
+        drained = run_section("On one machine: take a node out of use", here, shell)
+        assert "Nothing is on n2 any more." in drained
+        assert "READY, cordoned" in drained
+        assert {node["cordoned_at"] for node in client.nodes()} == {None}
         open_run = client.submit(long_run, folder=str(tmp_path)).id
         wait_until((tmp_path / "begun").exists, PATIENCE, "the task to begin")
         run_section("On one machine: back up", here, shell)

@@ -17,11 +17,13 @@ from nodewise.api.access import ACCESS, Access, Endpoint, Outcome, Scope, endpoi
 from nodewise.api.routes.pages import add_pages
 from nodewise.core.codec import encode
 from nodewise.core.model.artifact import ArtifactRef, TaskOutputs
+from nodewise.core.model.resources import Resources
 from nodewise.core.model.role import Role
 from nodewise.core.settings import Settings
 from tests.integration.api.conftest import Api, running
 from tests.support.keys import Holder, made, with_keys
 from tests.support.pipelines import compiled
+from tests.support.rows import insert_node
 
 ROOT = Path(__file__).parents[3]
 TEAMS = ("ours", "theirs")
@@ -95,6 +97,8 @@ class World:
             path = path.replace("{key_id}", things.key())
         if endpoint in BODIES:
             more = BODIES[endpoint](things)
+        if path.startswith("/v1/nodes/"):
+            path = path.replace("{name}", "n1")
         path = path.replace("{name}", f"data-of-{team}").replace("/assets", "/assets/swagger-ui.css")
         if role is None:
             return self.api.http.request(method, path, **more)
@@ -179,6 +183,8 @@ def world(shared_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
                 .ask("PUT", f"/v1/datasets/data-of-{team}", content=b"x,y\n1,2\n")
                 .is_success
             )
+        with api.services.engine.begin() as connection:
+            insert_node(connection, "n1", Resources(millicores=1, memory_mib=1))
         holders = {role: made(admin, role, TEAMS[0]) for role in Role}
         yield World(api, admin, holders, things)
 

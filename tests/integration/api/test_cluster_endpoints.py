@@ -48,6 +48,20 @@ def test_nodes_show_room_and_the_age_of_every_figure(api: Api, engine: Engine) -
     assert second["observation"]["load1"] is None
 
 
+def test_a_node_takes_nothing_new_while_it_is_cordoned(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        insert_node(connection, "n1", SIZE)
+    first = api.http.post("/v1/nodes/n1/cordon").json()
+    assert first["name"] == "n1"
+    again = api.http.post("/v1/nodes/n1/cordon").json()
+    assert again["cordoned_at"] == first["cordoned_at"] is not None
+    assert api.http.get("/v1/nodes").json()["items"][0]["cordoned_at"] == first["cordoned_at"]
+    for _ in range(2):
+        assert api.http.post("/v1/nodes/n1/uncordon").json()["cordoned_at"] is None
+    for name in ("n9", "%00", "n1%2Fcordon"):
+        assert api.http.post(f"/v1/nodes/{name}/cordon").status_code == 404
+
+
 def test_the_queue_shows_the_admitted_in_their_order_then_the_ready(api: Api, engine: Engine) -> None:
     with engine.begin() as connection:
         run_id = insert_run(connection, name="wave", priority=4)

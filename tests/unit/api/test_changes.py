@@ -16,6 +16,7 @@ from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName, TaskPath, TaskRef
 from nodewise.core.model.node import NodeView
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.selection import CORDON
 from nodewise.core.model.situation import Occupancy
 from nodewise.core.model.task import DatasetFacts, Requirements
 from tests.support.builders import NOON, a_cluster, a_node, a_spec, run_id, seconds
@@ -201,6 +202,14 @@ def test_what_is_too_large_for_every_node_is_told_how_large_it_may_be() -> None:
         "with 6 cores less (at most 2 cores): n2 could take it now",
         "with 6 cores less (at most 2 cores) and 3000 MiB less memory (at most 1000 MiB): n1 could take it now",
     ]
+
+
+def test_a_node_that_is_only_cordoned_is_named_if_it_could_take_the_task() -> None:
+    cordoned = a_node("n1", cores=4, taints=(CORDON,))
+    asked = waiting(ReasonCode.NO_ROOM, cordoned, a_node("n2", cores=1), spec=a_spec("fit", cores=2))
+    assert [(one.kind, one.node) for one in changes(asked)][:1] == [(ChangeKind.NODE, "n1")]
+    larger = waiting(ReasonCode.NO_ROOM, cordoned, a_node("n2", cores=1), spec=a_spec("fit", cores=8))
+    assert not any("uncordoned" in one.text for one in changes(larger))
 
 
 def test_a_node_that_came_since_is_seen() -> None:

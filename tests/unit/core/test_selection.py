@@ -6,7 +6,7 @@ from nodewise.core.codec import decode, encode
 from nodewise.core.feasibility import lasting_exclusion
 from nodewise.core.model.decision import PERMANENT_EXCLUSIONS, ReasonCode
 from nodewise.core.model.ids import NodeName
-from nodewise.core.model.selection import HOSTNAME, NodeExpression, NodeTerm, Taint, Toleration
+from nodewise.core.model.selection import CORDON, HOSTNAME, NodeExpression, NodeTerm, Taint, Toleration
 from nodewise.core.model.task import Requirements, TaskSpec
 from nodewise.core.refusals import needs
 from tests.support.builders import a_node, a_spec
@@ -89,6 +89,19 @@ def test_whoever_names_the_node_wants_it_taint_or_not() -> None:
     assert excluded(Requirements(nodes=(NodeName("n1"),)), taints=(GPU,)) is None
     here = Requirements(labels={HOSTNAME: "n1.local"})
     assert excluded(here, taints=(GPU,), labels={HOSTNAME: "n1.local"}) is None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Requirements(),
+        Requirements(nodes=(NodeName("n1"),)),
+        Requirements(tolerations=(Toleration(exists=True),)),
+    ],
+)
+def test_a_cordon_keeps_everybody_off(wanted: Requirements) -> None:
+    assert excluded(wanted, taints=(CORDON,)) is ReasonCode.CORDONED
+    assert excluded(wanted, taints=()) is None
 
 
 def test_what_is_asked_for_is_told_and_survives_the_record() -> None:

@@ -13,6 +13,7 @@ from nodewise.sdk.cli import (
     compilation,
     data,
     keys,
+    nodes,
     plan,
     prune,
     quota,
@@ -87,7 +88,7 @@ app.command("cancel")(runs.cancel)
 app.command("retry")(runs.retry)
 app.command("archive")(runs.archive)
 app.command("explain")(runs.explain)
-app.command("nodes")(cluster.nodes)
+app.add_typer(nodes.app, name="nodes")
 app.command("queue")(cluster.queue)
 app.command("audit")(audit.audit)
 app.command("quota")(quota.quota)

@@ -1,4 +1,4 @@
-"""Commands about the cluster and the choices it offers: nodes, queue, strategies, policies."""
+"""Commands about what waits and the choices that the cluster offers: queue, strategies, policies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,43 +6,8 @@ from typing import Any
 import typer
 
 from nodewise.sdk.cli.options import AsJson, Url, connect
-from nodewise.sdk.cli.output import age, cores, known, print_json, print_table
+from nodewise.sdk.cli.output import known, print_json, print_table
 from nodewise.sdk.progress import seconds_text, short
-
-
-def nodes(as_json: AsJson = False, url: Url = None) -> None:
-    """List the nodes, with what is free and measured."""
-    with connect(url) as client:
-        found = client.nodes()
-    if as_json:
-        print_json(found)
-        return
-    headers = (
-        "node", "state", "class", "arch", "worker type", "accelerator", "containers", "cores free", "MiB free", "GPUs free",
-        "tasks", "load", "seen",
-    )  # fmt: skip
-    print_table(headers, [_node(node) for node in found], none="no nodes: has an agent joined?")
-
-
-def _node(node: Mapping[str, Any]) -> tuple[str, ...]:
-    free, capacity = node["free"], node["capacity"]
-    return (
-        node["name"], node["state"], node["node_class"], node["architecture"], node["worker_type"],
-        known(node["accelerator"]), known(node.get("container_runtime")),
-        f"{cores(free['millicores'])}/{cores(capacity['millicores'])}",
-        f"{free['memory_mib']}/{capacity['memory_mib']}",
-        f"{free['gpus']}/{capacity['gpus']}",
-        str(node["running_tasks"]), _figure(node, "load1"), age(node["last_seen_at"]),
-    )  # fmt: skip
-
-
-def _figure(node: Mapping[str, Any], name: str) -> str:
-    """A measured value; with its age where it is too old to decide on."""
-    figure = (node.get("observation") or {}).get(name)
-    if figure is None:
-        return "-"
-    old = "" if figure["fresh"] else f" ({figure['age_seconds']:.0f}s old)"
-    return f"{figure['value']:.2f}{old}"
 
 
 def queue(as_json: AsJson = False, url: Url = None) -> None:

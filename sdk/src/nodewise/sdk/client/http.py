@@ -263,6 +263,22 @@ class Client(Scheduling, Keyholding, Pruning):
         """The nodes: what they are, what is booked and free, what was measured and how long ago."""
         return self._items("/v1/nodes")
 
+    def cordon(self, node: str) -> Json:
+        """Let a node take nothing new; what it runs goes on. For operators.
+
+        Raises:
+            ApiError: 404, there is none of that name.
+        """
+        return self._json("POST", f"/v1/nodes/{quote(node, safe='')}/cordon")
+
+    def uncordon(self, node: str) -> Json:
+        """Let it take tasks again.
+
+        Raises:
+            ApiError: 404, there is none of that name.
+        """
+        return self._json("POST", f"/v1/nodes/{quote(node, safe='')}/uncordon")
+
     def queue(self) -> Json:
         """What waits, in order, and why: `counts` and `items`."""
         return self._json("GET", "/v1/queue")

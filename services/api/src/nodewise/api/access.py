@@ -118,6 +118,8 @@ ACCESS: Final[Mapping[Endpoint, Access]] = {
     ("GET", "/v1/quotas"): _READ_LIST,
     ("GET", "/v1/audit"): _OPERATE,
     ("GET", "/v1/nodes"): _READ_CLUSTER,
+    ("POST", "/v1/nodes/{name}/cordon"): _OPERATE,
+    ("POST", "/v1/nodes/{name}/uncordon"): _OPERATE,
     ("GET", "/v1/policies"): _READ_CLUSTER,
     ("GET", "/v1/strategies"): _READ_CLUSTER,
     ("GET", "/v1/datasets"): _READ_CLUSTER,

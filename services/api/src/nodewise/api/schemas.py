@@ -314,6 +314,9 @@ class Node(BaseModel):
     free: Amounts
     running_tasks: int
     last_seen_at: datetime
+    cordoned_at: datetime | None = Field(
+        description="Since when it takes nothing new, because an operator said so; null: it does."
+    )
     observation: ObservationBody
 
 

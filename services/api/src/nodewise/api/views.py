@@ -76,6 +76,7 @@ def node_view(row: NodeRow, observation: Observation, cluster: Cluster) -> dict[
     return {
         "name": node.name,
         "state": row.state,
+        "cordoned_at": row.cordoned_at,
         "node_class": node.node_class,
         "architecture": node.architecture,
         "worker_type": node.worker_type,

@@ -1,5 +1,7 @@
 """Whether a node can take a task now, and if not, why. Shared by scheduler, placer and simulator, so they never disagree."""
 
+from dataclasses import replace
+
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.model.decision import Exclusion, ReasonCode
 from nodewise.core.model.node import Cluster, Node, NodeView
@@ -27,6 +29,11 @@ def lasting_exclusion(spec: TaskSpec, node: Node) -> Exclusion | None:
     """The first rule that keeps `spec` off this node for ever, whatever runs there; None: it can take it some time."""
     found = _lasting(spec, effective_resources(spec), node)
     return None if found is None else _exclusion(node, found)
+
+
+def without_cordon(node: Node) -> Node:
+    """The node as if it took new tasks."""
+    return replace(node, taints=tuple(taint for taint in node.taints if not taint.cordons))
 
 
 _Found = tuple[ReasonCode, str]
@@ -102,6 +109,8 @@ def _other_affinity(wanted: Requirements, node: Node) -> _Found | None:
 
 
 def _tainted(wanted: Requirements, node: Node) -> _Found | None:
+    if any(taint.cordons for taint in node.taints):
+        return ReasonCode.CORDONED, "is cordoned: it takes nothing new"
     named = node.name in wanted.nodes or HOSTNAME in wanted.labels
     if named:
         return None

@@ -19,6 +19,7 @@ _KEPT_OUT: Final[Mapping[ReasonCode, str]] = MappingProxyType(
         ReasonCode.GPU_BOOKED: "full",
         ReasonCode.SLOTS_TAKEN: "full",
         ReasonCode.KEPT_FREE: "kept free",
+        ReasonCode.CORDONED: "cordoned",
         ReasonCode.MEMORY_IN_USE: "short of memory",
         ReasonCode.CPU_TOO_SMALL: "too small",
         ReasonCode.MEMORY_TOO_SMALL: "too small",
@@ -32,11 +33,14 @@ NO_NODES: Final = Reason(code=ReasonCode.NO_NODES, text="the cluster has no node
 def refusal(spec: TaskSpec, exclusions: Sequence[Exclusion]) -> Reason:
     """Why `spec` gets no node, given what keeps it off every node of the cluster (in node-name order).
 
-    UNSATISFIABLE when waiting cures none of the exclusions, NO_NODES when there is no node at all, else NO_ROOM.
+    UNSATISFIABLE when waiting cures none of the exclusions, NO_NODES when there is no node at all, else NO_ROOM: also
+    where a node is only cordoned, which is meant to pass.
     """
     if not exclusions:
         return NO_NODES
     listed = _listed(exclusions)
+    if any(found.code is ReasonCode.CORDONED for found in exclusions):
+        return Reason(code=ReasonCode.NO_ROOM, text=f"no node takes it now. {listed}")
     if all(found.permanent for found in exclusions):
         return Reason(
             code=ReasonCode.UNSATISFIABLE, text=f"no node can ever take it; it needs {needs(spec)}. {listed}"

@@ -125,8 +125,10 @@ class Waits:
 
     def _of_unplannable(self, spec: TaskSpec, text: str) -> Reason:
         found = [exclusion(spec, view, self._cluster) for view in self._cluster.nodes]
-        told = refusal(spec, [item for item in found if item is not None])
-        if told.code is not ReasonCode.NO_ROOM:
+        excluded = [item for item in found if item is not None]
+        told = refusal(spec, excluded)
+        cordoned = any(item.code is ReasonCode.CORDONED for item in excluded)
+        if cordoned or told.code is not ReasonCode.NO_ROOM:
             return told
         return Reason(code=ReasonCode.UNSATISFIABLE, text=f"{text}; it needs {needs(spec)}")
 

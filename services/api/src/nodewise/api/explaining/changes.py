@@ -9,7 +9,7 @@ from nodewise.api.explaining.needs import Relaxed, allowed_on, small_enough_for
 from nodewise.api.explaining.releases import Release, earliest_release, release_of
 from nodewise.api.explaining.waiting import Awaited, Change, ChangeKind, Rival, Waiting, clock
 from nodewise.api.others import called
-from nodewise.core.feasibility import exclusion
+from nodewise.core.feasibility import exclusion, lasting_exclusion, without_cordon
 from nodewise.core.lifecycle import FINAL_TASK_STATES, TaskState
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName
@@ -82,6 +82,7 @@ def _unsatisfiable(waiting: Waiting) -> Iterator[Change]:
 
 def _another(waiting: Waiting) -> Iterator[Change]:
     """Another node, or a task that gives way where that takes least."""
+    yield from _uncordoned(waiting)
     yield Change(kind=ChangeKind.NODE, text=f"another node, with {needs(waiting.spec)}")
     found = [(view.name, allowed_on(waiting.spec, view, waiting.cluster)) for view in waiting.cluster.nodes]
     near = sorted(
@@ -109,8 +110,17 @@ def _for_room(waiting: Waiting) -> Iterator[Change]:
         )
         return
     release = earliest_release(waiting.spec, waiting.cluster, waiting.running)
-    told = list(chain(_released(release, waiting), _smaller(waiting), _order(waiting)))
+    told = list(chain(_released(release, waiting), _uncordoned(waiting), _smaller(waiting), _order(waiting)))
     yield from told or _another(waiting)
+
+
+def _uncordoned(waiting: Waiting) -> Iterator[Change]:
+    for view in waiting.cluster.nodes:
+        node = view.node
+        cordoned = any(taint.cordons for taint in node.taints)
+        if cordoned and lasting_exclusion(waiting.spec, without_cordon(node)) is None:
+            text = f"{node.name} uncordoned: it could take it then"
+            yield Change(kind=ChangeKind.NODE, node=node.name, text=text)
 
 
 def _able(waiting: Waiting) -> Sequence[NodeName]:

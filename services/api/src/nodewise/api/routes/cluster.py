@@ -1,20 +1,25 @@
 """The nodes, the queue, and what decides between them."""
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
 
 from nodewise.api.auth.caller import Called
+from nodewise.api.problems import not_found
 from nodewise.api.routes.documented import problems
-from nodewise.api.schemas import NodeList, PolicyList, Queue, StrategyList
+from nodewise.api.schemas import Node, NodeList, PolicyList, Queue, StrategyList
 from nodewise.api.views import node_view, queue_view, waiting_view
-from nodewise.api.wiring import Wired
+from nodewise.api.wiring import Services, Wired
 from nodewise.core import plugins
 from nodewise.core.cluster import load_observations
 from nodewise.core.db.engine import transaction
+from nodewise.core.db.queries.nodes import set_cordon
 from nodewise.core.db.queries.nodes_read import all_nodes
 from nodewise.core.db.queries.pending import waiting_for_inputs
 from nodewise.core.db.queries.tasks_read import queue_counts, queued_tasks
+from nodewise.core.messages import WAKE_SCHEDULER
+from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, Observation
 from nodewise.core.ports import Policy, Strategy
 
@@ -31,8 +36,31 @@ def list_nodes(services: Wired) -> Any:
     with transaction(services.engine) as connection:
         rows = all_nodes(connection)
     observed = load_observations(services.redis)
-    moment = Cluster(nodes=(), taken_at=services.clock(), staleness_limit=services.settings.staleness)
+    moment = _moment(services)
     return {"items": [node_view(row, observed.get(row.view.name, Observation()), moment) for row in rows]}
+
+
+@router.post("/nodes/{name}/cordon", response_model=Node, responses=problems(404, 503))
+def cordon(name: str, services: Wired) -> Any:
+    """Let a node take nothing new; what it runs goes on. It stays so whoever restarts, until it is uncordoned. Twice is fine."""
+    return _cordoned(services, name, at=services.clock())
+
+
+@router.post("/nodes/{name}/uncordon", response_model=Node, responses=problems(404, 503))
+def uncordon(name: str, services: Wired) -> Any:
+    """Let it take tasks again. Twice is fine."""
+    return _cordoned(services, name, at=None)
+
+
+def _cordoned(services: Services, name: str, *, at: datetime | None) -> dict[str, object]:
+    with transaction(services.engine) as connection:
+        # A name that text in a database cannot be is none of a node.
+        if "\0" in name or not set_cordon(connection, NodeName(name), at=at):
+            raise not_found("node", name)
+        row = next(row for row in all_nodes(connection) if row.view.name == name)
+    services.waker.wake(WAKE_SCHEDULER)
+    observed = load_observations(services.redis).get(NodeName(name), Observation())
+    return node_view(row, observed, _moment(services))
 
 
 @router.get("/queue", response_model=Queue, responses=problems(503))
@@ -69,6 +97,10 @@ def list_strategies(services: Wired) -> Any:
         for found in plugins.presets().values()
     ]
     return {"items": [_named(found, default) for found in plugins.strategies().values()], "presets": presets}
+
+
+def _moment(services: Services) -> Cluster:
+    return Cluster(nodes=(), taken_at=services.clock(), staleness_limit=services.settings.staleness)
 
 
 def _named(found: Policy | Strategy, default: str) -> dict[str, object]:

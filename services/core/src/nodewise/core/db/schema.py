@@ -138,6 +138,11 @@ nodes = Table(
     Column("metrics_url", Text),
     Column("first_seen_at", _TIME, nullable=False),
     Column("last_seen_at", _TIME, nullable=False),
+    Column(
+        "cordoned_at",
+        _TIME,
+        comment="Since when it takes nothing new, because an operator said so; null: it does. Writer: api.",
+    ),
     CheckConstraint("state IN ('READY', 'GONE')", name="state_is_known"),
     comment="Nodes as their agents, or the Kubernetes API, describe them. Writer: recorder.",
 )

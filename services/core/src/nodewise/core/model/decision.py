@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     LABEL = "label"
     AFFINITY = "affinity"
     TAINT = "taint"
+    CORDONED = "cordoned"
     CPU_BOOKED = "cpu_booked"
     MEMORY_BOOKED = "memory_booked"
     GPU_BOOKED = "gpu_booked"
@@ -89,6 +90,7 @@ PERMANENT_EXCLUSIONS = frozenset(
         ReasonCode.LABEL,
         ReasonCode.AFFINITY,
         ReasonCode.TAINT,
+        ReasonCode.CORDONED,
         ReasonCode.CPU_TOO_SMALL,
         ReasonCode.MEMORY_TOO_SMALL,
         ReasonCode.GPU_TOO_FEW,

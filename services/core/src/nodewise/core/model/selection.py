@@ -29,8 +29,17 @@ class Taint:
         """Whether Kubernetes itself set it, because the node is not well: nothing of ours tolerates that."""
         return self.key.startswith(_OF_KUBERNETES)
 
+    @property
+    def cordons(self) -> bool:
+        """Whether it says that the node takes nothing new, whoever asks, until it is uncordoned."""
+        return self.key == CORDON.key
+
     def __str__(self) -> str:
         return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+
+
+CORDON: Final = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
+"""What Kubernetes gives a node that is cordoned, and we one of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

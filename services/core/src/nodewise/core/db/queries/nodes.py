@@ -1,4 +1,4 @@
-"""Nodes as their agents describe them, and their capacity. Writer: recorder."""
+"""Nodes as their agents describe them, and their capacity. Writer: recorder; of cordons, the API."""
 
 import json
 from collections.abc import Sequence
@@ -44,10 +44,23 @@ WHERE (l.capacity_millicores, l.capacity_memory_mib, l.capacity_gpus)
 RETURNING node
 """)
 
+_CORDON = text("""
+UPDATE nodes SET cordoned_at = CASE WHEN CAST(:at AS timestamptz) IS NOT NULL THEN coalesce(cordoned_at, :at) END
+WHERE name = :name
+""")
+
 _MARK_GONE = text("""
 UPDATE nodes SET state = 'GONE'
 WHERE state = 'READY' AND last_seen_at < :before AND engine = ANY(:engines) RETURNING name
 """)
+
+
+def set_cordon(connection: Connection, name: NodeName, *, at: datetime | None) -> bool:
+    """Let the node take nothing new from `at` on (None: let it take tasks again); False: there is none of that name.
+
+    What it runs goes on. Cordoning one that is cordoned leaves the time as it is.
+    """
+    return connection.execute(_CORDON, {"name": name, "at": at}).rowcount == 1
 
 
 def record_heartbeat(connection: Connection, heartbeat: Heartbeat, *, now: datetime) -> bool:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, RowMapping, text
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Node, NodeView
 from nodewise.core.model.resources import Resources
-from nodewise.core.model.selection import Taint
+from nodewise.core.model.selection import CORDON, Taint
 
 _SELECT = """
-SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.taints, n.state, n.last_seen_at,
+SELECT n.name, n.node_class, n.architecture, n.worker_type, n.accelerator, n.labels, n.engine, n.container_runtime, n.taints, n.cordoned_at, n.state, n.last_seen_at,
        l.capacity_millicores, l.capacity_memory_mib, l.capacity_gpus,
        l.booked_millicores, l.booked_memory_mib, l.booked_gpus, l.running_tasks
 FROM nodes AS n JOIN node_loads AS l ON l.node = n.name
@@ -33,6 +33,8 @@ class NodeRow:
     view: NodeView
     state: str
     last_seen_at: datetime
+    cordoned_at: datetime | None
+    """Since when it takes nothing new; None: it does."""
 
 
 def ready_nodes(connection: Connection) -> tuple[NodeView, ...]:
@@ -43,7 +45,12 @@ def ready_nodes(connection: Connection) -> tuple[NodeView, ...]:
 def all_nodes(connection: Connection) -> Sequence[NodeRow]:
     """Every node ever seen, sorted by name."""
     return [
-        NodeRow(view=_view(row), state=row["state"], last_seen_at=row["last_seen_at"])
+        NodeRow(
+            view=_view(row),
+            state=row["state"],
+            last_seen_at=row["last_seen_at"],
+            cordoned_at=row["cordoned_at"],
+        )
         for row in connection.execute(_ALL_NODES).mappings()
     ]
 
@@ -69,9 +76,15 @@ def _view(row: RowMapping) -> NodeView:
         labels=row["labels"],
         engine=row["engine"],
         container_runtime=row["container_runtime"],
-        taints=tuple(Taint(**taint) for taint in row["taints"]),
+        taints=_taints(row),
     )
     return NodeView(node=node, booked=_resources(row, "booked"), running_tasks=row["running_tasks"])
+
+
+def _taints(row: RowMapping) -> tuple[Taint, ...]:
+    told = tuple(Taint(**taint) for taint in row["taints"])
+    cordoned = row["cordoned_at"] is not None and CORDON not in told
+    return (*told, CORDON) if cordoned else told
 
 
 def _resources(row: RowMapping, prefix: str) -> Resources:
