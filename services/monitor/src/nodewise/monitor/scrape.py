@@ -20,7 +20,7 @@ from nodewise.monitor.fold import History, Sample, observation
 from nodewise.monitor.metrics import SCRAPES
 from nodewise.monitor.source import Target
 
-_TIMEOUT_SECONDS: Final = 1.0
+_TIMEOUT_SECONDS: Final = 2.0
 """For a node's whole answer."""
 _PARALLEL: Final = 16
 _LARGEST_BYTES: Final = 4 * 1024 * 1024
