@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from nodewise.core.ir import Program, read_program
+from nodewise.core.ir import Program, breadth, read_program
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.ids import AttemptKey, RunId, TaskPath
 from nodewise.core.model.resources import Resources
@@ -343,3 +343,23 @@ def test_the_whole_corpus_ends_on_record_as_documented(world: World) -> None:
         assert {name: outputs.get(name) for name in wanted} == wanted, case.name
     assert broken_lives(world) == []
     assert world.open_bookings() == 0
+
+
+def test_a_run_whose_rows_would_name_too_much_fails_with_a_word_and_leaves_no_half_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`total` may wait for four iterations, and no more."""
+    monkeypatch.setattr(breadth, "MOST_UPSTREAM", 4 * len("for-loop-1[0].add"))
+    run_id = submitted(world, "wide", parameters={"n": 4}, cache=False)
+    hands = driver(world, run_id, program("wide"))
+    hands.run()
+    assert world.task_states(run_id)["total"] == "SUCCEEDED"
+
+    run_id = submitted(world, "wide", parameters={"n": 5}, cache=False)
+    driver(world, run_id, program("wide")).run()
+    assert world.task_states(run_id) == {"count": "SUCCEEDED", "total": "SKIPPED"}
+    assert world.one("SELECT upstream, reason_code FROM tasks WHERE run_id = :id AND path = 'total'", id=run_id) == (["count"], "run_too_large")  # fmt: skip
+    row = run_row(world, run_id)
+    assert row["state"] == "FAILED"
+    assert "the names of all that its tasks wait for" in str(row["error"])
+    assert broken_lives(world) == []

@@ -280,3 +280,23 @@ def test_two_thousand_tasks_are_all_told() -> None:
     )
     assert len(found.tasks) == 2000
     assert found.unplannable == {}
+
+
+class Telltale:
+    """Fails, and names all that it was shown."""
+
+    name = "telltale"
+    summary = ""
+
+    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
+        raise ValueError(" and ".join(pipeline.name for pipeline in problem.pipelines))
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_planner_that_fails_names_the_runs_of_others_to_who_may_know_of_them_only(hidden: bool) -> None:
+    asked = ask(a_run(1, strategy="telltale"), a_node("n1"), runs=[a_run(2, strategy="telltale", ago=9)])
+    rules = replace(asked.rules, planners={**asked.rules.planners, "telltale": Telltale()})
+    asked = replace(asked, rules=rules, hidden={run_id(2)} if hidden else frozenset())
+    basis = str(plan_view(forecast(asked), asked)["basis"])
+    assert "a planner failed: ValueError" in basis
+    assert (str(run_id(2)) in basis) is not hidden

@@ -84,6 +84,20 @@ def test_a_strategy_that_fails_or_forgets_defers_its_own_tasks_and_says_so() -> 
     assert isinstance(fine, Placement)
 
 
+class Tells(Stubborn):
+    def place(
+        self, tasks: Sequence[WaitingTask], cluster: Cluster, context: PlacementContext
+    ) -> Sequence[Decision]:
+        raise KeyError(tasks[-1].ref)
+
+
+def test_a_strategy_that_fails_tells_nobody_of_the_tasks_of_others() -> None:
+    mine, _ = decide(
+        [a_task("mine", strategy="s"), a_task("theirs", run=2, strategy="s")], a_cluster(a_node()), s=Tells()
+    )
+    assert mine.reason.text == "strategy 's' failed: KeyError: a task"
+
+
 def test_an_overbooking_answer_is_refused_from_the_first_task_that_does_not_fit() -> None:
     tasks = [a_task(name, strategy="stubborn") for name in "abc"]
     decisions = decide(tasks, a_cluster(a_node("n1", cores=2), a_node("n2")), stubborn=Stubborn())

@@ -32,7 +32,7 @@ class Fails:
     summary = ""
 
     def order(self, waiting: Sequence[WaitingTask], context: PolicyContext) -> Sequence[TaskRef]:
-        raise RuntimeError("no idea")
+        raise RuntimeError(f"no idea of {[task.ref for task in waiting]}")
 
 
 class Forgets:
@@ -149,7 +149,10 @@ def test_an_unknown_or_broken_policy_holds_up_only_its_own_tasks() -> None:
     assert names(decided) == ["fifo"]
     assert {reason.code for reason in decided.reasons.values()} == {ReasonCode.UNKNOWN_POLICY}
     assert "not installed" in decided.reasons[tasks["missing"].ref].text
-    assert "no idea" in decided.reasons[tasks["fails"].ref].text
+    told = decided.reasons[tasks["fails"].ref].text
+    assert told == "policy 'fails' failed: RuntimeError: no idea of [a task]", (
+        "it names no task: it was shown those of all"
+    )
     assert "exactly once" in decided.reasons[tasks["forgets"].ref].text
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodewise.core.errors import Unplannable
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import NodeName
@@ -248,6 +249,24 @@ def test_a_planner_that_is_missing_or_fails_holds_up_only_its_own_runs() -> None
     )
     assert told(decided)["gone"][0] is ReasonCode.UNKNOWN_STRATEGY
     assert "known: broken, eft, heft, portfolio" in told(decided)["gone"][1]
+
+
+class Telltale(Broken):
+    """Names what it was shown."""
+
+    def plan(self, problem: Problem, context: PlanningContext) -> Schedule:
+        names = [f"{pipeline.name}/{task.name}" for pipeline in problem.pipelines for task in pipeline.tasks]
+        raise Unplannable(names)
+
+
+def test_a_planner_that_fails_tells_nobody_of_the_tasks_of_others() -> None:
+    runs = [
+        an_open_run(an_open_task("mine", run=1), strategy="broken"),
+        an_open_run(an_open_task("theirs", run=2), strategy="broken"),
+    ]
+    decided = decide(*runs, planning=replace(PLANNING, planners={"broken": Telltale()}))
+    said = told(decided)["mine"][1]
+    assert said == "planner 'broken' failed: no node can run a task, a task"
 
 
 def test_a_failing_planner_alone_stops_nothing() -> None:

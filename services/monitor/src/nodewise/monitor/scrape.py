@@ -1,8 +1,12 @@
-"""The source without a Prometheus: reads the agents' own /metrics, under node_exporter's names."""
+"""The source without a Prometheus: reads the agents' own /metrics, under node_exporter's names.
 
+A node says itself where that is, so it could name any address that this process reaches. What it gains is bounded: one GET that follows no
+redirect, of an answer that is small, comes in time, and is shown to nobody but as figures.
+"""
+
+import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
@@ -16,11 +20,17 @@ from nodewise.monitor.fold import History, Sample, observation
 from nodewise.monitor.metrics import SCRAPES
 from nodewise.monitor.source import Target
 
-_TIMEOUT_SECONDS: Final = 1.0
+_TIMEOUT_SECONDS: Final = 2.0
+"""For a node's whole answer."""
 _PARALLEL: Final = 16
-_LARGEST_BYTES: Final = 8 * 1024 * 1024
+_LARGEST_BYTES: Final = 4 * 1024 * 1024
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+"""What is packed could be of any size."""
 
 _log = structlog.get_logger()
+
+_Answer = tuple[bytes, datetime] | Exception | None
+"""What a node answered and when, or why it did not; None: it was not asked."""
 
 
 class ScrapeSource:
@@ -30,52 +40,90 @@ class ScrapeSource:
 
     def __init__(self, clock: Callable[[], datetime], *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
         self._clock = clock
-        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False)
-        self._threads = ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="scrape")
+        self._timeout_seconds = timeout_seconds
+        self._tls = httpx.create_ssl_context(trust_env=False)
         self._histories: dict[NodeName, History] = {}
         self._silent: set[NodeName] = set()
 
     def observe(self, nodes: Sequence[Target]) -> Mapping[NodeName, Observation]:
         """What each node says of itself. One that does not answer keeps the figures of its last samples."""
-        samples = self._threads.map(self._sample, nodes)
+        answers = asyncio.run(self._ask(nodes))
         histories = {}
-        for target, sample in zip(nodes, samples, strict=True):
+        for target, answer in zip(nodes, answers, strict=True):
             known = self._histories.get(target.name, History())
+            sample = self._sample(target, answer)
             histories[target.name] = known.with_sample(sample) if sample else known
         self._histories = histories
         return {name: observation(history) for name, history in histories.items() if history.samples}
 
     def close(self) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        self._client.close()
+        """Nothing is held between two looks."""
 
-    def _sample(self, target: Target) -> Sample | None:
-        if target.metrics_url is None:
+    async def _ask(self, nodes: Sequence[Target]) -> Sequence[_Answer]:
+        free = asyncio.Semaphore(_PARALLEL)
+        async with httpx.AsyncClient(
+            verify=self._tls,
+            trust_env=False,
+            follow_redirects=False,
+            headers=_PLAIN,
+            timeout=self._timeout_seconds,
+        ) as client:
+            return await asyncio.gather(*(self._answer(client, free, target.metrics_url) for target in nodes))
+
+    async def _answer(self, client: httpx.AsyncClient, free: asyncio.Semaphore, url: str | None) -> _Answer:
+        if url is None:
             return None
         try:
-            sample = read_sample(self._read(target.metrics_url), self._clock())
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            SCRAPES.labels("failed").inc()
-            # Once per silence, not at every look: each node has one thread at a time here.
-            if target.name not in self._silent:
-                self._silent.add(target.name)
-                _log.warning(
-                    "a node does not answer", node=target.name, url=target.metrics_url, error=str(error)
-                )
+            async with free, asyncio.timeout(self._timeout_seconds):
+                return await _read(client, url), self._clock()
+        except Exception as error:
+            # The address is a node's: whatever it makes the client raise, the other nodes are read.
+            return error
+
+    def _sample(self, target: Target, answer: _Answer) -> Sample | None:
+        if answer is None:
+            return None
+        if isinstance(answer, Exception):
+            self._failed(target, _why(answer))
+            return None
+        page, at = answer
+        try:
+            sample = read_sample(page.decode("utf-8"), at)
+        except ValueError:
+            self._failed(target, "it is no page of metrics")
             return None
         SCRAPES.labels("ok").inc()
         self._silent.discard(target.name)
         return sample
 
-    def _read(self, url: str) -> str:
-        with self._client.stream("GET", url) as response:
-            response.raise_for_status()
-            received = bytearray()
-            for chunk in response.iter_bytes():
-                received += chunk
-                if len(received) > _LARGEST_BYTES:
-                    raise ValueError(f"more than {_LARGEST_BYTES} bytes of metrics")
-        return received.decode("utf-8")
+    def _failed(self, target: Target, why: str) -> None:
+        SCRAPES.labels("failed").inc()
+        # Once per silence, not at every look.
+        if target.name not in self._silent:
+            self._silent.add(target.name)
+            _log.warning("a node does not answer", node=target.name, url=target.metrics_url, error=why)
+
+
+async def _read(client: httpx.AsyncClient, url: str) -> bytes:
+    async with client.stream("GET", url) as response:
+        response.raise_for_status()
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise ValueError("packed metrics")
+        received = bytearray()
+        async for chunk in response.aiter_raw():
+            received += chunk
+            if len(received) > _LARGEST_BYTES:
+                raise ValueError(f"more than {_LARGEST_BYTES} bytes of metrics")
+    return bytes(received)
+
+
+def _why(error: Exception) -> str:
+    """In words that hold nothing of the answer."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answers {error.response.status_code}"
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "no whole answer in time"
+    return f"{type(error).__name__}: {error}"
 
 
 def read_sample(text: str, measured_at: datetime) -> Sample:

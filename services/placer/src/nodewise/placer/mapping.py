@@ -7,6 +7,7 @@ from itertools import groupby
 from random import Random
 from typing import Final
 
+from nodewise.core.anonymous import said
 from nodewise.core.estimates.forecast import unlearned
 from nodewise.core.estimates.memory import effective_resources
 from nodewise.core.feasibility import exclusion_of
@@ -109,7 +110,7 @@ def _answer(
     try:
         decisions = list(strategy.place(tasks, cluster, context))
     except Exception as error:
-        text = f"strategy {name!r} failed: {type(error).__name__}: {error}"
+        text = f"strategy {name!r} failed: {said(error)}"
         return _all_deferred(tasks, ReasonCode.STRATEGY_RULE, text)
     if [decision.ref for decision in decisions] != [task.ref for task in tasks]:
         text = f"strategy {name!r} did not decide on each task once, in order"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from nodewise.core.anonymous import said
 from nodewise.core.model.decision import Reason, ReasonCode
 from nodewise.core.model.ids import NodeName, TaskRef
 from nodewise.core.model.task import WaitingTask
@@ -50,7 +51,7 @@ def _ordered(
     try:
         refs = list(policy.order(tasks, context))
     except Exception as error:
-        return f"failed: {type(error).__name__}: {error}"
+        return f"failed: {said(error)}"
     if len(refs) != len(by_ref) or set(refs) != by_ref.keys():
         return "did not return every task exactly once"
     return [by_ref[ref] for ref in refs]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from nodewise.core.anonymous import said, unnamed
 from nodewise.core.errors import NodewiseError
 from nodewise.core.lifecycle import TaskState
 from nodewise.core.model.decision import Reason, ReasonCode
@@ -168,7 +169,7 @@ def _planned(
 
 def _failed(stages: Sequence[Stage], error: Exception) -> dict[RunId, Reason]:
     # The text may hold what foreign code said: bounded, and without the one character that Postgres refuses.
-    what = str(error) if isinstance(error, NodewiseError) else f"{type(error).__name__}: {error}"
+    what = unnamed(str(error)) if isinstance(error, NodewiseError) else said(error)
     text = f"planner {stages[0].planner!r} failed: {what}".replace("\x00", "")[:_LONGEST_TEXT]
     reason = Reason(code=ReasonCode.STRATEGY_RULE, text=text)
     return {run: reason for stage in stages for run in stage.runs}

@@ -99,7 +99,9 @@ def _planned_somehow(
         return _planned(runs, stages, asked), None
     except Exception as error:
         others = [replace(stage, planner=STAND_IN) for stage in stages]
-        failure = f"a planner failed: {type(error).__name__}: {error}"[:_LONGEST_TEXT]
+        # It was shown all runs, and may name any in any way.
+        what = type(error).__name__ if asked.hidden else f"{type(error).__name__}: {error}"
+        failure = f"a planner failed: {what}"[:_LONGEST_TEXT]
         return _planned(runs, others, asked), failure
 
 
