@@ -167,7 +167,8 @@ class FakeApi:
         if what in ("cancel", "retry", "archive", "unarchive"):
             return self._do(run_id, what)
         if what == "explain":
-            return httpx.Response(200, json={"run": self.runs[run_id], "tasks": self.answers["explain"]})
+            answer = {"run": self.runs[run_id], "tasks": self.answers["explain"], "queue": None, "parts": []}
+            return httpx.Response(200, json={**answer, **self.answers.get("explain besides", {})})
         if "/artifacts/" in what:
             return self._artifact(what)
         return httpx.Response(200, text=self.texts.get(what, ""))

@@ -1,6 +1,7 @@
 """Why a task has no node, and what would change that, over HTTP."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, update
@@ -14,6 +15,7 @@ from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from tests.integration.api.conftest import Api, running
 from tests.support.rows import insert_attempt, insert_node, insert_run, insert_task
+from tests.support.whole_pipelines import documents
 
 SIZE = Resources(millicores=2000, memory_mib=1000)
 HUNGRY = Resources(millicores=1500, memory_mib=200)
@@ -162,6 +164,47 @@ def test_rivals_are_counted_by_their_place_before_the_run(api: Api, engine: Engi
     fit = api.http.get(f"/v1/runs/{run}/explain").json()["tasks"][1]
     texts = [change["text"] for change in fit["pending"]["changes"] if change["kind"] == "order"]
     assert texts == ["submitted with a priority above 9, it would come before 4 tasks that wait"]
+
+
+@pytest.fixture
+def branched(engine: Engine) -> RunId:
+    """A run whose branch was not taken: its task has no row, and what comes after it is skipped."""
+    ir, _ = documents("everything")
+    with engine.begin() as connection:
+        run_id = insert_run(connection, ir=ir, parameters={"n": 0, "least": 2})
+        for number, (name, output) in enumerate((("count", []), ("compare", 0))):
+            insert_task(
+                connection, run_id, f"exit-handler-1.{name}", ordinal=number, state=TaskState.SUCCEEDED,
+                outputs={"parameters": {"Output": output}, "artifacts": {}},
+            )  # fmt: skip
+    return run_id
+
+
+BRANCH = "exit-handler-1.condition-branches-4.condition-5"
+
+
+def test_a_branch_that_is_not_taken_says_which_condition_was_not_met(api: Api, branched: RunId) -> None:
+    parts = api.http.get(f"/v1/runs/{branched}/explain").json()["parts"]
+    assert [part for part in parts if part["path"] == BRANCH] == [
+        {
+            "path": BRANCH,
+            "state": "SKIPPED",
+            "code": "condition_not_met",
+            "text": "its condition is not met: compare-Output >= least, but compare-Output is 0 and least is 2",
+        }
+    ]
+
+
+def test_a_task_of_it_can_be_asked_for_though_it_was_never_made(api: Api, branched: RunId) -> None:
+    def asked(task: str) -> Any:
+        return api.http.get(f"/v1/runs/{branched}/explain", params={"task": task})
+
+    found = asked(f"{BRANCH}.echo").json()
+    assert found["tasks"] == []
+    assert [part["path"] for part in found["parts"]] == [BRANCH]
+    assert asked("exit-handler-1.count").json()["parts"] == []
+    api.refused(asked(f"{BRANCH}.nobody"), 404)
+    api.refused(asked("nobody"), 404)
 
 
 def test_a_run_that_ended_has_nothing_pending(api: Api, engine: Engine, run: RunId) -> None:

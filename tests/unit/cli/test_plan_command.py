@@ -192,3 +192,32 @@ def test_explain_shows_what_each_candidate_would_have_cost() -> None:
     assert table[0] == ["node", "run (80 %)", "transfer", "wait", "finish", "load", "out because"]
     assert table[1] == ["n1", "-", "-", "-", "-", "-", "label zone=us, needs eu"]
     assert table[2] == ["*", "n2", "4.1 (3.2 to 5.6)", "0.8", "-", "4.9", "0.25"]
+
+
+def test_explain_tells_of_what_was_left_out_as_a_whole_and_of_a_task_in_it(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    branch = {
+        "path": "condition-1",
+        "state": "SKIPPED",
+        "code": "condition_not_met",
+        "text": 'its condition is not met: flip.Output == "heads", but flip.Output is "tails"',
+    }
+    loop = {"path": "loop-2", "state": "WAITING", "code": "upstream_not_finished", "text": "waits for flip"}
+    api.answers.update({"explain": [], "explain besides": {"parts": [branch, loop]}})
+    for task in ((), ("condition-1.train",)):
+        said = cli("explain", "r", *task)
+        assert said.exit_code == 0, said.output
+        assert said.stdout.splitlines()[2:] == [
+            "condition-1: SKIPPED, left out as a whole",
+            f"  why: {branch['text']}",
+            "",
+            "loop-2: WAITING, not begun as a whole",
+            "  why: waits for flip",
+        ]
+
+
+def test_explain_says_how_long_a_long_queue_is(cli: Cli, api: FakeApi) -> None:
+    api.add_run("r")
+    queue = {"runs": 9, "tasks": 9, "window": 5, "looks": 9, "text": "9 runs wait"}
+    api.answers.update({"explain": [], "explain besides": {"queue": queue}})
+    assert "the queue: 9 runs wait" in cli("explain", "r").stdout

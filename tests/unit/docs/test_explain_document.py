@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import nodewise.sdk
 from nodewise.api.explaining.changes import ANSWERS
+from nodewise.core.ir.moves import CODES
 from nodewise.sdk import Client
 from nodewise.sdk.cli.app import app
 from nodewise.sdk.cli.plan import HEADERS
@@ -59,9 +60,18 @@ def test_the_program_runs(
 
 
 def test_every_reason_to_wait_is_in_the_table() -> None:
-    rows = [line for line in TEXT.splitlines() if line.startswith("| `")]
-    named = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
-    assert named == {code.value for code in ANSWERS}
+    assert codes_under("| reason |") == {code.value for code in ANSWERS}
+
+
+def test_every_reason_to_be_left_out_is_in_the_table() -> None:
+    assert codes_under("| left out since |") == {*(code.value for code in CODES.values()), "input_unresolved"}
+
+
+def codes_under(heading: str) -> set[str]:
+    """The codes of the first column of the table with that heading."""
+    table = TEXT.partition(f"\n{heading}")[2].partition("\n\n")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    return {code for row in rows for code in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
 
 
 def test_the_table_of_a_plan_has_the_columns_of_the_command() -> None:
@@ -110,6 +120,7 @@ def at(seconds: float) -> str:
 
 SHAPES = (
     r"\w+: (WAITING|READY|RUNNING|SUCCEEDED)",
+    r"[\w.-]+: SKIPPED, left out as a whole",
     r"  why(, at the latest look of who decides)?: .+",
     r"  waits for: \w+ \([A-Z]+( on \w+)?(, until about [\d:]+ UTC)?\)",
     r"  the nodes, at [\d:]{8} UTC:",
@@ -126,7 +137,7 @@ SHAPES = (
 """Of each line that `explain` prints: `test_plan_command.py` holds the command to the same words."""
 
 
-@pytest.mark.parametrize("sample", [1, 2])
+@pytest.mark.parametrize("sample", [1, 2, 3])
 def test_samples_of_explanations_are_of_lines_that_the_command_prints(sample: int) -> None:
     strange = [
         line

@@ -37,6 +37,12 @@ def explain_task(task: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def explain_part(part: Mapping[str, Any]) -> str:
+    """A part of the pipeline that has no tasks, and why."""
+    how = "not begun" if part["state"] == "WAITING" else "left out"
+    return f"{part['path']}: {part['state']}, {how} as a whole\n  why: {part['text']}"
+
+
 def _never_ran_for(task: Mapping[str, Any]) -> bool:
     """Whether its reason is not that of an attempt: those tell their own."""
     return task["state"] in _WAITING or (

@@ -194,7 +194,7 @@ def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url
 
     Shows what every candidate would have cost or lacked, and what would let a waiting task start.
     """
-    from nodewise.sdk.cli.explanation import explain_task  # noqa: PLC0415
+    from nodewise.sdk.cli.explanation import explain_part, explain_task  # noqa: PLC0415
 
     with connect(url) as client:
         answer = _explained(find_run(client, run), task)
@@ -208,6 +208,8 @@ def explain(run: RunRef, task: TaskRef = None, as_json: AsJson = False, url: Url
         typer.echo(f"the queue: {answer['queue']['text']}")
     for item in answer["tasks"]:
         typer.echo("\n" + explain_task(item))
+    for part in answer.get("parts", ()):
+        typer.echo("\n" + explain_part(part))
 
 
 def _explained(run: Run, task: str | None) -> Json:
@@ -225,6 +227,6 @@ def _explained(run: Run, task: str | None) -> Json:
             _chosen(run, task)
         raise
     tasks = [item for item in answer["tasks"] if task is None or item["path"] == task]
-    if task is not None and not tasks:
+    if task is not None and not tasks and not answer.get("parts"):
         _chosen(run, task)
     return {**answer, "tasks": tasks}

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from types import MappingProxyType
 from typing import Final, Protocol
 
 from nodewise.core.codec import encode
@@ -31,7 +30,7 @@ from nodewise.core.ir.caching import (
     team_digest,
 )
 from nodewise.core.ir.locate import Made, upstream_of
-from nodewise.core.ir.moves import Cause, ReadyTask
+from nodewise.core.ir.moves import CODES, Cause, ReadyTask
 from nodewise.core.ir.moves import NewTask as Birth
 from nodewise.core.ir.needs import needs, needs_before
 from nodewise.core.ir.specs import task_spec
@@ -44,16 +43,6 @@ from nodewise.core.model.ids import TaskPath, TaskRef
 from nodewise.core.model.task import DatasetFacts, TaskSpec
 
 NOT_PLACED: Final = frozenset({TaskState.READY, TaskState.ADMITTED})
-_CODES: Final[Mapping[Cause, ReasonCode]] = MappingProxyType(
-    {
-        Cause.CONDITION: ReasonCode.CONDITION_NOT_MET,
-        Cause.UPSTREAM_SKIPPED: ReasonCode.UPSTREAM_SKIPPED,
-        Cause.UPSTREAM_FAILED: ReasonCode.UPSTREAM_FAILED,
-        Cause.UPSTREAM_CANCELED: ReasonCode.UPSTREAM_FAILED,
-        Cause.RUN_CANCELED: ReasonCode.RUN_CANCELED,
-        Cause.TOO_LARGE: ReasonCode.RUN_TOO_LARGE,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +157,7 @@ class _Walker:
         """Note the moves of a step; whether some task got its outputs, or failed, at once, so that more follows."""
         for skip in step.skipped:
             event = TaskEvent.CANCEL if skip.cause is Cause.RUN_CANCELED else TaskEvent.SKIP
-            self._move(skip.path, event, Reason(code=_CODES[skip.cause], text=skip.reason))
+            self._move(skip.path, event, Reason(code=CODES[skip.cause], text=skip.reason))
         for failure in step.failed:
             self._fail(failure.path, failure.reason)
         more = [self._ready(task) for task in step.ready]

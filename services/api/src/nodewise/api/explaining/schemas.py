@@ -142,9 +142,31 @@ class ExplainedTask(Task):
     pending: PendingBody | None = Field(description="Null: it has a node, or has ended.")
 
 
+class PartBody(BaseModel):
+    """A part of the pipeline of which no task was made: a branch, a loop, a sub-pipeline."""
+
+    model_config = example(
+        path="condition-1",
+        state="SKIPPED",
+        code="condition_not_met",
+        text='its condition is not met: flip.Output == "heads", but flip.Output is "tails"',
+    )
+
+    path: str = Field(description="Its tasks have paths that begin with it.")
+    state: TaskState = Field(
+        description="SKIPPED, CANCELED, FAILED: it is left out. WAITING: it has not begun yet."
+    )
+    code: ReasonCode
+    text: str
+
+
 class Explanation(BaseModel):
     run: Run
     tasks: list[ExplainedTask]
     queue: LongQueue | None = Field(
         description="Where something of the run waits in a queue that is longer than what a look of the scheduler sees; else null."
+    )
+    parts: list[PartBody] = Field(
+        description="Parts of the pipeline without tasks, the outermost only; of a run on Kubeflow Pipelines none: all have tasks. "
+        "Where one task is asked for: the part that it is in, if it was not made."
     )

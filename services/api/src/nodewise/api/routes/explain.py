@@ -1,7 +1,7 @@
 """Why each task is where it is, or why it is not, and what would change that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 
 from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.explaining.answer import Explainer, Surroundings
+from nodewise.api.explaining.parts import Part
+from nodewise.api.explaining.pipeline import unmade
 from nodewise.api.explaining.schemas import Explanation
 from nodewise.api.others import hidden_from
 from nodewise.api.problems import not_found
@@ -36,13 +38,14 @@ def explain(
 ) -> Any:
     """Why each task is on its node (what each candidate would have cost), or why it waits and what would change that.
 
-    All rows are of one moment; so is `pending`, but for a reason that says that it is older.
+    All rows are of one moment; so is `pending`, but for a reason that says that it is older. `parts` tells why there is no task.
     """
     with snapshot(services.engine) as connection:
         run = run_of(connection, run_id, caller)
         rows = tasks_of_run(connection, run_id)
         shown = [row for row in rows if query.task in (None, row["path"])]
-        if query.task is not None and not shown:
+        parts = _parts(connection, services, run, task=query.task, shown=shown)
+        if query.task is not None and not shown and not parts:
             raise not_found("task", f"{run_id}/{query.task}")
         attempts, queued = attempts_of_run(connection, run_id), queued_reasons(connection, run_id)
         queue = _queue(connection, services, shown)
@@ -59,7 +62,22 @@ def explain(
         }
         for row in shown
     ]
-    return {"run": run, "tasks": tasks, "queue": queue}
+    return {"run": run, "tasks": tasks, "queue": queue, "parts": [asdict(part) for part in parts]}
+
+
+def _parts(
+    connection: Connection, services: Services, run: Row, *, task: str | None, shown: Sequence[Row]
+) -> Sequence[Part]:
+    """All; where a task is asked for that was not made, the one that it is in; of one that was left out, who else was."""
+    if task is not None and any(row["state"] != TaskState.SKIPPED for row in shown):
+        return ()
+    found = unmade(connection, run, most=services.settings.max_tasks_per_run)
+    if found is None or task is None:
+        return found.parts if found is not None else ()
+    if shown:
+        return [part for part in found.parts if part.state is TaskState.SKIPPED]
+    part = found.of(task)
+    return () if part is None else (part,)
 
 
 def _queue(connection: Connection, services: Services, shown: Sequence[Row]) -> LongQueue | None:

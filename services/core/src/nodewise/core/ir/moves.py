@@ -1,13 +1,17 @@
 """What `advance` says: everything that follows from the rows of a run, as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from nodewise.core.ir.rows import Row, Rows
 from nodewise.core.ir.tree import Leaf, Step
 from nodewise.core.lifecycle import RunState, TaskState
 from nodewise.core.model.artifact import TaskOutputs, Values
+from nodewise.core.model.decision import ReasonCode
 from nodewise.core.model.ids import TaskPath
 
 
@@ -21,6 +25,19 @@ class Cause(StrEnum):
     UPSTREAM_CANCELED = "upstream canceled"
     RUN_CANCELED = "run canceled"
     TOO_LARGE = "run too large"
+
+
+CODES: Final[Mapping[Cause, ReasonCode]] = MappingProxyType(
+    {
+        Cause.CONDITION: ReasonCode.CONDITION_NOT_MET,
+        Cause.UPSTREAM_SKIPPED: ReasonCode.UPSTREAM_SKIPPED,
+        Cause.UPSTREAM_FAILED: ReasonCode.UPSTREAM_FAILED,
+        Cause.UPSTREAM_CANCELED: ReasonCode.UPSTREAM_FAILED,
+        Cause.RUN_CANCELED: ReasonCode.RUN_CANCELED,
+        Cause.TOO_LARGE: ReasonCode.RUN_TOO_LARGE,
+    }
+)
+"""Each cause as it is stored with tasks, and told of what no task was made of."""
 
 
 class GroupKind(StrEnum):
@@ -78,12 +95,13 @@ class FailedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """How a DAG or loop stands, for people. Nothing needs to be stored of it."""
+    """How a DAG or loop stands, for people. Nothing needs to be stored of it. `cause`: why nothing of it ever ran, if so."""
 
     path: TaskPath
     kind: GroupKind
     state: TaskState
     reason: str = ""
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

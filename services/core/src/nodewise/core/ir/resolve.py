@@ -8,6 +8,7 @@ from typing import Final, cast
 from nodewise.core.errors import TooMuchText, UnresolvedInput
 from nodewise.core.ir.evaluation import ExpressionFailed, holds, select
 from nodewise.core.ir.expressions import inputs_of
+from nodewise.core.ir.moves import Cause
 from nodewise.core.ir.parameters import as_text
 from nodewise.core.ir.placeholders import Fact, Part, Reference, expand
 from nodewise.core.ir.rows import RunFacts
@@ -36,11 +37,12 @@ _CODES: Final[Mapping[TaskState, int]] = {TaskState.FAILED: 2, TaskState.CANCELE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """How a step stands. `message` says why it did not succeed."""
+    """How a step stands. `message` says why it did not succeed; `cause` why nothing of it ever ran, where that is so."""
 
     state: TaskState
     outputs: Values = field(default_factory=Values)
     message: str = ""
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from nodewise.core.ir.moves import (
 from nodewise.core.ir.resolve import Scope, StepResult, condition_met, loop_items, resolve, with_item
 from nodewise.core.ir.rows import Row, Rows, RunFacts
 from nodewise.core.ir.tree import Dag, Leaf, Program, Step
+from nodewise.core.ir.unmet import why_not_met
 from nodewise.core.lifecycle import FINAL_TASK_STATES, TaskState
 from nodewise.core.model.artifact import Values
 from nodewise.core.model.ids import TaskPath
@@ -114,14 +115,17 @@ class Walk:
         elif not waiting:
             result = self._group(step, path, place)
         kind = GroupKind.DAG if step.loop is None else GroupKind.LOOP
-        self.groups.append(Group(path=TaskPath(path), kind=kind, state=result.state, reason=result.message))
+        reason = _awaited(step, place) if waiting and skip is None else result.message
+        self.groups.append(
+            Group(path=TaskPath(path), kind=kind, state=result.state, reason=reason, cause=result.cause)
+        )
         return result
 
     def _group(self, step: Step, path: str, place: _Place) -> StepResult:
         try:
             values = resolve(step, place.scope, path=path)
             if not condition_met(step, values):
-                return _ended(_Skip(cause=Cause.CONDITION, reason="its condition is not met"))
+                return _ended(_Skip(cause=Cause.CONDITION, reason=why_not_met(step, values)))
             if step.loop is None:
                 return self._component(step, path, values, place)
             return self._loop(step, path, values, place)
@@ -189,7 +193,7 @@ class Walk:
         except (UnresolvedInput, ExpressionFailed) as error:
             return self._fail(step, path, place, error)
         if not met:
-            condition = _Skip(cause=Cause.CONDITION, reason="its condition is not met")
+            condition = _Skip(cause=Cause.CONDITION, reason=why_not_met(step, inputs))
             return self._skip(step, path, place, condition)
         return self._begin(step, path, place, inputs)
 
@@ -259,9 +263,15 @@ def _verdict(step: Step, place: _Place) -> tuple[bool, _Skip | None]:
     return waiting, None
 
 
+def _awaited(step: Step, place: _Place) -> str:
+    before = [name for name in step.upstream if place.scope.results[name].state not in FINAL_TASK_STATES]
+    return f"waits for {', '.join(before)}"
+
+
 def _ended(skip: _Skip) -> StepResult:
     canceled = skip.cause is Cause.RUN_CANCELED
-    return StepResult(state=TaskState.CANCELED if canceled else TaskState.SKIPPED, message=skip.reason)
+    state = TaskState.CANCELED if canceled else TaskState.SKIPPED
+    return StepResult(state=state, message=skip.reason, cause=skip.cause)
 
 
 def _of_row(row: Row) -> StepResult:

@@ -6,6 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from nodewise.core.model.ids import RunId
+
 # Those that are there are held until the transaction ends, so that retention leaves them to the runs that are about to name them.
 # Always in the same order: two submissions of the same two do not wait for each other.
 INSERT_SPECS: Final = """
@@ -22,6 +24,10 @@ _INSERT = text("WITH " + INSERT_SPECS + " SELECT")
 
 _SPECS = text("SELECT digest, ir, platforms FROM pipeline_specs WHERE digest = ANY(:digests)")
 
+_OF_RUN = text("""
+SELECT s.ir, s.platforms FROM pipeline_specs AS s JOIN runs AS r ON r.spec_digest = s.digest WHERE r.id = :run_id
+""")
+
 
 def compiled_specs(
     connection: Connection, digests: Iterable[str]
@@ -29,6 +35,14 @@ def compiled_specs(
     """The IR and its platforms section by digest."""
     rows = connection.execute(_SPECS, {"digests": sorted(digests)})
     return {row.digest: (row.ir, row.platforms) for row in rows}
+
+
+def spec_of_run(
+    connection: Connection, run_id: RunId
+) -> tuple[Mapping[str, object], Mapping[str, object]] | None:
+    """The IR of a run and its platforms section; None: there is no such run."""
+    row = connection.execute(_OF_RUN, {"run_id": run_id}).one_or_none()
+    return None if row is None else (row.ir, row.platforms)
 
 
 def insert_spec(
