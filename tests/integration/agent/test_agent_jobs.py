@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -123,19 +124,20 @@ def test_the_environment_is_the_tasks_own(agent: AgentProcess) -> None:
     source = """
 def step() -> dict:
     import os
-    names = ["GREETING", "OMP_NUM_THREADS", "REDIS_URL", "NODEWISE_STORE_URL", "_KFP_RUNTIME"]
+    names = ["GREETING", "OMP_NUM_THREADS", "REDIS_URL", "NODEWISE_STORE_URL", "_KFP_RUNTIME", "TRACEPARENT"]
     with open(os.environ["NODEWISE_DATASET"]) as file:
         data = file.read()
     return {**{name: os.environ.get(name) for name in names}, "data": data, "cores": list(os.sched_getaffinity(0))}
 """
     dataset = agent.store.put_bytes(b"rows")
     greeting = {"GREETING": "hello"}
-    agent.submit(job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset, environment=greeting))
+    asked = job(source, outputs={"Output": ValueKind.STRUCT}, dataset_uri=dataset, environment=greeting)
+    agent.submit(replace(asked, traceparent="00-trace-span-01"))
     report = agent.end_of(key())
     assert report.outputs is not None, report.message
     assert report.outputs.parameters["Output"] == {
         "GREETING": "hello", "OMP_NUM_THREADS": "1", "REDIS_URL": None, "NODEWISE_STORE_URL": None,
-        "_KFP_RUNTIME": "true", "data": "rows", "cores": sorted(os.sched_getaffinity(0)),
+        "_KFP_RUNTIME": "true", "TRACEPARENT": "00-trace-span-01", "data": "rows", "cores": sorted(os.sched_getaffinity(0)),
     }  # fmt: skip
 
 

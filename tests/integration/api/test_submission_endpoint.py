@@ -34,6 +34,19 @@ def test_a_submission_is_accepted_with_its_location(api: Api) -> None:
     assert api.http.get(answer.headers["location"]).json() == run
 
 
+def test_a_run_is_a_part_of_its_submitters_trace_or_one_of_its_own(api: Api, engine: Engine) -> None:
+    given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    body = {"pipeline_spec": compiled()}
+    runs = [
+        api.http.post("/v1/runs", json=body, headers={"traceparent": text}).json()
+        for text in (given, "nonsense")
+    ]
+    assert [run["trace_id"] for run in runs] == [given[3:35], runs[1]["id"].replace("-", "")]
+    assert all(api.http.get(f"/v1/runs/{run['id']}").json() == run for run in runs)
+    assert {row["traceparent"] for row in rows(engine, "runs")} == {given, None}
+    assert "traceparent" not in runs[0]
+
+
 def test_roots_are_ready_and_the_rest_wait_for_what_they_need(api: Api, engine: Engine) -> None:
     api.accepted()
     by_path = {row["path"]: row for row in rows(engine, "tasks")}

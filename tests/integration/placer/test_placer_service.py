@@ -14,6 +14,7 @@ from nodewise.core.model.decision import Decision, Placement
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.task import DatasetFacts, TaskSpec, WaitingTask
+from nodewise.core.model.trace import traceparent_of
 from nodewise.core.ports import PlacementContext
 from nodewise.core.settings import Settings
 from nodewise.placer.service import LOST_RACES
@@ -34,6 +35,7 @@ STATES = "SELECT path, state, reason_code FROM tasks ORDER BY path"
 BOOKED = "SELECT node, booked_millicores, running_tasks FROM node_loads ORDER BY node"
 HALF = Resources(millicores=500, memory_mib=10)
 ADMITTED = TaskState.ADMITTED
+GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Meddling:
@@ -239,7 +241,7 @@ def test_a_job_has_the_outputs_of_its_upstream_and_the_registered_data_set(
     facts = DatasetFacts(name="wine", samples=10, features=2)
     spec = TaskSpec(path="b", component="b", dataset=facts, upstream=("a",), resources=HALF)  # type: ignore[arg-type]
     with transaction(engine) as connection:
-        run_id = submit(connection, "b", state=ADMITTED, task={"spec": encode(spec)})
+        run_id = submit(connection, "b", state=ADMITTED, task={"spec": encode(spec)}, traceparent=GIVEN)
         submit(connection, "a", state=TaskState.SUCCEEDED, task={"outputs": encode(TaskOutputs())})
         connection.execute(
             text(
@@ -254,6 +256,7 @@ def test_a_job_has_the_outputs_of_its_upstream_and_the_registered_data_set(
     assert (node, job.key.run_id, job.key.path) == ("n1", run_id, "b")
     assert job.dataset_uri == "store://file/w"
     assert job.resources == HALF
+    assert job.traceparent == traceparent_of(job.key, GIVEN)
 
 
 def test_an_attempt_that_no_agent_accepts_is_sent_again_by_any_placer(

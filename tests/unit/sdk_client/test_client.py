@@ -101,6 +101,16 @@ def test_plan_asks_with_what_submit_would_send_and_stores_nothing(api: FakeApi, 
     assert len(api.runs) == 1
 
 
+def test_the_trace_of_the_environment_goes_with_a_submission(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    for value in (given, "nonsense"):
+        monkeypatch.setenv("TRACEPARENT", value)
+        client.submit(COMPILED)
+    assert [request.headers.get("traceparent") for request in api.requests] == [given, None]
+
+
 def test_one_task_is_explained_by_its_path(api: FakeApi, client: Client) -> None:
     api.add_run("r")
     api.answers["explain"] = []

@@ -34,6 +34,7 @@ class RunInfo(TypedDict):
     finished_at: str | None
     cancel_requested_at: str | None
     retry_of: str | None
+    trace_id: str
     archived_at: str | None
     error: str | None
     tasks: TaskCounts

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote
 
+from nodewise.core.model.trace import VARIABLE, read_traceparent
 from nodewise.sdk.client.audits import whole_audit
 from nodewise.sdk.client.download import download
 from nodewise.sdk.client.events import follow
@@ -96,7 +97,7 @@ class Client(Scheduling, Keyholding, Pruning):
         idempotency_key: str | None = None,
         **params: Any,
     ) -> Run:
-        """Submit a pipeline and return at once.
+        """Submit a pipeline and return at once. Where the environment has a `TRACEPARENT`, the run is a part of that trace.
 
         Args:
             target: A pipeline, a `CompiledPipeline`, a `kfp` pipeline or component, the path of a compiled file, `file.py`
@@ -124,6 +125,8 @@ class Client(Scheduling, Keyholding, Pruning):
             priority=priority, team=team, labels=dict(labels or {}), cache=cache, engine=engine,
         )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        if trace := read_traceparent(os.environ.get(VARIABLE)):
+            headers["traceparent"] = trace
         return Run(self, cast("RunInfo", self._json("POST", "/v1/runs", json=body, headers=headers)))
 
     def plan(  # noqa: PLR0913 (as `submit`)

@@ -14,6 +14,7 @@ from nodewise.core.ir.launch import Launch, Locations, launch
 from nodewise.core.model.artifact import ArtifactRef
 from nodewise.core.model.component import ContainerWork
 from nodewise.core.model.job import Job
+from nodewise.core.model.trace import VARIABLE
 
 _LOCAL: Final = "file://"
 _GPUS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
@@ -137,7 +138,8 @@ def _container_environment(job: Job, folder: AttemptFolder, own: Mapping[str, st
 
 
 def _told(job: Job, folder: AttemptFolder) -> dict[str, str]:
-    """What every task may want to know: how many threads are its share, and where its data set is."""
+    """What every task may want to know: how many threads are its share, where its data set is, which trace it is a part of."""
     threads = dict.fromkeys(_THREADS, str(max(1, job.resources.millicores // 1000)))
     dataset = {} if job.dataset_uri is None else {"NODEWISE_DATASET": str(folder.dataset)}
-    return {**threads, **dataset}
+    trace = {} if job.traceparent is None else {VARIABLE: job.traceparent}
+    return {**threads, **dataset, **trace}

@@ -79,6 +79,7 @@ class Run(BaseModel):
         archived_at=None,
         error=None,
         outputs=None,
+        trace_id=RUN_ID.replace("-", ""),
         tasks={"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
     )
 
@@ -105,6 +106,9 @@ class Run(BaseModel):
     finished_at: datetime | None
     cancel_requested_at: datetime | None
     retry_of: str | None = Field(description="The run whose next try it is.")
+    trace_id: str = Field(
+        description="W3C Trace Context: of its submitter's trace, else its own id; its tasks have it in TRACEPARENT."
+    )
     archived_at: datetime | None = Field(description="When it was put away; null: it was not.")
     error: str | None
     outputs: RunOutputs | None = Field(

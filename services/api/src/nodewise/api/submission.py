@@ -47,7 +47,7 @@ class Submission:
     """A request that was read. `digest` is equal for equal bodies, whatever their spelling.
 
     `origin` is None where somebody submitted it by hand, `retry_of` where it is no other run's next try. `own_team` is that
-    of who submits it.
+    of who submits it, `traceparent` the trace that they are in (None: none).
     """
 
     request: SubmitRequest
@@ -58,6 +58,7 @@ class Submission:
     engine: str = AGENTS
     retry_of: RunId | None = None
     own_team: str = DEFAULT_TEAM
+    traceparent: str | None = None
 
     @property
     def program(self) -> Program:
@@ -157,6 +158,7 @@ def new_run(
         schedule_id=schedule_id,
         scheduled_for=scheduled_for,
         retry_of=submission.retry_of,
+        traceparent=submission.traceparent,
     )
 
 

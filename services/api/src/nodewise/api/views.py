@@ -7,8 +7,10 @@ from typing import Any
 from nodewise.core.db.queries.datasets import DatasetRow
 from nodewise.core.db.queries.nodes_read import NodeRow
 from nodewise.core.lifecycle import TaskState
+from nodewise.core.model.ids import RunId
 from nodewise.core.model.node import Cluster, Figure, Observation
 from nodewise.core.model.resources import Resources
+from nodewise.core.model.trace import trace_id
 
 Row = Mapping[Any, Any]
 
@@ -18,7 +20,9 @@ def run_view(row: Row, counts: Mapping[TaskState, int]) -> dict[str, object]:
     by_state = {state.value: counts[state] for state in TaskState if state in counts}
     others = {name: row[name] and str(row[name]) for name in ("schedule_id", "retry_of")}
     tasks = {"total": sum(counts.values()), "by_state": by_state}
-    return {**row, "id": str(row["id"]), **others, "tasks": tasks}
+    trace = trace_id(RunId(str(row["id"])), row["traceparent"])
+    shown = {name: value for name, value in row.items() if name != "traceparent"}
+    return {**shown, "id": str(row["id"]), **others, "trace_id": trace, "tasks": tasks}
 
 
 def task_view(row: Row, *, now: datetime) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from nodewise.core.ir.jobs import build_job
 from nodewise.core.ir.locate import leaf_at
 from nodewise.core.model.ids import AttemptKey
 from nodewise.core.model.job import Job
+from nodewise.core.model.trace import traceparent_of
 
 PIPELINES_KEPT: Final = 64
 
@@ -70,7 +72,7 @@ class JobBuilder:
             item.key.run_id, item.run_name, submitted_at=submitted_at, scheduled_for=item.scheduled_for
         )
         try:
-            return build_job(
+            job = build_job(
                 leaf,
                 item.inputs,
                 key=item.key,
@@ -78,6 +80,7 @@ class JobBuilder:
                 facts=facts,
                 dataset_uri=datasets.get(spec.dataset.name or "") if spec.dataset else None,
             )
+            return replace(job, traceparent=traceparent_of(item.key, item.traceparent))
         except (NodewiseError, ValidationError, KeyError, ValueError) as error:
             return f"its job cannot be built: {error}"
 

@@ -1,5 +1,6 @@
 """What may be done with a run that has ended."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,7 +11,7 @@ from nodewise.api.problems import not_found
 from nodewise.api.retrying import next_try
 from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
-from nodewise.api.routes.taking import Key, answered, take_read, taken_or
+from nodewise.api.routes.taking import Key, Traceparent, answered, take_read, taken_or
 from nodewise.api.schemas import Run
 from nodewise.api.submission import Submission
 from nodewise.api.wiring import Services, Wired
@@ -21,6 +22,7 @@ from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER
 from nodewise.core.model.engines import KUBEFLOW
 from nodewise.core.model.ids import RunId
+from nodewise.core.model.trace import read_traceparent
 
 router = APIRouter(tags=["runs"], prefix="/v1/runs/{run_id}")
 
@@ -32,6 +34,7 @@ def retry(
     caller: Called,
     *,
     idempotency_key: Key = None,
+    traceparent: Traceparent = None,
 ) -> Any:
     """Try a run again that failed or was canceled, as a new run: it waits its turn, and its nodes are chosen anew.
 
@@ -43,7 +46,8 @@ def retry(
         if stored is None:
             raise not_found("run", run_id)
         spec = compiled_specs(connection, [stored.spec_digest])[stored.spec_digest]
-        return next_try(run_id, stored, spec, key=idempotency_key, settings=services.settings)
+        submission = next_try(run_id, stored, spec, key=idempotency_key, settings=services.settings)
+        return replace(submission, traceparent=read_traceparent(traceparent))
 
     return answered(take_read(services, again, caller))
 

@@ -1,5 +1,6 @@
 """Submissions and cancellations: the two requests that change a run."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -10,7 +11,7 @@ from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.requests import SubmitRequest, submit_request
 from nodewise.api.routes.documented import json_body, problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
-from nodewise.api.routes.taking import Key, answered, take, taken_or
+from nodewise.api.routes.taking import Key, Traceparent, answered, take, taken_or
 from nodewise.api.schemas import Run
 from nodewise.api.submission import read_submission
 from nodewise.api.wiring import Wired
@@ -18,6 +19,7 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import request_cancel
 from nodewise.core.errors import Conflict
 from nodewise.core.messages import WAKE_RECORDER
+from nodewise.core.model.trace import read_traceparent
 
 router = APIRouter(tags=["runs"])
 
@@ -35,6 +37,7 @@ def submit(
     services: Wired,
     caller: Called,
     idempotency_key: Key = None,
+    traceparent: Traceparent = None,
 ) -> Any:
     """Take a compiled pipeline and run it as soon as its turn comes and a node has room."""
     body = parse_object(raw)
@@ -45,7 +48,8 @@ def submit(
         key=idempotency_key,
         settings=services.settings,
     )
-    return answered(take(services, on_account(submission, caller), caller))
+    traced = replace(submission, traceparent=read_traceparent(traceparent))
+    return answered(take(services, on_account(traced, caller), caller))
 
 
 @router.post(

@@ -40,6 +40,13 @@ Key = Annotated[
         description="Sending the same body under the same key again gives the same run.",
     ),
 ]
+Traceparent = Annotated[
+    str | None,
+    Header(
+        alias="traceparent",
+        description="W3C Trace Context: the trace that the run and its tasks are to be a part of; one that is malformed counts for nothing.",
+    ),
+]
 Taken = tuple[dict[str, object], bool]
 """A run, and whether it is new."""
 

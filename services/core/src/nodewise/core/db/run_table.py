@@ -45,6 +45,11 @@ runs = Table(
         comment="The run whose next try it is.",
     ),
     Column("cancel_requested_at", TIME),
+    Column(
+        "traceparent",
+        Text,
+        comment="Of who submitted it (W3C Trace Context); null: it is a trace of its own.",
+    ),
     Column("archived_at", TIME, comment="When it was put away; null: lists show it."),
     Column(
         "archived_in_kfp",

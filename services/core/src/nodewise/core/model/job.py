@@ -16,7 +16,8 @@ class Job:
 
     `inputs` hold beside the declared ones those that only placeholders refer to; `facts` are what placeholders can say of the run
     and the task, by KFP's name for each. `resources` is what is booked; `memory_limit_mib` (None: the node's) is what the process may
-    use. `dataset_uri` is the registered data set that the task named, staged for it as `NODEWISE_DATASET`.
+    use. `dataset_uri` is the registered data set that the task named, staged for it as `NODEWISE_DATASET`; `traceparent` the trace that it is a part of (None: of a
+    release before).
     """
 
     key: AttemptKey
@@ -30,3 +31,4 @@ class Job:
     memory_limit_mib: int | None = None
     timeout: timedelta | None = None
     dataset_uri: str | None = None
+    traceparent: str | None = None

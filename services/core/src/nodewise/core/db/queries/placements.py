@@ -34,6 +34,7 @@ class ClaimedTask:
     spec_digest: str
     inputs: Values | None
     scheduled_for: datetime | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Undelivered:
 _COLUMNS = """
     t.run_id, t.path, t.spec, t.effort_flops, t.input_bytes, t.allowed_nodes, t.ready_at, r.submitted_at, r.priority,
     r.deadline, r.team, r.policy, r.strategy, r.name AS run_name, r.spec_digest,
-    r.scheduled_for, t.inputs
+    r.scheduled_for, r.traceparent, t.inputs
 """
 
 # SKIP LOCKED gives several placers disjoint batches; runs that are being cancelled are left to the recorder, but for their exit tasks.
@@ -215,6 +216,7 @@ def _claimed(row: Row[Any]) -> ClaimedTask:
         spec_digest=row.spec_digest,
         inputs=None if row.inputs is None else decode(Values, row.inputs),
         scheduled_for=row.scheduled_for,
+        traceparent=row.traceparent,
     )
 
 

@@ -30,7 +30,7 @@ class RunFilter:
 
 RUN_COLUMNS: Final = """
 SELECT id, name, pipeline_name AS pipeline, state, team, priority, deadline, policy, strategy, parameters, labels, engine, caching, outputs,
-       schedule_id, scheduled_for, retry_of, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, archived_at, error
+       schedule_id, scheduled_for, retry_of, submitted_at, scheduled_at, started_at, finished_at, cancel_requested_at, archived_at, error, traceparent
 """
 """Of a run, as the API shows it."""
 _COUNTED = """, (

@@ -49,6 +49,7 @@ class NewRun:
     schedule_id: ScheduleId | None = None
     scheduled_for: datetime | None = None
     retry_of: RunId | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +67,16 @@ given AS (
 SELECT * FROM jsonb_to_recordset(CAST(:runs AS jsonb)) AS v(
     id uuid, name text, pipeline_name text, spec_digest text, parameters jsonb, labels jsonb, team text, priority int,
     deadline timestamptz, policy text, strategy text, engine text, caching bool, idempotency_key text, request_digest text,
-    submitted_at timestamptz, settled_at timestamptz, schedule_id uuid, scheduled_for timestamptz, retry_of uuid)
+    submitted_at timestamptz, settled_at timestamptz, schedule_id uuid, scheduled_for timestamptz, retry_of uuid,
+    traceparent text)
 ),
 born AS (
 INSERT INTO runs (id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
                   strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, state,
-                  schedule_id, scheduled_for, retry_of)
+                  schedule_id, scheduled_for, retry_of, traceparent)
 SELECT id, name, pipeline_name, spec_digest, parameters, labels, team, priority, deadline, policy,
        strategy, engine, caching, idempotency_key, request_digest, submitted_at, settled_at, 'PENDING',
-       schedule_id, scheduled_for, retry_of
+       schedule_id, scheduled_for, retry_of, traceparent
 FROM given ORDER BY team, idempotency_key, schedule_id, scheduled_for
 ON CONFLICT DO NOTHING
 RETURNING *
@@ -209,6 +211,7 @@ def _row(run: NewRun) -> dict[str, object]:
         "schedule_id": run.schedule_id,
         "scheduled_for": _time(run.scheduled_for),
         "retry_of": run.retry_of,
+        "traceparent": run.traceparent,
     }
 
 
