@@ -62,7 +62,8 @@ class _Pricing:
     def __init__(self, working: WorkingCluster, prices: Prices) -> None:
         self._working = working
         self._prices = prices
-        self._known: dict[NodeName, tuple[Candidate, Told, Candidate]] = {}
+        # By identity: both are kept, so that no other object gets theirs.
+        self._known: dict[tuple[int, int], tuple[Candidate, Candidate, Told]] = {}
 
     def priced(self, task: WaitingTask, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
         if any(_MARK in one.scores for one in candidates):
@@ -74,11 +75,11 @@ class _Pricing:
         if one.exclusion is not None and one.exclusion.permanent:
             return one
         told = ask(self._working.view(one.node), one.exclusion)
-        known = self._known.get(one.node)
-        if known is None or known[0] is not one or known[1] is not told:
+        pair = (id(one), id(told))
+        if pair not in self._known:
             both = Candidate(node=one.node, scores={**one.scores, **told.scores}, exclusion=one.exclusion)
-            known = self._known[one.node] = (one, told, both)
-        return known[2]
+            self._known[pair] = (both, one, told)
+        return self._known[pair][0]
 
 
 def _counted(

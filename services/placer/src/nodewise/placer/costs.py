@@ -19,8 +19,10 @@ from nodewise.core.ports import PlacementContext
 Amounts = tuple[int, int, int]
 """Millicores, MiB of memory, GPUs."""
 
-_KINDS_KNOWN: Final = 16
-"""So many kinds of tasks are remembered with what was said to them."""
+_KINDS_KNOWN: Final = 32
+"""So many kinds of tasks, and run times of each, are remembered with what was said to them."""
+
+_Kind = tuple[Resources, tuple[TaskInput, ...]]
 
 UNITS: Final = ((60 * 100, 3600, "h"), (100, 60, "min"), (0, 1, "s"))
 """From so many seconds on, a time is told in this unit."""
@@ -79,7 +81,7 @@ class Prices:
         self._booked: dict[NodeName, list[tuple[float, Amounts]]] = {}
         self._ends: dict[NodeName, list[tuple[float, Amounts]]] = {}
         self._waits: dict[NodeName, dict[Resources, float | None]] = {}
-        self._told: dict[tuple[Resources, tuple[TaskInput, ...]], dict[NodeName, Told]] = {}
+        self._told: dict[_Kind, dict[NodeName, dict[Prediction, Told]]] = {}
 
     def cost(self, task: WaitingTask, view: NodeView, excluded: Exclusion | None = None) -> Cost:
         """What the node, as it is booked now, would cost. O(inputs), and once per size of a task O(what runs there).
@@ -102,21 +104,22 @@ class Prices:
         def ask(view: NodeView, excluded: Exclusion | None = None) -> Told:
             run = self._context.predict(facts, view.node)
             unknown = excluded is not None and excluded.code is ReasonCode.MEMORY_IN_USE
-            known = told.get(view.name)
-            if (
-                known is None
-                or known.view is not view
-                or known.cost.run is not run
-                or known.unknown != unknown
-            ):
+            on_node = told.setdefault(view.name, {})
+            known = on_node.get(run)
+            if known is None or known.view is not view or known.unknown != unknown:
+                if len(on_node) >= _KINDS_KNOWN:
+                    on_node.clear()
                 wait = None if unknown else self._wait(need, view)
                 cost = Cost(run=run, transfer_seconds=self._transfer(task, view.name), wait_seconds=wait)
-                known = told[view.name] = Told(view=view, unknown=unknown, cost=cost, scores=cost.scores())
+                known = on_node[run] = Told(view=view, unknown=unknown, cost=cost, scores=cost.scores())
             return known
 
         return ask
 
-    def _told_before(self, need: Resources, inputs: tuple[TaskInput, ...]) -> dict[NodeName, Told]:
+    def _told_before(
+        self, need: Resources, inputs: tuple[TaskInput, ...]
+    ) -> dict[NodeName, dict[Prediction, Told]]:
+        """What was said to those who need the same and have the same inputs, by what was believed of their run times."""
         kind = (need, inputs)
         found = self._told.pop(kind, {})
         self._told[kind] = found

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from nodewise.core.codec import decode, encode
+from nodewise.core.codec import decode
 from nodewise.core.db.queries.queue import waiting_task
 from nodewise.core.estimates.learning import MemoryPrediction, Prediction
 from nodewise.core.model.artifact import Values
@@ -281,10 +281,11 @@ def _memory_row(memory: MemoryPrediction | None) -> dict[str, object]:
 
 def _candidate_row(candidate: Candidate) -> dict[str, object]:
     """A candidate in its encoded form, whatever a foreign strategy put into its scores."""
+    out = candidate.exclusion
     return {
         "node": candidate.node,
         "scores": {str(name): _storable(score) for name, score in candidate.scores.items()},
-        "exclusion": encode(candidate.exclusion) if candidate.exclusion else None,
+        "exclusion": None if out is None else {"node": out.node, "code": out.code.value, "text": out.text},
     }
 
 
