@@ -109,7 +109,7 @@ def test_of_many_nodes_some_are_stored_and_the_rest_counted_by_what_kept_them_ou
         submit(connection, "b", state=ADMITTED, resources=HALF)
     make_placer(engine, settings).look()
     last = f"{stored} ORDER BY placed_at DESC LIMIT 1"
-    assert all_rows(engine, last) == [("few", 50, {"has_room": 11, "cpu_too_small": 30})]
+    assert all_rows(engine, last) == [("more00", 50, {"has_room": 11, "cpu_too_small": 30})]
 
 
 def test_a_second_look_changes_nothing(engine: Engine, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
-from nodewise.placer.costs import Cost, Prices
+from nodewise.placer.costs import Ask, Prices, Told
 from nodewise.placer.placement import MOST_TOLD, Survey, WorkingCluster
 
 _MARK: Final = "finish_seconds"
@@ -32,14 +32,14 @@ def with_costs(
         context: What the strategy was given.
     """
     working, prices = WorkingCluster(cluster), Prices(context)
+    pricing = _Pricing(working, prices)
     found: list[Decision] = []
     for task, decision in zip(tasks, decisions, strict=True):
         if not isinstance(decision, Placement):
             found.append(decision)
             continue
         candidates, more = _counted(task, decision, working)
-        told = _priced(task, candidates, working, prices)
-        found.append(replace(decision, candidates=told, more=more))
+        found.append(replace(decision, candidates=pricing.priced(task, candidates), more=more))
         prices.book(task, working.view(decision.node))
         working.book(decision.node, effective_resources(task.spec))
     return found
@@ -47,28 +47,39 @@ def with_costs(
 
 def costs_of(
     task: WaitingTask, survey: Survey, working: WorkingCluster, prices: Prices
-) -> Mapping[NodeName, Cost]:
+) -> Mapping[NodeName, Told]:
     """What each node of a survey would cost, but for those that can never take the task; at most 50 without room."""
+    ask = prices.of(task)
     lasting = [found for found in survey.exclusions if not found.permanent][:MOST_TOLD]
-    return {view.name: prices.cost(task, view) for view in survey.feasible} | {
-        found.node: prices.cost(task, working.view(found.node), found) for found in lasting
+    return {view.name: ask(view) for view in survey.feasible} | {
+        found.node: ask(working.view(found.node), found) for found in lasting
     }
 
 
-def _priced(
-    task: WaitingTask, candidates: tuple[Candidate, ...], working: WorkingCluster, prices: Prices
-) -> tuple[Candidate, ...]:
-    if any(_MARK in one.scores for one in candidates):
-        return candidates
-    return tuple(
-        one
-        if one.exclusion is not None and one.exclusion.permanent
-        else replace(
-            one,
-            scores={**one.scores, **prices.cost(task, working.view(one.node), one.exclusion).scores()},
-        )
-        for one in candidates
-    )
+class _Pricing:
+    """Adds costs to candidates, and gives the very candidate again of which all is the very same."""
+
+    def __init__(self, working: WorkingCluster, prices: Prices) -> None:
+        self._working = working
+        self._prices = prices
+        # By identity: both are kept, so that no other object gets theirs.
+        self._known: dict[tuple[int, int], tuple[Candidate, Candidate, Told]] = {}
+
+    def priced(self, task: WaitingTask, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        if any(_MARK in one.scores for one in candidates):
+            return candidates
+        ask = self._prices.of(task)
+        return tuple([self._one(one, ask) for one in candidates])
+
+    def _one(self, one: Candidate, ask: Ask) -> Candidate:
+        if one.exclusion is not None and one.exclusion.permanent:
+            return one
+        told = ask(self._working.view(one.node), one.exclusion)
+        pair = (id(one), id(told))
+        if pair not in self._known:
+            both = Candidate(node=one.node, scores={**one.scores, **told.scores}, exclusion=one.exclusion)
+            self._known[pair] = (both, one, told)
+        return self._known[pair][0]
 
 
 def _counted(
@@ -79,8 +90,8 @@ def _counted(
     more = Counter(placement.more)
     if len(given) + more.total() != len(working.cluster.nodes):
         survey = working.survey(task)
-        found = [Candidate(node=view.name) for view in survey.feasible]
-        found += [Candidate(node=excluded.node, exclusion=excluded) for excluded in survey.exclusions]
+        found = [working.candidate(view.name) for view in survey.feasible]
+        found += [working.candidate(out.node, excluded=out) for out in survey.exclusions]
         given, more = {one.node: one for one in found} | given, Counter()
     ranked = (
         sorted(given.values(), key=lambda one: _rank(one, placement.node)) if len(given) > MOST_TOLD else ()

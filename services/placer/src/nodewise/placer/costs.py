@@ -3,7 +3,7 @@
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from nodewise.core.estimates.forecast import expected_end
 from nodewise.core.estimates.learning import Prediction
@@ -13,11 +13,16 @@ from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import NodeView
 from nodewise.core.model.resources import Resources
 from nodewise.core.model.situation import Occupancy
-from nodewise.core.model.task import WaitingTask
+from nodewise.core.model.task import TaskInput, WaitingTask
 from nodewise.core.ports import PlacementContext
 
 Amounts = tuple[int, int, int]
 """Millicores, MiB of memory, GPUs."""
+
+_KINDS_KNOWN: Final = 32
+"""So many kinds of tasks, and run times of each, are remembered with what was said to them."""
+
+_Kind = tuple[Resources, tuple[TaskInput, ...]]
 
 UNITS: Final = ((60 * 100, 3600, "h"), (100, 60, "min"), (0, 1, "s"))
 """From so many seconds on, a time is told in this unit."""
@@ -51,6 +56,22 @@ class Cost:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was said of a node as it is booked in `view`. `unknown`: nobody can tell when it has room."""
+
+    view: NodeView
+    unknown: bool
+    cost: Cost
+    scores: Mapping[str, float | None]
+
+
+class Ask(Protocol):
+    """What a node would cost one task."""
+
+    def __call__(self, view: NodeView, excluded: Exclusion | None = None) -> Told: ...
+
+
 class Prices:
     """Costs while decisions are made: what was decided before holds its room, too. Mutable within one call only."""
 
@@ -60,6 +81,7 @@ class Prices:
         self._booked: dict[NodeName, list[tuple[float, Amounts]]] = {}
         self._ends: dict[NodeName, list[tuple[float, Amounts]]] = {}
         self._waits: dict[NodeName, dict[Resources, float | None]] = {}
+        self._told: dict[_Kind, dict[NodeName, dict[Prediction, Told]]] = {}
 
     def cost(self, task: WaitingTask, view: NodeView, excluded: Exclusion | None = None) -> Cost:
         """What the node, as it is booked now, would cost. O(inputs), and once per size of a task O(what runs there).
@@ -69,12 +91,41 @@ class Prices:
             view: The node with all bookings so far.
             excluded: What keeps the task off it now. When other programs give memory back is not known.
         """
-        unknown = excluded is not None and excluded.code is ReasonCode.MEMORY_IN_USE
-        return Cost(
-            run=self._context.predict(task.facts, view.node),
-            transfer_seconds=self._transfer(task, view.name),
-            wait_seconds=None if unknown else self._wait(effective_resources(task.spec), view),
-        )
+        return self.of(task)(view, excluded).cost
+
+    def of(self, task: WaitingTask) -> Ask:
+        """The same of one task, with the scores that tell it: to ask for many nodes.
+
+        The answer is the very one that an equal task got, as long as the node was not booked in between.
+        """
+        facts, need = task.facts, effective_resources(task.spec)
+        told = self._told_before(need, task.inputs)
+
+        def ask(view: NodeView, excluded: Exclusion | None = None) -> Told:
+            run = self._context.predict(facts, view.node)
+            unknown = excluded is not None and excluded.code is ReasonCode.MEMORY_IN_USE
+            on_node = told.setdefault(view.name, {})
+            known = on_node.get(run)
+            if known is None or known.view is not view or known.unknown != unknown:
+                if len(on_node) >= _KINDS_KNOWN:
+                    on_node.clear()
+                wait = None if unknown else self._wait(need, view)
+                cost = Cost(run=run, transfer_seconds=self._transfer(task, view.name), wait_seconds=wait)
+                known = on_node[run] = Told(view=view, unknown=unknown, cost=cost, scores=cost.scores())
+            return known
+
+        return ask
+
+    def _told_before(
+        self, need: Resources, inputs: tuple[TaskInput, ...]
+    ) -> dict[NodeName, dict[Prediction, Told]]:
+        """What was said to those who need the same and have the same inputs, by what was believed of their run times."""
+        kind = (need, inputs)
+        found = self._told.pop(kind, {})
+        self._told[kind] = found
+        while len(self._told) > _KINDS_KNOWN:
+            del self._told[next(iter(self._told))]
+        return found
 
     def book(self, task: WaitingTask, view: NodeView) -> None:
         """Let the task hold its room on that node from now on; `view` is the node before it is booked."""
@@ -84,6 +135,8 @@ class Prices:
         if view.name in self._ends:
             insort(self._ends[view.name], held)
         self._waits.pop(view.name, None)
+        for told in self._told.values():
+            told.pop(view.name, None)
 
     def _transfer(self, task: WaitingTask, node: NodeName) -> float:
         """Inputs travel side by side, as plans reckon: the largest decides."""

@@ -4,10 +4,12 @@ A strategy is then one function, `Chooser`: from the nodes that can take a task 
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from operator import itemgetter
+from functools import cached_property
+from itertools import chain, islice
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
@@ -35,9 +37,10 @@ MOST_TOLD: Final = 50
 """Of so many nodes a placement tells: the chosen one, those with room, then those without. The rest are counted."""
 
 _NO_PREFERENCES: Final = Preferences()
+_NO_SCORES: Final[Mapping[str, Score]] = MappingProxyType({})
 _KINDS_KNOWN: Final = 16
 """So many kinds of tasks are remembered with what the nodes said to them."""
-_NAMED: Final = 3
+NAMED: Final = 3
 """So many other nodes are named in a sentence; the rest are counted."""
 
 
@@ -68,41 +71,77 @@ class Survey:
 Chooser = Callable[[WaitingTask, Sequence[NodeView]], Choice | Wait]
 
 
+class _Answers:
+    """What all nodes say to those who want the same, kept up as nodes are booked."""
+
+    def __init__(self, need: Resources, wanted: Requirements, names: Iterable[NodeName]) -> None:
+        self._need = need
+        self._wanted = wanted
+        self._found: dict[NodeName, tuple[NodeView, Exclusion | None]] = {}
+        self._to_ask: Iterable[NodeName] = names
+        self._survey: Survey | None = None
+
+    def are_for(self, need: Resources, wanted: Requirements) -> bool:
+        return need == self._need and wanted == self._wanted
+
+    def survey(self, spec: TaskSpec, views: Mapping[NodeName, NodeView], cluster: Cluster) -> Survey:
+        if self._survey is None:
+            for name in self._to_ask:
+                self._found[name] = (views[name], exclusion(spec, views[name], cluster))
+            self._to_ask = []
+            found = self._found.values()
+            self._survey = Survey(
+                feasible=tuple([view for view, out in found if out is None]),
+                exclusions=tuple([out for _, out in found if out is not None]),
+            )
+        return self._survey
+
+    def ask_again(self, name: NodeName) -> None:
+        self._to_ask = [*self._to_ask, name]
+        self._survey = None
+
+
 class WorkingCluster:
     """A snapshot that is booked on while decisions are made. Mutable within one call of a strategy only."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._views = {view.name: view for view in cluster.nodes}
-        self._known: list[tuple[Resources, Requirements, dict[NodeName, Exclusion | None]]] = []
+        self._known: list[_Answers] = []
+        self._candidates: dict[NodeName, Candidate] = {}
+
+    @cached_property
+    def unmeasured(self) -> frozenset[NodeName]:
+        """The nodes of which some figure is unknown or too old to decide on. No booking changes that."""
+        return frozenset(view.name for view in self.cluster.nodes if unmeasured(view, self.cluster))
 
     def survey(self, task: WaitingTask) -> Survey:
         """Ask every node, in name order. O(nodes); who wants the same as one before asks only who was booked since."""
-        found = list(self._surveyed(task))
+        if task.allowed_nodes is None:
+            return self._answers(task.spec).survey(task.spec, self._views, self.cluster)
+        found = [(view, exclusion_of(task, view, self.cluster)) for view in self._views.values()]
         return Survey(
             feasible=tuple(view for view, excluded in found if excluded is None),
             exclusions=tuple(excluded for _, excluded in found if excluded is not None),
         )
 
-    def _surveyed(self, task: WaitingTask) -> Iterator[tuple[NodeView, Exclusion | None]]:
-        if task.allowed_nodes is not None:
-            yield from ((view, exclusion_of(task, view, self.cluster)) for view in self._views.values())
-            return
-        answers = self._answers(task.spec)
-        for name, view in self._views.items():
-            if name not in answers:
-                answers[name] = exclusion(task.spec, view, self.cluster)
-            yield view, answers[name]
-
-    def _answers(self, spec: TaskSpec) -> dict[NodeName, Exclusion | None]:
-        """What the nodes, as they are booked by now, said to those who want the same."""
+    def _answers(self, spec: TaskSpec) -> _Answers:
         need, wanted = effective_resources(spec), spec.requirements
-        for other_need, other_wanted, answers in self._known:
-            if need == other_need and wanted == other_wanted:
+        for answers in self._known:
+            if answers.are_for(need, wanted):
                 return answers
-        self._known.append((need, wanted, {}))
+        self._known.append(_Answers(need, wanted, self._views))
         del self._known[:-_KINDS_KNOWN]
-        return self._known[-1][2]
+        return self._known[-1]
+
+    def candidate(
+        self, name: NodeName, scores: Mapping[str, Score] = _NO_SCORES, excluded: Exclusion | None = None
+    ) -> Candidate:
+        """A candidate of these; the very one that was made last of the node where it was made of the very same."""
+        known = self._candidates.get(name)
+        if known is None or known.scores is not scores or known.exclusion is not excluded:
+            known = self._candidates[name] = Candidate(node=name, scores=scores, exclusion=excluded)
+        return known
 
     def has(self, name: NodeName) -> bool:
         return name in self._views
@@ -113,8 +152,8 @@ class WorkingCluster:
 
     def book(self, name: NodeName, resources: Resources) -> None:
         self._views[name] = self._views[name].with_booking(resources)
-        for _, _, answers in self._known:
-            answers.pop(name, None)
+        for answers in self._known:
+            answers.ask_again(name)
 
     def snapshot(self) -> Cluster:
         """The cluster as it would be after these bookings."""
@@ -137,23 +176,24 @@ def place_each(tasks: Sequence[WaitingTask], cluster: Cluster, choose: Chooser) 
 def _decide(task: WaitingTask, working: WorkingCluster, choose: Chooser) -> Decision:
     survey = working.survey(task)
     if not survey.feasible:
-        return no_room(task, survey)
+        return no_room(task, survey, working)
     choice = choose(task, most_preferred(task, survey.feasible))
     if isinstance(choice, Wait):
-        return _deferral(task, survey, Reason(code=ReasonCode.STRATEGY_RULE, text=choice.text))
+        reason = Reason(code=ReasonCode.STRATEGY_RULE, text=choice.text)
+        return _deferral(task, survey, working, reason=reason)
     working.book(choice.node, effective_resources(task.spec))
-    return placement(task, survey, choice, cluster=working.cluster)
+    return placement(task, survey, choice, working=working)
 
 
-def placement(task: WaitingTask, survey: Survey, choice: Choice, *, cluster: Cluster) -> Placement:
+def placement(task: WaitingTask, survey: Survey, choice: Choice, *, working: WorkingCluster) -> Placement:
     """The choice, told with what else decided: preferences, what was left to choose from, figures that are missing."""
     preferred = most_preferred(task, survey.feasible)
-    candidates = _candidates(survey, choice.scores, chosen=choice.node)
+    candidates = _candidates(survey, choice, working)
     lead = "preferred by the task; " if len(preferred) < len(survey.feasible) else _only(survey)
     return Placement(
         ref=task.ref,
         node=choice.node,
-        reason=Reason(code=ReasonCode.PLACED, text=lead + choice.text + _ignored(survey.feasible, cluster)),
+        reason=Reason(code=ReasonCode.PLACED, text=lead + choice.text + _ignored(survey.feasible, working)),
         candidates=candidates,
         more=_more(survey, candidates),
     )
@@ -168,7 +208,7 @@ def most_preferred(task: WaitingTask, feasible: Sequence[NodeView]) -> Sequence[
     return [view for view, count in zip(feasible, met, strict=True) if count == best]
 
 
-def no_room(task: WaitingTask, survey: Survey) -> Deferral:
+def no_room(task: WaitingTask, survey: Survey, working: WorkingCluster) -> Deferral:
     """Why nobody can take the task now. What was admitted to one node only goes back because of that node."""
     only = task.allowed_nodes if task.allowed_nodes is not None and len(task.allowed_nodes) == 1 else ()
     reason = refusal(task.spec, survey.exclusions)
@@ -176,34 +216,37 @@ def no_room(task: WaitingTask, survey: Survey) -> Deferral:
         here = next((found.text for found in survey.exclusions if found.node == only[0]), None)
         why = "is not in the cluster any more" if here is None else f"cannot take it any more: {here}"
         reason = Reason(code=reason.code, text=f"{only[0]}, which it was admitted to, {why}")
-    return _deferral(task, survey, reason)
+    return _deferral(task, survey, working, reason=reason)
 
 
-def _deferral(task: WaitingTask, survey: Survey, reason: Reason) -> Deferral:
-    return Deferral(ref=task.ref, reason=reason, candidates=_candidates(survey, {}))
+def _deferral(task: WaitingTask, survey: Survey, working: WorkingCluster, *, reason: Reason) -> Deferral:
+    return Deferral(ref=task.ref, reason=reason, candidates=_candidates(survey, None, working))
 
 
-def _candidates(
-    survey: Survey, scores: Mapping[NodeName, Mapping[str, Score]], chosen: NodeName | None = None
-) -> tuple[Candidate, ...]:
+def _candidates(survey: Survey, choice: Choice | None, working: WorkingCluster) -> tuple[Candidate, ...]:
     """By name. Where there are more than are told of: the chosen one, then those that scored."""
-    nodes: list[_Asked] = [(view.name, None) for view in survey.feasible]
-    nodes += [(found.node, found) for found in survey.exclusions]
-    if len(nodes) > MOST_TOLD:
-        nodes = list(islice(_foremost(nodes, scores, chosen), MOST_TOLD))
-    nodes.sort(key=itemgetter(0))
-    return tuple(
-        Candidate(node=name, scores=scores.get(name, {}), exclusion=excluded) for name, excluded in nodes
+    scores = choice.scores if choice else {}
+    if len(survey.feasible) + len(survey.exclusions) <= MOST_TOLD:
+        nodes = _asked(survey)
+    else:
+        nodes = islice(_foremost(survey, scores, choice.node if choice else None), MOST_TOLD)
+    found = [working.candidate(name, scores.get(name, _NO_SCORES), excluded) for name, excluded in nodes]
+    return tuple(sorted(found, key=attrgetter("node")))
+
+
+def _asked(survey: Survey) -> Iterator[_Asked]:
+    """Those with room first."""
+    return chain(
+        ((view.name, None) for view in survey.feasible), ((found.node, found) for found in survey.exclusions)
     )
 
 
-def _foremost(
-    nodes: Sequence[_Asked], scores: Container[NodeName], chosen: NodeName | None
-) -> Iterator[_Asked]:
-    """Each once: the chosen one; who scored, those with room first, as `nodes` are; who did not, last who never can take it."""
-    yield from (one for one in nodes if one[0] == chosen)
-    yield from (one for one in nodes if one[0] in scores and one[0] != chosen)
-    rest = [one for one in nodes if one[0] not in scores and one[0] != chosen]
+def _foremost(survey: Survey, scores: Container[NodeName], chosen: NodeName | None) -> Iterator[_Asked]:
+    """Each once: the chosen one; who scored, those with room first; who did not, last who never can take it."""
+    if chosen is not None:
+        yield chosen, None
+    yield from (one for one in _asked(survey) if one[0] in scores and one[0] != chosen)
+    rest = [one for one in _asked(survey) if one[0] not in scores and one[0] != chosen]
     yield from (one for one in rest if one[1] is None or not one[1].permanent)
     yield from (one for one in rest if one[1] is not None and one[1].permanent)
 
@@ -233,21 +276,28 @@ def _only(survey: Survey) -> str:
     return f"the only node {scope} ({told}); "
 
 
-def _ignored(feasible: Sequence[NodeView], cluster: Cluster) -> str:
-    unknown = [view.name for view in feasible if unmeasured(view, cluster)]
+def _ignored(feasible: Sequence[NodeView], working: WorkingCluster) -> str:
+    if not working.unmeasured:
+        return ""
+    unknown = [view.name for view in feasible if view.name in working.unmeasured]
     if not unknown:
         return ""
-    limit = f"{cluster.staleness_limit.total_seconds():g} s"
+    limit = f"{working.cluster.staleness_limit.total_seconds():g} s"
     return f" (metrics of {named(unknown)} unknown or older than {limit})"
 
 
 def named(names: Sequence[str]) -> str:
     """A list for a sentence that stays short: `n1, n2, n3 and 4 more`."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return listed(names[:NAMED], len(names))
 
 
-def others(figures: Mapping[NodeName, str], chosen: NodeName) -> str:
+def listed(told: Sequence[str], count: int) -> str:
+    """The first of so many, for a sentence."""
+    return ", ".join(told) + (f" and {count - len(told)} more" if count > len(told) else "")
+
+
+def others(names: Iterable[NodeName], chosen: NodeName, figure: Callable[[NodeName], str]) -> str:
     """What the other candidates scored, for the end of a sentence: `; n2 50 %, n3 75 % and 2 more`."""
-    told = [f"{name} {figure}" for name, figure in figures.items() if name != chosen]
-    return f"; {named(told)}" if told else ""
+    rest = [name for name in names if name != chosen]
+    told = [f"{name} {figure(name)}" for name in rest[:NAMED]]
+    return f"; {listed(told, len(rest))}" if told else ""

@@ -32,13 +32,21 @@ def predictor(model: Model) -> Callable[[TaskFacts, Node], Prediction]:
 
     Keep it as long as the model, and no longer.
     """
-    known: dict[Query, Prediction] = {}
+    known: dict[object, Prediction] = {}
 
     def predict(task: TaskFacts, node: Node, /) -> Prediction:
-        asked = query(task, node)
+        # All that a query is made of; to make one takes far longer than to look it up.
+        asked = (
+            task.task_class,
+            node.node_class,
+            task.effort_flops,
+            task.input_bytes,
+            node.capacity.millicores,
+            node.accelerator,
+        )
         found = known.get(asked)
         if found is None:
-            found = known[asked] = model.predict(asked)
+            found = known[asked] = model.predict(query(task, node))
         return found
 
     return predict

@@ -1,11 +1,12 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from nodewise.core.model.decision import Decision
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster, NodeView
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
-from nodewise.placer.placement import Choice, others, place_each
+from nodewise.placer.placement import Choice, Score, others, place_each
 from nodewise.placer.scores import booked_share, load_per_core, percent, strength
 
 
@@ -28,28 +29,48 @@ class Greedy:
         cluster: Cluster,
         context: PlacementContext,  # noqa: ARG002 - the port's signature
     ) -> Sequence[Decision]:
-        def choose(_: WaitingTask, nodes: Sequence[NodeView]) -> Choice:
-            return _least_loaded(nodes, {view.name: load_per_core(view, cluster) for view in nodes})
-
-        return place_each(tasks, cluster, choose)
+        return place_each(tasks, cluster, _LeastLoaded(cluster).choose)
 
 
-def _least_loaded(nodes: Sequence[NodeView], measured: Mapping[NodeName, float | None]) -> Choice:
-    booked = {view.name: booked_share(view) for view in nodes}
-    least = min(booked.values())
-    tied = [view for view in nodes if booked[view.name] == least]
-    load = _comparable({view.name: measured[view.name] for view in tied})
-    chosen = min(tied, key=lambda view: (load[view.name], *(-size for size in strength(view)), view.name))
-    scores = {
-        view.name: {
-            "booked_share": booked[view.name],
-            "load_per_core": measured[view.name],
-            "cores": view.node.capacity.millicores / 1000,
-            "memory_mib": float(view.node.capacity.memory_mib),
-        }
-        for view in nodes
-    }
-    return Choice(node=chosen.name, text=_because(chosen, booked, tied, load), scores=scores)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Figures:
+    """What is compared of a node as it is booked now."""
+
+    view: NodeView
+    booked: float
+    load: float | None
+    scores: Mapping[str, Score]
+
+
+class _LeastLoaded:
+    """Remembers the figures of each node until it is booked."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[NodeName, _Figures] = {}
+
+    def choose(self, _: WaitingTask, nodes: Sequence[NodeView]) -> Choice:
+        figures = {view.name: self._figures(view) for view in nodes}
+        least = min([found.booked for found in figures.values()])
+        tied = [view for view in nodes if figures[view.name].booked == least]
+        load = _comparable({view.name: figures[view.name].load for view in tied})
+        chosen = min(tied, key=lambda view: (load[view.name], *(-size for size in strength(view)), view.name))
+        scores = {name: found.scores for name, found in figures.items()}
+        return Choice(node=chosen.name, text=_because(chosen, figures, tied, load), scores=scores)
+
+    def _figures(self, view: NodeView) -> _Figures:
+        known = self._known.get(view.name)
+        if known is None or known.view is not view:
+            booked, load = booked_share(view), load_per_core(view, self._cluster)
+            scores = {
+                "booked_share": booked,
+                "load_per_core": load,
+                "cores": view.node.capacity.millicores / 1000,
+                "memory_mib": float(view.node.capacity.memory_mib),
+            }
+            known = _Figures(view=view, booked=booked, load=load, scores=scores)
+            self._known[view.name] = known
+        return known
 
 
 def _comparable(measured: Mapping[NodeName, float | None]) -> dict[NodeName, float]:
@@ -59,20 +80,25 @@ def _comparable(measured: Mapping[NodeName, float | None]) -> dict[NodeName, flo
 
 def _because(
     chosen: NodeView,
-    booked: Mapping[NodeName, float],
+    figures: Mapping[NodeName, _Figures],
     tied: Sequence[NodeView],
     load: Mapping[NodeName, float],
 ) -> str:
     """What decided, with the figures that it was decided by."""
-    share = f"{percent(booked[chosen.name])} of its cores booked"
-    if len(booked) == 1:
+
+    def share_of(name: NodeName) -> str:
+        return percent(figures[name].booked)
+
+    def load_of(name: NodeName) -> str:
+        return f"{load[name]:.3g}"
+
+    share = f"{share_of(chosen.name)} of its cores booked"
+    if len(figures) == 1:
         return share
     if len(set(load.values())) > 1:
-        loads = {name: f"{value:.3g}" for name, value in load.items()}
-        equal = f"among equals load per core {loads[chosen.name]}"
-        return f"least loaded: {share}, {equal}{others(loads, chosen.name)}"
-    shares = {name: percent(value) for name, value in booked.items()}
-    return f"least loaded: {share}{_tie(tied)}{others(shares, chosen.name)}"
+        equal = f"among equals load per core {load_of(chosen.name)}"
+        return f"least loaded: {share}, {equal}{others(load, chosen.name, load_of)}"
+    return f"least loaded: {share}{_tie(tied)}{others(figures, chosen.name, share_of)}"
 
 
 def _tie(tied: Sequence[NodeView]) -> str:

@@ -14,13 +14,14 @@ from nodewise.core.model.node import Cluster
 from nodewise.core.model.task import WaitingTask
 from nodewise.core.ports import PlacementContext
 from nodewise.placer.candidates import costs_of
-from nodewise.placer.costs import Cost, Prices, told, told_interval
+from nodewise.placer.costs import Cost, Prices, Told, told, told_interval
 from nodewise.placer.placement import (
     MOST_TOLD,
+    NAMED,
     Choice,
     WorkingCluster,
+    listed,
     most_preferred,
-    named,
     no_room,
     placement,
 )
@@ -51,25 +52,26 @@ class Planned:
 def _decide(task: WaitingTask, working: WorkingCluster, prices: Prices) -> Decision:
     survey = working.survey(task)
     if not survey.feasible:
-        return no_room(task, survey)
+        return no_room(task, survey, working)
     costs = costs_of(task, survey, working, prices)
-    able = {view.name: costs[view.name] for view in most_preferred(task, survey.feasible)}
+    able = {view.name: costs[view.name].cost for view in most_preferred(task, survey.feasible)}
     node = min(able, key=lambda name: (_finish(able[name]), name))
-    decision = placement(task, survey, _choice(task, node, costs), cluster=working.cluster)
+    decision = placement(task, survey, _choice(task, node, costs), working=working)
     prices.book(task, working.view(node))
     working.book(node, effective_resources(task.spec))
     return decision
 
 
-def _choice(task: WaitingTask, node: NodeName, costs: Mapping[NodeName, Cost]) -> Choice:
+def _choice(task: WaitingTask, node: NodeName, told_of: Mapping[NodeName, Told]) -> Choice:
+    costs = {name: found.cost for name, found in told_of.items()}
     rivals = sorted((name for name in costs if name != node), key=lambda name: (_finish(costs[name]), name))
     sooner = [name for name in rivals if _finish(costs[name]) < _finish(costs[node])]
-    scores = {name: costs[name].scores() for name in (node, *rivals)[:MOST_TOLD]}
+    scores = {name: told_of[name].scores for name in (node, *rivals)[:MOST_TOLD]}
     data = costs[node].transfer_seconds
     travel = f" after {told(data)} for its data" if data >= _NOTICEABLE else ""
-    others = [_rival(name, costs[name]) for name in rivals]
+    others = [_rival(name, costs[name]) for name in rivals[:NAMED]]
     text = f"{_lead(task, sooner)}: {told_interval(costs[node].run)}{travel}"
-    return Choice(node=node, text=f"{text}; {named(others)}" if others else text, scores=scores)
+    return Choice(node=node, text=f"{text}; {listed(others, len(rivals))}" if others else text, scores=scores)
 
 
 def _lead(task: WaitingTask, sooner: Sequence[NodeName]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from nodewise.core.codec import decode, encode
+from nodewise.core.codec import decode
 from nodewise.core.db.queries.queue import waiting_task
 from nodewise.core.estimates.learning import MemoryPrediction, Prediction
 from nodewise.core.model.artifact import Values
@@ -167,9 +167,10 @@ def insert_attempts(
     """Record placements; the schema refuses a second live attempt of a task."""
     if not attempts:
         return
-    rows = [_attempt_row(attempt) for attempt in attempts]
+    texts: dict[int, str] = {}
+    rows = ",".join(_attempt_json(attempt, texts) for attempt in attempts)
     connection.execute(
-        _INSERT, {"rows": json.dumps(rows), "placer": placer, "now": now, "lease_until": now + lease}
+        _INSERT, {"rows": f"[{rows}]", "placer": placer, "now": now, "lease_until": now + lease}
     )
 
 
@@ -228,6 +229,17 @@ def _identity(key: AttemptKey) -> dict[str, object]:
     return {"run_id": key.run_id, "path": key.path, "attempt": key.attempt}
 
 
+def _attempt_json(attempt: NewAttempt, texts: dict[int, str]) -> str:
+    """The row with its candidates. What is told of a node is often the very same of many tasks: `texts` has it by identity."""
+    told = []
+    for candidate in attempt.placement.candidates:
+        text_of = texts.get(id(candidate))
+        if text_of is None:
+            text_of = texts[id(candidate)] = json.dumps(_candidate_row(candidate))
+        told.append(text_of)
+    return f'{json.dumps(_attempt_row(attempt))[:-1]}, "candidates": [{", ".join(told)}]}}'
+
+
 def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
     placement = attempt.placement
     beliefs = _prediction_row(attempt.prediction) | _memory_row(attempt.memory)
@@ -241,7 +253,6 @@ def _attempt_row(attempt: NewAttempt) -> dict[str, object]:
             "strategy": attempt.strategy,
             "reason_code": placement.reason.code.value,
             "reason": placement.reason.text,
-            "candidates": [_candidate_row(candidate) for candidate in placement.candidates],
         }
         | _more_row(placement)
     )
@@ -272,10 +283,11 @@ def _memory_row(memory: MemoryPrediction | None) -> dict[str, object]:
 
 def _candidate_row(candidate: Candidate) -> dict[str, object]:
     """A candidate in its encoded form, whatever a foreign strategy put into its scores."""
+    out = candidate.exclusion
     return {
         "node": candidate.node,
         "scores": {str(name): _storable(score) for name, score in candidate.scores.items()},
-        "exclusion": encode(candidate.exclusion) if candidate.exclusion else None,
+        "exclusion": None if out is None else {"node": out.node, "code": out.code.value, "text": out.text},
     }
 
 
