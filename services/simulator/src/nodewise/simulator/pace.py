@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from nodewise.core.model.problem import Problem, ProblemPipeline
+from nodewise.core.model.problem import Problem, ProblemPipeline, ProblemTask
 from nodewise.simulator.budget import Budget, Timed
 from nodewise.simulator.engine import World, run
 from nodewise.simulator.hurried import HurriedDecider
@@ -33,7 +33,7 @@ def _beginnings(problem: Problem, left: int) -> Iterator[ProblemPipeline]:
         if left <= 0:
             return
         names: set[str] = set()
-        kept = []
+        kept: list[ProblemTask] = []
         for task in pipeline.tasks:
             if len(kept) < left and all(item.task in names for item in task.after):
                 names.add(task.name)
