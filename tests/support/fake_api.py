@@ -215,7 +215,10 @@ class FakeApi:
             }
             self.add_run(run_id, states=("PENDING", "SUCCEEDED"), name=body["name"] or "quickstart", **chosen)
         run_id = self.by_key[key]
-        return httpx.Response(202, json=self.runs[run_id], headers={"Location": f"/v1/runs/{run_id}"})
+        told = {"findings": self.answers.get("findings", [])}
+        return httpx.Response(
+            202, json={**self.runs[run_id], **told}, headers={"Location": f"/v1/runs/{run_id}"}
+        )
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         params = request.url.params

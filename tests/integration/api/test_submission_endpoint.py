@@ -9,9 +9,11 @@ from sqlalchemy import Engine, select
 
 from nodewise.core.db import schema
 from nodewise.core.messages import WAKE_SCHEDULER
+from nodewise.core.model.resources import Resources
 from nodewise.core.settings import Settings
 from tests.integration.api.conftest import Api, running
 from tests.support.pipelines import compiled, hints
+from tests.support.rows import insert_node
 
 
 def rows(engine: Engine, table: str) -> list[Any]:
@@ -31,7 +33,7 @@ def test_a_submission_is_accepted_with_its_location(api: Api) -> None:
     assert run["labels"] == {"wave": "1"}
     assert run["tasks"] == {"total": 3, "by_state": {"WAITING": 2, "READY": 1}}
     assert run["submitted_at"].endswith("Z")
-    assert api.http.get(answer.headers["location"]).json() == run
+    assert {**api.http.get(answer.headers["location"]).json(), "findings": []} == run
 
 
 def test_a_run_is_a_part_of_its_submitters_trace_or_one_of_its_own(api: Api, engine: Engine) -> None:
@@ -255,3 +257,26 @@ def test_a_dead_postgres_is_a_matter_of_trying_again(settings: Settings) -> None
         assert int(answer.headers["retry-after"]) > 0
         assert api.http.get("/healthz").status_code == 200
         api.refused(api.http.get("/readyz"), 503)
+
+
+def test_what_no_node_can_take_is_told_of_and_submitted_all_the_same(api: Api, engine: Engine) -> None:
+    """A task that is not the first: the scheduler would find that out much later."""
+    pipeline = compiled()
+    pipeline["deploymentSpec"]["executors"]["exec-evaluate"]["container"]["resources"] = {
+        "resourceCpuLimit": "64"
+    }
+    assert api.accepted(pipeline)["findings"] == [], "nothing can be said where there is no node"
+    with engine.begin() as connection:
+        insert_node(connection, "small", Resources(millicores=4000, memory_mib=8000))
+    api.services.nodes.now(api.services.engine)
+    answer = api.submit(pipeline, key="k")
+    assert answer.status_code == 202
+    (found,) = answer.json()["findings"]
+    assert (found["code"], found["paths"], found["tasks"]) == ("unsatisfiable", ["evaluate"], 1)
+    assert "small: has 4 cores in all, needs 64" in found["text"]
+    repeated = api.submit(pipeline, key="k")
+    assert (repeated.status_code, repeated.json()["findings"]) == (200, [found])
+    with engine.begin() as connection:
+        insert_node(connection, "large", Resources(millicores=64_000, memory_mib=8000))
+    # What was seen a moment ago never makes a warning.
+    assert api.accepted(pipeline)["findings"] == []

@@ -420,13 +420,25 @@ def test_a_label_is_asked_for_as_it_was_given(cli: Cli, api: FakeApi, label: str
 
 def test_submit_warns_of_what_no_node_can_take(cli: Cli, api: FakeApi) -> None:
     run_id = "00000000-0000-4000-8000-000000000000"
-    hopeless = {"state": "READY", "reason_code": "unsatisfiable", "reason": "no node has 64 cores"}
-    api.tasks[run_id] = [task_info(run_id, "fit", **hopeless)]
+    hopeless = {"code": "unsatisfiable", "text": "no node has 64 cores"}
+    api.answers["findings"] = [
+        {**hopeless, "paths": ["fit"], "tasks": 1},
+        {**hopeless, "paths": ["loop[0].a", "loop[1].a"], "tasks": 7},
+    ]
 
     result = cli("submit", QUICKSTART)
 
     assert (result.exit_code, result.stdout.split()[0]) == (0, run_id)
-    assert result.stderr == "warning: task fit cannot run now: no node has 64 cores\n"
+    assert result.stderr.splitlines() == [
+        "warning: task fit cannot run now: no node has 64 cores",
+        "warning: tasks loop[0].a, loop[1].a and 5 more cannot run now: no node has 64 cores",
+    ]
+
+
+@pytest.mark.parametrize("findings", [None, []])
+def test_submit_warns_of_nothing_where_nothing_is_told(cli: Cli, api: FakeApi, findings: Any) -> None:
+    api.answers["findings"] = findings
+    assert cli("submit", QUICKSTART).stderr == ""
 
 
 def test_interrupting_a_watch_says_that_the_run_goes_on(

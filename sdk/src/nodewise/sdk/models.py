@@ -40,6 +40,21 @@ class RunInfo(TypedDict):
     tasks: TaskCounts
 
 
+class Finding(TypedDict):
+    """Tasks of a submission that no node can take, as the cluster is now: `paths` are the first of them."""
+
+    code: str
+    text: str
+    paths: list[str]
+    tasks: int
+
+
+class SubmittedInfo(RunInfo):
+    """`POST /v1/runs`. `findings` is None where they could not be told."""
+
+    findings: NotRequired[list[Finding] | None]
+
+
 class Outputs(TypedDict):
     parameters: Json
     artifacts: dict[str, Json]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from nodewise.core.errors import NodewiseError, UnknownName
+from nodewise.core.errors import UnknownName
 from nodewise.sdk.cli.options import AsJson, Url, connect
 from nodewise.sdk.cli.output import print_json
 from nodewise.sdk.cli.reporting import fail
@@ -17,10 +16,6 @@ from nodewise.sdk.cli.reporting import fail
 if TYPE_CHECKING:
     from nodewise.sdk import CompiledPipeline
     from nodewise.sdk.client import Run
-
-_UNSATISFIABLE = "unsatisfiable"
-_LOOKS = 4
-_LOOK_SECONDS = 0.25
 
 
 Target = Annotated[
@@ -78,8 +73,7 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
             priority=priority, deadline=until, team=team, labels=labels, engine=engine,
             cache=False if no_cache else None,
         )  # fmt: skip
-        if not watch:
-            _warn_of_what_cannot_run(run)
+    _warn_of_what_cannot_run(run)
     if not as_json:
         typer.echo(f"{run.id}  {run.name}  {run.state}")
     elif not watch:
@@ -89,17 +83,16 @@ def submit(  # noqa: PLR0913 (one argument per option of the command)
 
 
 def _warn_of_what_cannot_run(run: Run) -> None:
-    """Say on stderr which task no node can ever take, if the scheduler finds that out at once."""
-    # It is submitted already: what goes wrong here is no failure.
-    with suppress(NodewiseError):
-        for _ in range(_LOOKS):
-            tasks = run.tasks()
-            hopeless = [task for task in tasks if task["reason_code"] == _UNSATISFIABLE]
-            for task in hopeless:
-                typer.echo(f"warning: task {task['path']} cannot run now: {task['reason']}", err=True)
-            if hopeless or not any(task["state"] == "READY" for task in tasks):
-                return
-            run.pause(_LOOK_SECONDS)
+    """Say on stderr which tasks no node can take as the cluster is now. They are submitted all the same."""
+    for found in run.findings:
+        named = ", ".join(found["paths"])
+        more = (
+            f" and {found['tasks'] - len(found['paths'])} more"
+            if found["tasks"] > len(found["paths"])
+            else ""
+        )
+        what = "task" if found["tasks"] == 1 else "tasks"
+        typer.echo(f"warning: {what} {named}{more} cannot run now: {found['text']}", err=True)
 
 
 def _watch(run_id: str, *, url: str | None, as_json: bool) -> NoReturn:

@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nodewise.core.lifecycle import FINAL_RUN_STATES
 from nodewise.sdk.client.errors import ApiError, NotReachable, RunFailed
 from nodewise.sdk.client.transport import TRY_AGAIN
-from nodewise.sdk.models import Event, Json, RunInfo, TaskInfo
+from nodewise.sdk.models import Event, Finding, Json, RunInfo, SubmittedInfo, TaskInfo
 
 if TYPE_CHECKING:
     from nodewise.sdk.client.http import Client
@@ -43,6 +43,11 @@ class Run:
     def state(self) -> str:
         """As last seen."""
         return self.info["state"]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Of a run that was just submitted: its tasks that no node can take as the cluster is now; see `Finding`."""
+        return cast("SubmittedInfo", self.info).get("findings") or []
 
     @property
     def ended(self) -> bool:

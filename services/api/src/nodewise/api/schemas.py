@@ -1,7 +1,8 @@
 """What the API answers. The examples stand in the OpenAPI document."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,35 +54,38 @@ class RunOutputs(BaseModel):
     artifacts: dict[str, list[dict[str, Any]]] = {}
 
 
+RUN: Final[Mapping[str, Any]] = {
+    "id": RUN_ID,
+    "name": "wine, first try",
+    "pipeline": "wine",
+    "state": "RUNNING",
+    "team": "default",
+    "priority": 5,
+    "deadline": None,
+    "policy": "fifo",
+    "strategy": "greedy",
+    "engine": "agents",
+    "caching": True,
+    "parameters": {"samples": 1000},
+    "labels": {"wave": "1"},
+    "schedule_id": None,
+    "scheduled_for": None,
+    "submitted_at": "2030-01-31T12:00:00Z",
+    "scheduled_at": "2030-01-31T12:00:01Z",
+    "started_at": "2030-01-31T12:00:02Z",
+    "finished_at": None,
+    "cancel_requested_at": None,
+    "retry_of": None,
+    "archived_at": None,
+    "error": None,
+    "outputs": None,
+    "trace_id": RUN_ID.replace("-", ""),
+    "tasks": {"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
+}
+
+
 class Run(BaseModel):
-    model_config = example(
-        id=RUN_ID,
-        name="wine, first try",
-        pipeline="wine",
-        state="RUNNING",
-        team="default",
-        priority=5,
-        deadline=None,
-        policy="fifo",
-        strategy="greedy",
-        engine="agents",
-        caching=True,
-        parameters={"samples": 1000},
-        labels={"wave": "1"},
-        schedule_id=None,
-        scheduled_for=None,
-        submitted_at="2030-01-31T12:00:00Z",
-        scheduled_at="2030-01-31T12:00:01Z",
-        started_at="2030-01-31T12:00:02Z",
-        finished_at=None,
-        cancel_requested_at=None,
-        retry_of=None,
-        archived_at=None,
-        error=None,
-        outputs=None,
-        trace_id=RUN_ID.replace("-", ""),
-        tasks={"total": 3, "by_state": {"SUCCEEDED": 1, "RUNNING": 1, "WAITING": 1}},
-    )
+    model_config = example(**RUN)
 
     id: str
     name: str

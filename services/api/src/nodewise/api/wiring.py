@@ -15,6 +15,7 @@ from nodewise.api.auth.guard import Guard
 from nodewise.api.beliefs import SharedBeliefs
 from nodewise.api.intake import Intake
 from nodewise.api.stream import Streams
+from nodewise.api.unfit import NodesSeen
 from nodewise.core.db.engine import create_database
 from nodewise.core.messaging.wake import Waker
 from nodewise.core.settings import Settings
@@ -50,6 +51,7 @@ class Services:
     stopping: threading.Event = field(default_factory=threading.Event)
     beliefs: SharedBeliefs = field(default_factory=SharedBeliefs)
     streams: Streams = field(default_factory=Streams)
+    nodes: NodesSeen = field(default_factory=NodesSeen)
     planning: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PLANS_AT_ONCE))
 
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from nodewise.planning.eft import shortest_first
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order, never
 from nodewise.planning.prices import node_prices, regrets
 from nodewise.planning.ranks import upward_ranks
 
@@ -20,7 +20,7 @@ LARGEST = 1_000_000
 """Tasks x nodes above which even one blend would cost more than the search can spare."""
 
 
-def blends(instance: Instance, out_of_time: Callable[[], bool] = lambda: False) -> Iterator[PartialPlan]:
+def blends(instance: Instance, out_of_time: Callable[[], bool] = never) -> Iterator[PartialPlan]:
     """Every blend of cut and weight, each a pass of list scheduling: O(tasks x nodes x parents).
 
     Short pipelines first is good for the mean flow, but leaves long chains to the end, where nodes run empty. The last
@@ -35,7 +35,7 @@ def blends(instance: Instance, out_of_time: Callable[[], bool] = lambda: False) 
     ranked = by_priority(instance, upward_ranks(instance))
     place = {task: k for k, task in enumerate(ranked)}
     shortest = shortest_first(instance)
-    regret = regrets(instance, node_prices(instance))
+    regret = regrets(instance, node_prices(instance, out_of_time))
     alone = len({instance.pipeline_of[task] for task in instance.free}) == 1
     for weight in WEIGHTS:
         bias = [[weight * cost for cost in row] for row in regret]

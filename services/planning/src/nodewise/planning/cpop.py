@@ -1,19 +1,20 @@
+from collections.abc import Callable
 from math import inf
 
 from nodewise.core.model.problem import PlanningContext
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, by_priority
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, never, while_time
 from nodewise.planning.ranks import downward_ranks, upward_ranks
 
 
-def cpop(instance: Instance) -> PartialPlan:
-    """The plan of `Cpop` on an indexed problem."""
+def cpop(instance: Instance, out_of_time: Callable[[], bool] = never) -> PartialPlan:
+    """The plan of `Cpop` on an indexed problem; raises `OutOfTime`."""
     priority = [up + down for up, down in zip(upward_ranks(instance), downward_ranks(instance), strict=True)]
     critical = _critical_path(instance, priority)
     chosen = _critical_node(instance, critical)
     plan = PartialPlan(instance)
-    for task in by_priority(instance, priority):
+    for task in while_time(by_priority(instance, priority), out_of_time):
         if task in critical and instance.seconds[task][chosen] < inf:
             node, start = chosen, plan.start_on(task, chosen)
         else:

@@ -1,7 +1,9 @@
+from collections.abc import Callable
+
 from nodewise.core.model.problem import PlanningContext
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order, never
 from nodewise.planning.ranks import upward_ranks
 
 
@@ -18,9 +20,9 @@ def shortest_first(instance: Instance) -> list[int]:
     return sorted(tasks, key=lambda task: rank[instance.pipeline_of[task]])
 
 
-def eft(instance: Instance) -> PartialPlan:
-    """The plan of `Eft` on an indexed problem."""
-    return in_order(instance, shortest_first(instance))
+def eft(instance: Instance, out_of_time: Callable[[], bool] = never) -> PartialPlan:
+    """The plan of `Eft` on an indexed problem; raises `OutOfTime`."""
+    return in_order(instance, shortest_first(instance), out_of_time=out_of_time)
 
 
 class Eft(IndexedPlanner):

@@ -1,21 +1,23 @@
+from collections.abc import Callable
 from math import inf
 
 from nodewise.core.model.problem import PlanningContext
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, by_priority
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, never, while_time
 from nodewise.planning.ranks import upward_ranks
 
 
-def fastest_node(instance: Instance) -> PartialPlan:
-    """The plan of `FastestNode` on an indexed problem."""
+def fastest_node(instance: Instance, out_of_time: Callable[[], bool] = never) -> PartialPlan:
+    """The plan of `FastestNode` on an indexed problem; raises `OutOfTime`."""
     favourite = _fastest(instance)
-    return _on_nodes(instance, [favourite] * len(instance.ids))
+    return _on_nodes(instance, [favourite] * len(instance.ids), out_of_time)
 
 
-def own_fastest_node(instance: Instance) -> PartialPlan:
-    """The plan of `OwnFastestNode` on an indexed problem."""
-    return _on_nodes(instance, [choices[0] if choices else -1 for choices in instance.choices])
+def own_fastest_node(instance: Instance, out_of_time: Callable[[], bool] = never) -> PartialPlan:
+    """The plan of `OwnFastestNode` on an indexed problem; raises `OutOfTime`."""
+    nodes = [choices[0] if choices else -1 for choices in instance.choices]
+    return _on_nodes(instance, nodes, out_of_time)
 
 
 def _fastest(instance: Instance) -> int:
@@ -28,10 +30,10 @@ def _fastest(instance: Instance) -> int:
     return min(range(len(instance.problem.nodes)), key=burden, default=-1)
 
 
-def _on_nodes(instance: Instance, nodes: list[int]) -> PartialPlan:
+def _on_nodes(instance: Instance, nodes: list[int], out_of_time: Callable[[], bool]) -> PartialPlan:
     """Each task on its node; on the one where it finishes first if that is none for it."""
     plan = PartialPlan(instance)
-    for task in by_priority(instance, upward_ranks(instance)):
+    for task in while_time(by_priority(instance, upward_ranks(instance)), out_of_time):
         node = nodes[task]
         start = plan.start_on(task, node) if instance.seconds[task][node] < inf else inf
         if start == inf:

@@ -1,13 +1,15 @@
+from collections.abc import Callable
+
 from nodewise.core.model.problem import PlanningContext
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order, never
 from nodewise.planning.ranks import upward_ranks
 
 
-def heft(instance: Instance) -> PartialPlan:
-    """The plan of `Heft` on an indexed problem."""
-    return in_order(instance, by_priority(instance, upward_ranks(instance)))
+def heft(instance: Instance, out_of_time: Callable[[], bool] = never) -> PartialPlan:
+    """The plan of `Heft` on an indexed problem; raises `OutOfTime`."""
+    return in_order(instance, by_priority(instance, upward_ranks(instance)), out_of_time=out_of_time)
 
 
 class Heft(IndexedPlanner):

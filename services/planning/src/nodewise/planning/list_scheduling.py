@@ -3,7 +3,7 @@
 List scheduling with insertion: a task starts as early as its parents' data, its release and a gap of the node allow.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -146,12 +146,40 @@ class OutOfTime(Exception):
     """A plan was given up, unfinished."""
 
 
+def never() -> bool:
+    """There is always time."""
+    return False
+
+
+def giving_up(out_of_time: Callable[[], bool]) -> Callable[[], bool]:
+    """Asked instead of it, raises `OutOfTime` when time is out: even what would finish in haste is given up then."""
+
+    def ask() -> bool:
+        if out_of_time():
+            raise OutOfTime
+        return False
+
+    return ask
+
+
+def while_time(tasks: Iterable[int], out_of_time: Callable[[], bool]) -> Iterator[int]:
+    """The tasks, as long as there is time; it is asked now and then.
+
+    Raises:
+        OutOfTime: It says so.
+    """
+    for place, task in enumerate(tasks):
+        if place % _ASKED_EVERY == _ASKED_EVERY - 1 and out_of_time():
+            raise OutOfTime
+        yield task
+
+
 def in_order(
     instance: Instance,
     order: Iterable[int],
     *,
     bias: Sequence[Sequence[float]] | None = None,
-    out_of_time: Callable[[], bool] = lambda: False,
+    out_of_time: Callable[[], bool] = never,
 ) -> PartialPlan:
     """Map tasks in an order (parents first), each to the node that finishes it first; O(tasks x nodes x parents).
 

@@ -1,10 +1,12 @@
+from collections.abc import Callable
+
 from nodewise.core.model.problem import PlanningContext
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order
+from nodewise.planning.list_scheduling import PartialPlan, by_priority, in_order, never, while_time
 
 
-def optimistic_costs(instance: Instance) -> list[list[float]]:
+def optimistic_costs(instance: Instance, out_of_time: Callable[[], bool] = never) -> list[list[float]]:
     """Per task and node: the least time from the task's end to the end of its pipeline, if no node were ever busy.
 
     The table of the paper's equation (1). The mean transfer time is the same between all nodes, so the best node of a
@@ -12,7 +14,7 @@ def optimistic_costs(instance: Instance) -> list[list[float]]:
     """
     nodes = len(instance.problem.nodes)
     table: list[list[float]] = [[0.0] * nodes for _ in instance.ids]
-    for task in reversed(instance.free):
+    for task in while_time(reversed(instance.free), out_of_time):
         row = table[task]
         for child, mib in instance.children[task]:
             onward = [a + b for a, b in zip(table[child], instance.seconds[child], strict=True)]
@@ -22,11 +24,11 @@ def optimistic_costs(instance: Instance) -> list[list[float]]:
     return table
 
 
-def peft(instance: Instance) -> PartialPlan:
-    """The plan of `Peft` on an indexed problem."""
-    table = optimistic_costs(instance)
+def peft(instance: Instance, out_of_time: Callable[[], bool] = never) -> PartialPlan:
+    """The plan of `Peft` on an indexed problem; raises `OutOfTime`."""
+    table = optimistic_costs(instance, out_of_time)
     priority = [sum(row) / len(row) if row else 0.0 for row in table]
-    return in_order(instance, by_priority(instance, priority), bias=table)
+    return in_order(instance, by_priority(instance, priority), bias=table, out_of_time=out_of_time)
 
 
 class Peft(IndexedPlanner):

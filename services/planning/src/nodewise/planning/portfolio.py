@@ -14,7 +14,7 @@ from nodewise.planning.fastest_node import fastest_node, own_fastest_node
 from nodewise.planning.heft import heft
 from nodewise.planning.indexed import IndexedPlanner
 from nodewise.planning.instance import Instance
-from nodewise.planning.list_scheduling import OutOfTime, PartialPlan
+from nodewise.planning.list_scheduling import OutOfTime, PartialPlan, giving_up, never
 from nodewise.planning.max_min import max_min
 from nodewise.planning.min_min import min_min
 from nodewise.planning.peft import peft
@@ -23,7 +23,10 @@ from nodewise.planning.score import Score, value
 from nodewise.planning.search import LateAcceptance, Worth, moves_for
 from nodewise.planning.sufferage import sufferage
 
-QUICK_MEMBERS: Mapping[str, Callable[[Instance], PartialPlan]] = MappingProxyType(
+Member = Callable[[Instance, Callable[[], bool]], PartialPlan]
+"""Of an indexed problem and of what says that time is out."""
+
+QUICK_MEMBERS: Mapping[str, Member] = MappingProxyType(
     {
         "heft": heft,
         "eft": eft,
@@ -35,13 +38,16 @@ QUICK_MEMBERS: Mapping[str, Callable[[Instance], PartialPlan]] = MappingProxyTyp
 )
 """One pass over the tasks each."""
 
-THOROUGH_MEMBERS: Mapping[str, Callable[[Instance, Callable[[], bool]], PartialPlan]] = MappingProxyType(
+THOROUGH_MEMBERS: Mapping[str, Member] = MappingProxyType(
     {"min_min": min_min, "max_min": max_min, "sufferage": sufferage}
 )
-"""Many passes: from a few thousand tasks on they take seconds, so they are told when time is out."""
+"""Many passes: from a few thousand tasks on they take seconds."""
 
-LARGE = 50_000
-"""Tasks x nodes above which a blend is given up when time runs out, since it takes seconds; below, it is finished."""
+LARGE = 5_000
+"""Tasks x nodes above which a plan is given up when time runs out; below, what was begun is finished, since that takes a tenth of a second."""
+
+VERY_LARGE = 100_000
+"""Tasks x nodes above which `eft` takes several times as long as `heft`, which fills few gaps."""
 
 TURN = 50
 """Steps of a search before the next one has its turn."""
@@ -56,7 +62,8 @@ class Portfolio(IndexedPlanner):
     With `BALANCED` the search first looks a while for the best makespan alone and the best mean flow alone, since these
     are what the plan is measured by, then for the plan that is nearest to both (see `score.value`). Without a clock the
     search ends after `placements` placed tasks or `vain_steps` steps without improvement, so equal inputs give equal plans.
-    When time runs out earlier, the best of what has run is taken: blends come first, then the members, quick ones first.
+    When time runs out earlier, the best of what has run is taken: first one quick member, which is never given up, then the
+    blends, then the other members, quick ones first.
     """
 
     name = "portfolio"
@@ -115,8 +122,9 @@ def improve(
     if not decoder.instance.free:
         return _all_one(decoder.solution(heft(decoder.instance)))
     afresh = effort.afresh or not known
+    first = {} if known else _quickest(decoder.instance, context.objective, context.out_of_time)
     starts = [*known, *_run_blends(decoder, context.out_of_time)] if afresh else [*known]
-    members = _run_members(decoder, context, needed=not starts) if afresh else []
+    members = _run_members(decoder, first, context.out_of_time) if afresh else []
     if context.objective is Objective.BALANCED and len(decoder.instance.problem.pipelines) > 1:
         return _balanced(_Begun(decoder, members, starts + members), context, effort)
     # Of one pipeline makespan and flow time are the same.
@@ -164,33 +172,48 @@ def _balanced(begun: _Begun, context: PlanningContext, effort: Effort) -> Found:
     return Found(best, shortest.best, soonest.best)
 
 
-def _run_members(decoder: Decoder, context: PlanningContext, *, needed: bool) -> list[Solution]:
-    """The members' plans, as many as there is time for, the quick ones first; one at least where there is no other plan."""
-    instance, out_of_time = decoder.instance, context.out_of_time
-    plans: list[PartialPlan] = []
-    if needed and out_of_time():
-        quickest = heft if context.objective is Objective.MAKESPAN else eft
-        return [decoder.solution(quickest(instance))]
-    for quick in QUICK_MEMBERS.values():
-        if (needed and not plans) or not out_of_time():
-            plans.append(quick(instance))
-    plans += [thorough(instance, out_of_time) for thorough in THOROUGH_MEMBERS.values() if not out_of_time()]
-    return [decoder.solution(plan) for plan in plans]
+def _quickest(
+    instance: Instance, objective: Objective, out_of_time: Callable[[], bool]
+) -> dict[str, PartialPlan]:
+    """What there is at least, by the member's name: it takes the time that it takes. Of a large problem another one, too, if there is time."""
+    is_very_large = len(instance.free) * len(instance.problem.nodes) > VERY_LARGE
+    if objective is Objective.MAKESPAN:
+        return {"heft": heft(instance)}
+    if not is_very_large:
+        return {"eft": eft(instance)}
+    found = {"heft": heft(instance)}
+    with suppress(OutOfTime):
+        found["eft"] = eft(instance, giving_up(out_of_time))
+    return found
 
 
-def _never() -> bool:
-    return False
+def _run_members(
+    decoder: Decoder, first: Mapping[str, PartialPlan], out_of_time: Callable[[], bool]
+) -> list[Solution]:
+    """The members' plans in their order: `first`, and as many more as there is time for."""
+    given_up, plans = _given_up(decoder.instance, out_of_time), dict(first)
+    members = {**QUICK_MEMBERS, **THOROUGH_MEMBERS}
+    with suppress(OutOfTime):
+        for name in [name for name in members if name not in plans]:
+            if out_of_time():
+                break
+            plans[name] = members[name](decoder.instance, given_up)
+    return [decoder.solution(plans[name]) for name in members if name in plans]
+
+
+def _given_up(instance: Instance, out_of_time: Callable[[], bool]) -> Callable[[], bool]:
+    """What a single plan asks for the time."""
+    is_large = len(instance.free) * len(instance.problem.nodes) > LARGE
+    return giving_up(out_of_time) if is_large else never
 
 
 def _run_blends(decoder: Decoder, out_of_time: Callable[[], bool]) -> list[Solution]:
     found: list[Solution] = []
     if out_of_time():
         return found
-    instance = decoder.instance
-    is_large = len(instance.free) * len(instance.problem.nodes) > LARGE
-    given_up = out_of_time if is_large else _never
+    instance, given_up = decoder.instance, _given_up(decoder.instance, out_of_time)
     with suppress(OutOfTime):
-        for plan in chain(blends(instance, given_up), rankings(instance)):
+        for plan in chain(blends(instance, given_up), rankings(instance, given_up)):
             found.append(decoder.solution(plan))
             if out_of_time():
                 break

@@ -1,27 +1,33 @@
 """What a second of each node is worth to all tasks together: the reason to leave a fast node to those who need it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 from nodewise.planning.instance import Instance
+from nodewise.planning.list_scheduling import OutOfTime, never
 from nodewise.planning.timeline import Demand
 
 ROUNDS = 60
 """After that many the prices of 300 tasks on 10 nodes move by less than plans react to."""
 
 
-def node_prices(instance: Instance) -> list[float]:
+def node_prices(instance: Instance, out_of_time: Callable[[], bool] = never) -> list[float]:
     """Prices with mean 1 at which, if each task took its cheapest node, all nodes would be about equally busy.
 
     They approach the dual of the load balancing relaxation (Lenstra, Shmoys, Tardos: "Approximation algorithms for
     scheduling unrelated parallel machines", Mathematical Programming 46, 1990) by multiplicative weights (Plotkin,
     Shmoys, Tardos: "Fast approximation algorithms for fractional packing and covering problems", MOR 20(2), 1995), in
     steps that shrink. O(rounds x tasks x nodes).
+
+    Raises:
+        OutOfTime: It says so between two rounds.
     """
     nodes = len(instance.problem.nodes)
     prices = [1.0] * nodes
     work = {task: _work(instance, task) for task in instance.free}
     for step in range(ROUNDS):
+        if out_of_time():
+            raise OutOfTime
         loads = [0.0] * nodes
         for row in work.values():
             costs = [seconds * price for seconds, price in zip(row, prices, strict=True)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nodewise.core.model.problem import Objective, Problem, Schedule
-from nodewise.planning.bounds import Bounds, bounds_of
+from nodewise.planning.bounds import Bounds, bounds_of, quick_bounds
 from nodewise.planning.exact import Exact, Proof
 from nodewise.planning.instance import Instance, index
 from nodewise.planning.score import Score, score, value
@@ -73,6 +73,13 @@ def prove(
         reached = value(found, objective, best=proof.reference)
         optimal = proof.proved and reached <= proof.value * (1 + CLOSED)
     return Certificate(lower_bound=lower, gap=gaps, optimal=optimal, which=which)
+
+
+def prove_quickly(problem: Problem, schedule: Schedule, objective: Objective) -> Certificate:
+    """What is known without an index of the problem: little, but of 100,000 tasks within half a second."""
+    lower, which = _of_relaxations(quick_bounds(problem))
+    gaps = _gaps(score(problem, schedule), lower)
+    return Certificate(lower_bound=lower, gap=gaps, optimal=_closed(gaps, objective), which=which)
 
 
 def _of_relaxations(bounds: Bounds) -> tuple[dict[str, float], dict[str, str]]:

@@ -61,6 +61,8 @@ def _place_by_offers(plan: PartialPlan, urgency: Urgency, out_of_time: Callable[
     instance, ready = plan.instance, _ReadyList(plan, urgency)
     missing = [sum(1 for p, _ in edges if p not in instance.fixed) for edges in instance.parents]
     for task in instance.free:
+        if out_of_time():
+            return
         if not missing[task]:
             ready.add(task)
     for _ in instance.free:

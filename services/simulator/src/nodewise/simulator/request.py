@@ -27,6 +27,9 @@ from nodewise.simulator.simulation import Choice, check_names, simulate
 _WIDTH_OF_A_FILE: Final = 120
 """Columns of the table where the output is not a terminal."""
 
+_TOLERATED: Final = 0.1
+"""Over a budget by up to such a share is not worth a word."""
+
 
 class InvalidRequest(NodewiseError):
     """An option that breaks a rule."""
@@ -70,16 +73,30 @@ def answer(request: Request, file: Path) -> None:
         planning_seconds=seconds,
         budget_seconds=choice.budget_seconds,
     )
+    said = note(choice, outcome, seconds)
     if request.as_json:
         typer.echo(json.dumps(document))
+        if said:
+            typer.echo(said, err=True)
         return
     when = "one plan for all" if choice.offline else "as things happen"
     title = f"{file}: {choice.policy}, {choice.strategy}, {when}"
-    print_result(document, _console(), title=title, note=_note(choice, outcome))
+    print_result(document, _console(), title=title, note=said)
 
 
-def _note(choice: Choice, outcome: Outcome) -> str:
-    """What was done without planning, if anything was."""
+def note(choice: Choice, outcome: Outcome, seconds: float) -> str:
+    """What was done without planning, if anything was, and where the budget was too small even for that."""
+    return "\n".join(filter(None, (_unplanned(choice, outcome), _overrun(choice, seconds))))
+
+
+def _overrun(choice: Choice, seconds: float) -> str:
+    budget = choice.budget_seconds
+    if not budget or seconds <= budget * (1 + _TOLERATED):
+        return ""
+    return f"budget of {budget:g} s: too little for the quickest decisions that there are, which took {seconds:.1f} s"
+
+
+def _unplanned(choice: Choice, outcome: Outcome) -> str:
     if not outcome.unplanned:
         return ""
     done = "" if outcome.unplanned < len(outcome.assignments) else "nothing was planned: "

@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from nodewise.core.model.problem import Objective, Problem, Schedule
-from nodewise.planning.proof import Certificate, prove
+from nodewise.planning.proof import Certificate, prove, prove_quickly
 from nodewise.simulator.metrics import figures
 from nodewise.simulator.scenario import Outcome
+from nodewise.simulator.simulation import SHARE_FOR_PROVING
 
 _ROWS: Final = 40
 """So many rows of the schedule are printed; the JSON has all."""
@@ -21,8 +22,8 @@ _PROVING_SECONDS: Final = 1.0
 _THOROUGH_SECONDS: Final = 1.0
 """The linear relaxation may take so long: with less it is left out."""
 
-_SHARE_FOR_PROVING: Final = 0.1
-"""So much of a budget there is for bounds, even where decisions have used it up."""
+_TO_BEGIN: Final = 4
+"""So many times as long as the quick bounds it takes until the others are begun at all."""
 
 
 def result_document(
@@ -40,7 +41,7 @@ def result_document(
     found = figures(problem, outcome)
     left = None
     if budget_seconds is not None:
-        left = max(budget_seconds - planning_seconds, _SHARE_FOR_PROVING * budget_seconds)
+        left = max(budget_seconds - planning_seconds, SHARE_FOR_PROVING * budget_seconds)
     certificate = _proved(problem, outcome, objective, seconds=left)
     schedule = sorted(outcome.assignments.values(), key=lambda done: (done.start, done.end, done.id))
     return {
@@ -70,7 +71,12 @@ def _proved(
     planned = Schedule(assignments=outcome.assignments)
     if seconds is None:
         return prove(problem, planned, objective, exact_seconds=_PROVING_SECONDS)
-    until = time.perf_counter() + seconds
+    began = time.perf_counter()
+    until = began + seconds
+    quick = prove_quickly(problem, planned, objective)
+    now = time.perf_counter()
+    if now + _TO_BEGIN * (now - began) > until:
+        return quick
     return prove(
         problem,
         planned,

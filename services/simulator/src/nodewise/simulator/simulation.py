@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Final
 
 from nodewise.core import plugins
 from nodewise.core.errors import UnknownName
@@ -16,15 +17,19 @@ from nodewise.simulator.following import PlanFollower
 from nodewise.simulator.hurried import HurriedDecider
 from nodewise.simulator.limits import Limits
 from nodewise.simulator.live import LiveDecider
+from nodewise.simulator.pace import hurried_pace
 from nodewise.simulator.planned import PlanningDecider
 from nodewise.simulator.scenario import Outcome, Scenario, check_plannable
 from nodewise.simulator.tables import tables_of
 from nodewise.simulator.team import Team
 
+SHARE_FOR_PROVING: Final = 0.1
+"""So much of a budget is for bounds, even where decisions could use it, or have used it up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Who decides. `strategy` is a strategy of production or a planner; `budget_seconds` is for all planning together."""
+    """Who decides. `strategy` is a strategy of production or a planner; `budget_seconds` is for decisions and bounds together."""
 
     policy: str
     strategy: str
@@ -50,15 +55,27 @@ def simulate(
         Stalled: Tasks remain that nobody places.
         DecisionFailed: The policy or planner broke.
     """
-    policy, budget = check_names(choice), Budget(clock, choice.budget_seconds)
+    policy, budget = check_names(choice), Budget(clock, _for_decisions(choice))
     check_plannable(scenario.truth)
     if choice.offline:
-        return _offline(scenario, choice, policy, budget)
+        return _offline(scenario, choice, policy, budget, clock)
     world = World(tables_of(scenario.truth), scenario.failures)
-    return _online(world, scenario, choice, policy, budget), budget.spent
+    return _online(world, scenario, choice, policy, budget, clock), budget.spent
 
 
-def _online(world: World, scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> Outcome:  # noqa: PLR0917
+def _for_decisions(choice: Choice) -> float | None:
+    """The rest is for bounds; see `result`."""
+    return None if choice.budget_seconds is None else (1 - SHARE_FOR_PROVING) * choice.budget_seconds
+
+
+def _online(  # noqa: PLR0917
+    world: World,
+    scenario: Scenario,
+    choice: Choice,
+    policy: Policy,
+    budget: Budget,
+    clock: Callable[[], float],
+) -> Outcome:
     decider = _decider(scenario, choice, policy, budget)
     hurried: list[HurriedDecider] = []
 
@@ -67,7 +84,11 @@ def _online(world: World, scenario: Scenario, choice: Choice, policy: Policy, bu
         hurried.append(HurriedDecider(world.tables, scenario.believed, hints))
         return hurried[0]
 
-    outcome = run(world, Timed(decider, budget, instead=instead))
+    pace = 0.0
+    if budget.is_bounded and not budget.is_spent:
+        with budget.spending():
+            pace = hurried_pace(scenario.believed, clock)
+    outcome = run(world, Timed(decider, budget, instead=instead, pace=pace))
     return replace(outcome, unplanned=sum(found.placed for found in hurried))
 
 
@@ -83,10 +104,12 @@ def check_names(choice: Choice) -> Policy:
     return plugins.policy(choice.policy)
 
 
-def _offline(scenario: Scenario, choice: Choice, policy: Policy, budget: Budget) -> tuple[Outcome, float]:
+def _offline(  # noqa: PLR0917
+    scenario: Scenario, choice: Choice, policy: Policy, budget: Budget, clock: Callable[[], float]
+) -> tuple[Outcome, float]:
     planner = plugins.planners().get(choice.strategy)
     if planner is None:
-        decided = _online(World(tables_of(scenario.believed)), scenario, choice, policy, budget)
+        decided = _online(World(tables_of(scenario.believed)), scenario, choice, policy, budget, clock)
         followed = follow(scenario, Schedule(assignments=decided.assignments))
         return replace(followed, unplanned=decided.unplanned), budget.spent
     with budget.spending():

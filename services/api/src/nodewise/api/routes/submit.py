@@ -3,7 +3,9 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends
+from sqlalchemy.exc import SQLAlchemyError
 
 from nodewise.api.account import on_account
 from nodewise.api.auth.caller import Called
@@ -11,10 +13,12 @@ from nodewise.api.bodies import json_bytes, parse_object
 from nodewise.api.requests import SubmitRequest, submit_request
 from nodewise.api.routes.documented import json_body, problems
 from nodewise.api.routes.lookup import RunIdPath, run_of
-from nodewise.api.routes.taking import Key, Traceparent, answered, take, taken_or
+from nodewise.api.routes.taking import Key, Traceparent, submitted, take, taken_or
 from nodewise.api.schemas import Run
-from nodewise.api.submission import read_submission
-from nodewise.api.wiring import Wired
+from nodewise.api.submission import Submission, read_submission
+from nodewise.api.submitted_schemas import SubmittedRun
+from nodewise.api.unfit import Unfit, unfit_now
+from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import request_cancel
 from nodewise.core.errors import Conflict
@@ -22,13 +26,14 @@ from nodewise.core.messages import WAKE_RECORDER
 from nodewise.core.model.trace import read_traceparent
 
 router = APIRouter(tags=["runs"])
+_log = structlog.get_logger()
 
 
 @router.post(
     "/v1/runs",
     status_code=202,
-    response_model=Run,
-    responses=taken_or(400, 409, 413, 415, 422, 503),
+    response_model=SubmittedRun,
+    responses=taken_or(400, 409, 413, 415, 422, 503, model=SubmittedRun),
     openapi_extra=json_body("SubmitRequest"),
 )
 def submit(
@@ -39,7 +44,10 @@ def submit(
     idempotency_key: Key = None,
     traceparent: Traceparent = None,
 ) -> Any:
-    """Take a compiled pipeline and run it as soon as its turn comes and a node has room."""
+    """Take a compiled pipeline and run it as soon as its turn comes and a node has room.
+
+    Tasks that no node can take as the cluster is now are told of in `findings`; the run is taken all the same.
+    """
     body = parse_object(raw)
     request = submit_request(body)
     submission = read_submission(
@@ -49,7 +57,17 @@ def submit(
         settings=services.settings,
     )
     traced = replace(submission, traceparent=read_traceparent(traceparent))
-    return answered(take(services, on_account(traced, caller), caller))
+    taken = take(services, on_account(traced, caller), caller)
+    return submitted(taken, _findings(services, submission))
+
+
+def _findings(services: Services, submission: Submission) -> list[Unfit] | None:
+    """None: the run is taken, so what goes wrong here is no failure."""
+    try:
+        return unfit_now(submission, services.engine, services.nodes)
+    except SQLAlchemyError as error:
+        _log.warning("nodes not read for a submission", error=str(error).split("\n", maxsplit=1)[0])
+        return None
 
 
 @router.post(

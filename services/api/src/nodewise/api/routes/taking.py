@@ -1,7 +1,8 @@
 """How a submission becomes an answer, whatever endpoint it came by: a body, a form, a schedule, an earlier run."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Header, Response
@@ -24,6 +25,8 @@ from nodewise.api.routes.documented import problems
 from nodewise.api.routes.lookup import run_of
 from nodewise.api.schemas import Run
 from nodewise.api.submission import Submission
+from nodewise.api.submitted_schemas import SubmittedRun
+from nodewise.api.unfit import Unfit
 from nodewise.api.views import run_view
 from nodewise.api.wiring import Services
 from nodewise.core.db.engine import transaction
@@ -51,9 +54,9 @@ Taken = tuple[dict[str, object], bool]
 """A run, and whether it is new."""
 
 
-def taken_or(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def taken_or(*statuses: int, model: type[Run] = Run) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an endpoint that makes runs and may refuse with these."""
-    return {200: {"model": Run, "description": "Submitted before"}, **problems(*statuses)}
+    return {200: {"model": model, "description": "Submitted before"}, **problems(*statuses)}
 
 
 def take(services: Services, submission: Submission, caller: Caller) -> Taken:
@@ -123,13 +126,26 @@ def _as_written(new: Written) -> dict[str, object]:
 
 
 _RUN = TypeAdapter(Run)
+_SUBMITTED = TypeAdapter(SubmittedRun)
 
 
 def answered(taken: Taken) -> Response:
     """202 for a new run, 200 for one that was there; with its address. Written by pydantic at once, which is quicker."""
+    run, _ = taken
+    return _response(_RUN.dump_json(_RUN.validate_python(run), by_alias=True), taken)
+
+
+def submitted(taken: Taken, findings: Sequence[Unfit] | None) -> Response:
+    """The same with what is to be said of the run."""
+    told = None if findings is None else [asdict(found) for found in findings]
+    body = {**taken[0], "findings": told}
+    return _response(_SUBMITTED.dump_json(_SUBMITTED.validate_python(body), by_alias=True), taken)
+
+
+def _response(content: bytes, taken: Taken) -> Response:
     run, new = taken
     return Response(
-        _RUN.dump_json(_RUN.validate_python(run), by_alias=True),
+        content,
         status_code=202 if new else 200,
         headers={"Location": f"/v1/runs/{run['id']}"},
         media_type="application/json",

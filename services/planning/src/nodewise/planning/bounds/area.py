@@ -7,13 +7,14 @@ best prices are the dual solution of the fractional assignment; Plotkin, Shmoys,
 for fractional packing and covering problems", Math. of OR 20(2), 1995) find them by making dearer what is overfull.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from nodewise.planning.bounds.model import Flags, Floats, Limit, Relaxed
+from nodewise.planning.list_scheduling import never
 
 _STEPS = 80
 _WORK = 4e8
@@ -46,7 +47,12 @@ class Area:
 
 
 def area(
-    relaxed: Relaxed, *, start: float = 0.0, rest: float = 0.0, chosen: Flags | None = None
+    relaxed: Relaxed,
+    *,
+    start: float = 0.0,
+    rest: float = 0.0,
+    chosen: Flags | None = None,
+    out_of_time: Callable[[], bool] = never,
 ) -> Area | None:
     """How long the chosen tasks keep all nodes busy, between `start` and the whole's end less `rest`.
 
@@ -64,6 +70,8 @@ def area(
     best: Area | None = None
     steps = int(max(8, min(_STEPS, _WORK / (run.size * len(demands)))))
     for step in range(steps):
+        if best is not None and out_of_time():
+            break
         prices = Prices.normed(weights, relaxed.limits)
         found, loads = _evaluate(run, demands, held=held, prices=prices)
         if best is None or found.seconds > best.seconds:

@@ -63,18 +63,18 @@ def flows(
     found = {"pipelines alone": float(alone.sum())}
     if busy is not None:
         loads = [_load(relaxed, busy.payments)]
-        loads += [_load(relaxed, paid) for paid in _of_the_shorter(relaxed, loads[0])]
+        loads += [_load(relaxed, paid) for paid in _of_the_shorter(relaxed, loads[0], out_of_time)]
         found["shortest remaining work"] = max(_shortest_remaining(load, alone) for load in loads)
         found["mean busy times"] = max(_mean_busy(load, alone, out_of_time) for load in loads)
     return {name: (total - submitted) / len(pipelines) for name, total in found.items()}
 
 
-def _of_the_shorter(relaxed: Relaxed, load: Load) -> Iterator[Floats]:
+def _of_the_shorter(relaxed: Relaxed, load: Load, out_of_time: Callable[[], bool]) -> Iterator[Floats]:
     """Payments at the prices of what counts most: a mean hardly feels the few longest pipelines, which come last."""
     some = load.total[load.total > 0]
-    if len(some):
+    if len(some) and not out_of_time():
         shorter = load.total <= np.quantile(some, _SHORTER)
-        found = area(relaxed, chosen=shorter[relaxed.pipeline])
+        found = area(relaxed, chosen=shorter[relaxed.pipeline], out_of_time=out_of_time)
         if found is not None:
             yield payments(relaxed, found.prices)
 

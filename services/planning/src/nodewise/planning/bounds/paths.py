@@ -1,9 +1,12 @@
 """The longest way before and after each task, node by node, as if no node were ever full."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nodewise.planning.bounds.model import Floats, Relaxed, limits
 from nodewise.planning.instance import Instance
+from nodewise.planning.list_scheduling import never, while_time
 
 _PAIRS_OF_NODES = 64
 """Up to so many nodes every pair is looked at; beyond, each node's fastest link stands for all of its links."""
@@ -43,7 +46,7 @@ class Transfers:
         return leaving
 
 
-def relax(instance: Instance) -> Relaxed:
+def relax(instance: Instance, out_of_time: Callable[[], bool] = never) -> Relaxed:
     """Heads and tails of all free tasks; O(edges x nodes), squared up to 64 nodes.
 
     A head takes the best node for each ancestor, and for each of its children anew, as if tasks could be run several
@@ -55,8 +58,8 @@ def relax(instance: Instance) -> Relaxed:
     run = np.array([instance.seconds[i] for i in instance.free]).reshape(
         len(instance.free), len(problem.nodes)
     )
-    heads = _heads(instance, transfers, run=run, origin=origin)
-    tails = _tails(instance, transfers, run)
+    heads = _heads(instance, transfers, run=run, origin=origin, out_of_time=out_of_time)
+    tails = _tails(instance, transfers, run, out_of_time=out_of_time)
     ends = [end - origin for _, _, end in instance.fixed.values()]
     paths = (heads + run + tails).min(axis=1, initial=np.inf)
     return Relaxed(
@@ -71,11 +74,13 @@ def relax(instance: Instance) -> Relaxed:
     )
 
 
-def _heads(instance: Instance, transfers: Transfers, *, run: Floats, origin: float) -> Floats:
+def _heads(
+    instance: Instance, transfers: Transfers, *, run: Floats, origin: float, out_of_time: Callable[[], bool]
+) -> Floats:
     heads = np.empty_like(run)
     rows = {i: row for row, i in enumerate(instance.free)}
     opens = _opens(instance) - origin
-    for row, task in enumerate(instance.free):
+    for row, task in enumerate(while_time(instance.free, out_of_time)):
         # What takes no time takes no room either.
         ready = np.maximum(np.where(run[row] > 0, opens, -np.inf), instance.release[task] - origin)
         for parent, mib in instance.parents[task]:
@@ -104,10 +109,12 @@ def _opens(instance: Instance) -> Floats:
     return opens
 
 
-def _tails(instance: Instance, transfers: Transfers, run: Floats) -> Floats:
+def _tails(
+    instance: Instance, transfers: Transfers, run: Floats, *, out_of_time: Callable[[], bool]
+) -> Floats:
     tails = np.zeros_like(run)
     rows = {i: row for row, i in enumerate(instance.free)}
-    for task in reversed(instance.free):
+    for task in while_time(reversed(instance.free), out_of_time):
         tail = tails[rows[task]]
         for child, mib in instance.children[task]:
             if child in rows:

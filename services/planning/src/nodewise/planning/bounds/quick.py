@@ -1,0 +1,86 @@
+"""Lower bounds without an index: for problems so large that even reading them into one takes longer than there is.
+
+The longest chain of each pipeline, every task on its fastest node and all data at once where it is needed; and of each resource, all
+work where it takes least of it. Both leave out what only makes schedules longer.
+"""
+
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
+from math import inf
+
+import numpy as np
+
+from nodewise.core.model.problem import Objective, Problem, ProblemNode, ProblemPipeline, ProblemTask, TaskId
+
+
+def quick(problem: Problem) -> dict[Objective, dict[str, float]]:
+    """Each bound by its name; O(tasks x nodes + edges)."""
+    pipelines = [pipeline for pipeline in problem.pipelines if pipeline.tasks]
+    if not pipelines:
+        return {Objective.MAKESPAN: {}, Objective.MEAN_FLOW: {}}
+    origin = min(pipeline.submitted_at for pipeline in pipelines)
+    ends = [_last_end(problem, pipeline) for pipeline in pipelines]
+    flows = [end - pipeline.submitted_at for end, pipeline in zip(ends, pipelines, strict=True)]
+    return {
+        Objective.MAKESPAN: {"chains": max(ends) - origin, "work": _work(problem, origin)},
+        Objective.MEAN_FLOW: {"chains": sum(flows) / len(flows)},
+    }
+
+
+def _last_end(problem: Problem, pipeline: ProblemPipeline) -> float:
+    ends: dict[str, float] = {}
+    release = max(problem.now, pipeline.submitted_at)
+    for task in _parents_first(pipeline):
+        at = problem.fixed.get(TaskId(pipeline=pipeline.name, task=task.name)) if problem.fixed else None
+        if at is not None:
+            ends[task.name] = at.end
+            continue
+        start = max(release, task.not_before)
+        for item in task.after:
+            start = max(start, ends[item.task])
+        ends[task.name] = start + min(task.seconds.values(), default=0.0)
+    return max(ends.values())
+
+
+def _parents_first(pipeline: ProblemPipeline) -> Sequence[ProblemTask]:
+    seen: set[str] = set()
+    for task in pipeline.tasks:
+        if any(item.task not in seen for item in task.after):
+            by_name = {task.name: task for task in pipeline.tasks}
+            graph = {task.name: [item.task for item in task.after] for task in pipeline.tasks}
+            return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+        seen.add(task.name)
+    return pipeline.tasks
+
+
+def _work(problem: Problem, origin: float) -> float:
+    """When all is done at least, counting one resource at a time; 0 if none limits."""
+    free = [
+        (pipeline, task)
+        for pipeline in problem.pipelines
+        for task in pipeline.tasks
+        if not problem.fixed or TaskId(pipeline=pipeline.name, task=task.name) not in problem.fixed
+    ]
+    if not free:
+        return 0.0
+    first = min(max(problem.now, pipeline.submitted_at, task.not_before) for pipeline, task in free)
+    names = [node.name for node in problem.nodes]
+    run = np.array([[task.seconds.get(name, inf) for name in names] for _, task in free])
+    needs = np.array(
+        [[1, need.millicores, need.memory_mib, need.gpus] for need in (task.resources for _, task in free)],
+        dtype=float,
+    )
+    most = 0.0
+    for demand, sizes in zip(needs.T, np.array([_sizes(node) for node in problem.nodes]).T, strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            part = 1.0 / sizes
+            costs = np.where(np.isfinite(run) & np.isfinite(part), run * part, inf)
+        least = costs.min(axis=1)
+        counted = (demand > 0) & np.isfinite(least)
+        most = max(most, float((demand[counted] * least[counted]).sum()))
+    return first - origin + most / len(names)
+
+
+def _sizes(node: ProblemNode) -> tuple[float, float, float, float]:
+    size = node.capacity
+    return (inf if node.slots is None else node.slots, size.millicores, size.memory_mib, size.gpus)
