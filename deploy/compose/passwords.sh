@@ -28,5 +28,6 @@ done
 for name in postgres redis reader; do
     keep "${name}_password" "password of $name" "$kept/$name/password" 'secrets.token_urlsafe(24)'
 done
-# In quotes, redis.conf takes a backslash before what would end them.
-printf 'requirepass "%s"\n' "$(sed 's/[\\"]/\\&/g' "$kept/redis/password")" > "$kept/redis/redis.conf"
+# Code of users runs beside this password: who has it may use the queues, and neither change the server nor have it reach others.
+printf 'user default on #%s ~* &* +@all -@admin -@dangerous +info\n' \
+    "$(printf %s "$(cat "$kept/redis/password")" | sha256sum | cut -d ' ' -f 1)" > "$kept/redis/redis.conf"

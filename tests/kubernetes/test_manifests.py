@@ -257,3 +257,16 @@ def test_the_carrier_has_the_rights_that_it_checks_for_and_may_not_read_secrets(
     account = f"--as=system:serviceaccount:{story.stack.namespace}:carrier"
     assert not story.stack.may("get", "secrets", account)
     assert story.stack.may("create", "jobs.batch", account)
+
+
+def test_a_container_with_tasks_holds_the_key_of_its_node_and_the_password_of_the_broker_only(
+    story: Story,
+) -> None:
+    said = story.stack.kubectl(
+        "exec", "daemonset/agent", "--", "find", "-L", "/var/lib/nodewise", "-path", "*/.*", "-prune",
+        "-o", "-path", "*/store/*", "-prune", "-o", "-path", "*/agent/*", "-prune", "-o", "-type", "f", "-print",
+    )  # fmt: skip
+    assert set(said.split()) == {
+        "/var/lib/nodewise/secrets/node/key",
+        "/var/lib/nodewise/secrets/redis/password",
+    }

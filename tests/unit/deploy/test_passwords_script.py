@@ -85,9 +85,27 @@ def test_redis_takes_the_password_that_was_given(tmp_path: Path, password: str) 
         client = redis.Redis(port=port, password=(kept / "redis" / "password").read_text())
         wait_until(lambda: answers(client), 20, "the server to take the password")
         assert (kept / "redis" / "password").read_text() == password.rstrip("\n")
+        only_queues(client)
     finally:
         server.terminate()
         server.wait(20)
+
+
+def only_queues(client: "redis.Redis") -> None:
+    """What tasks could do with the password of their agent."""
+    client.lpush("queue", "message")
+    assert client.blpop(["queue"], timeout=1) == (b"queue", b"message")
+    assert client.publish("channel", "message") == 0
+    for words in (
+        ("CONFIG", "SET", "requirepass", "mine"),
+        ("ACL", "SETUSER", "default", "on", ">mine"),
+        ("REPLICAOF", "127.0.0.1", "1"),
+        ("MIGRATE", "127.0.0.1", "1", "queue", "0", "10"),
+        ("FLUSHALL",),
+        ("SHUTDOWN", "NOSAVE"),
+    ):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*words)
 
 
 def answers(client: "redis.Redis") -> bool:
