@@ -4,7 +4,7 @@ A strategy is then one function, `Chooser`: from the nodes that can take a task 
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
@@ -255,9 +255,10 @@ def _more(survey: Survey, told: Sequence[Candidate]) -> Mapping[ReasonCode | Non
     """The nodes that are not told of, counted."""
     if len(told) == len(survey.feasible) + len(survey.exclusions):
         return {}
-    counts: Counter[ReasonCode | None] = Counter(found.code for found in survey.exclusions)
-    counts[None] = len(survey.feasible)
-    counts.subtract(one.exclusion.code if one.exclusion else None for one in told)
+    out = [one.exclusion.code for one in told if one.exclusion]
+    counts: Counter[ReasonCode | None] = Counter([found.code for found in survey.exclusions])
+    counts[None] = len(survey.feasible) - (len(told) - len(out))
+    counts.subtract(out)
     return +counts
 
 
@@ -296,8 +297,9 @@ def listed(told: Sequence[str], count: int) -> str:
     return ", ".join(told) + (f" and {count - len(told)} more" if count > len(told) else "")
 
 
-def others(names: Iterable[NodeName], chosen: NodeName, figure: Callable[[NodeName], str]) -> str:
-    """What the other candidates scored, for the end of a sentence: `; n2 50 %, n3 75 % and 2 more`."""
-    rest = [name for name in names if name != chosen]
-    told = [f"{name} {figure(name)}" for name in rest[:NAMED]]
-    return f"; {listed(told, len(rest))}" if told else ""
+def others(names: Collection[NodeName], chosen: NodeName, figure: Callable[[NodeName], str]) -> str:
+    """What the others scored, the chosen one being among the names, for the end of a sentence: `; n2 50 %, n3 75 % and 2 more`."""
+    told = islice((name for name in names if name != chosen), NAMED)
+    return (
+        f"; {listed([f'{name} {figure(name)}' for name in told], len(names) - 1)}" if len(names) > 1 else ""
+    )
