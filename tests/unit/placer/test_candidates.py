@@ -3,18 +3,23 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from nodewise.core import plugins
+from nodewise.core.estimates.memory import effective_resources
+from nodewise.core.feasibility import exclusion_of
 from nodewise.core.model.decision import Candidate, Decision, Placement, Reason, ReasonCode
 from nodewise.core.model.ids import NodeName
 from nodewise.core.model.node import Cluster
-from nodewise.core.model.task import WaitingTask
+from nodewise.core.model.task import TaskInput, WaitingTask
 from nodewise.placer.candidates import with_costs
+from nodewise.placer.costs import Prices
 from nodewise.placer.mapping import MappingContext, map_tasks
-from nodewise.placer.placement import MOST_TOLD
+from nodewise.placer.placement import MOST_TOLD, WorkingCluster
 from tests.support.builders import NOON, a_cluster, a_node, a_task, placement_context
+from tests.support.forecasts import exactly
 from tests.unit.placer.test_costs import live, ten_seconds
 
 FIGURES = {"run_seconds", "run_low", "run_high", "transfer_seconds", "wait_seconds", "finish_seconds"}
@@ -173,3 +178,61 @@ def test_telling_costs_changes_no_decision() -> None:
     aloud = map_tasks(tasks, cluster, replace(context, costs_told=True))
     assert [replace(one, candidates=()) for one in aloud] == [replace(one, candidates=()) for one in silent]
     assert aloud != silent
+
+
+def some_cluster(rng: Random, nodes: int) -> Cluster:
+    return a_cluster(
+        *(
+            a_node(
+                f"n{n:03}",
+                cores=rng.choice((1, 2, 4)),
+                booked=rng.choice((0, 0, 0.5, 1)),
+                gpus=rng.choice((0, 1)),
+            )
+            for n in range(nodes)
+        )
+    )
+
+
+def some_tasks(rng: Random, strategy: str) -> list[WaitingTask]:
+    return [
+        a_task(
+            f"t{n}",
+            cores=rng.choice((0.5, 0.5, 1)),
+            gpus=rng.choice((0, 0, 0, 1)),
+            task_class=rng.choice("uv"),
+            strategy=strategy,
+            allowed_nodes=rng.choice((None, None, (NodeName("n001"), NodeName("n002")))),
+            inputs=rng.choice(((), (TaskInput(node=NodeName("n000"), mib=300.0),))),
+        )
+        for n in range(25)
+    ]
+
+
+@pytest.mark.parametrize("strategy", INSTALLED)
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_told_of_many_tasks_equals_what_is_told_of_each_anew(strategy: str, seed: int) -> None:
+    rng = Random(seed)
+    cluster, tasks = some_cluster(rng, rng.choice((5, 80))), some_tasks(rng, strategy)
+    context = placement_context(
+        predict=exactly(
+            lambda task, node: len(node.name) + node.capacity.millicores / 1000 + ord(task.task_class)
+        ),
+        running=[live(f"x{n}", node=f"n{n:03}", ends=n) for n in range(5)],
+    )
+    decisions = with_costs(tasks, plugins.strategy(strategy).place(tasks, cluster, context), cluster, context)
+    before: list[tuple[WaitingTask, Placement]] = []
+    for task, decision in zip(tasks, decisions, strict=True):
+        if not isinstance(decision, Placement):
+            continue
+        working, prices = WorkingCluster(cluster), Prices(context)
+        for other, placement in before:
+            prices.book(other, working.view(placement.node))
+            working.book(placement.node, effective_resources(other.spec))
+        for one in decision.candidates:
+            assert one.exclusion == exclusion_of(task, working.view(one.node), cluster)
+            if FIGURES & one.scores.keys():
+                cost = prices.cost(task, working.view(one.node), one.exclusion)
+                assert {name: one.scores[name] for name in FIGURES} == cost.scores()
+        before.append((task, decision))
+    assert len(before) > 5

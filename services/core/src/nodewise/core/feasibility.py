@@ -12,7 +12,7 @@ from nodewise.core.model.task import Requirements, TaskSpec, WaitingTask
 
 def exclusion_of(task: WaitingTask, view: NodeView, cluster: Cluster) -> Exclusion | None:
     """`exclusion`, and where the scheduler let the task pass to; None: the node can take it now."""
-    return exclusion(task.spec, view, cluster) or _not_admitted(task, view)
+    return exclusion(task.spec, view, cluster) or not_admitted(task, view)
 
 
 def exclusion(spec: TaskSpec, view: NodeView, cluster: Cluster) -> Exclusion | None:
@@ -48,7 +48,8 @@ def _lasting(spec: TaskSpec, need: Resources, node: Node) -> _Found | None:
     return _hard_requirement(spec.requirements, node) or _capacity(need, node)
 
 
-def _not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
+def not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
+    """That the scheduler did not let the task pass to this node; None: it did."""
     allowed = task.allowed_nodes
     if allowed is None or view.name in allowed:
         return None

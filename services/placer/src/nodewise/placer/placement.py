@@ -4,7 +4,7 @@ A strategy is then one function, `Chooser`: from the nodes that can take a task 
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodewise.core.estimates.memory import effective_resources
-from nodewise.core.feasibility import exclusion, exclusion_of
+from nodewise.core.feasibility import exclusion, not_admitted
 from nodewise.core.model.decision import (
     Candidate,
     Decision,
@@ -79,26 +79,21 @@ class _Answers:
         self._wanted = wanted
         self._found: dict[NodeName, tuple[NodeView, Exclusion | None]] = {}
         self._to_ask: Iterable[NodeName] = names
-        self._survey: Survey | None = None
 
     def are_for(self, need: Resources, wanted: Requirements) -> bool:
         return need == self._need and wanted == self._wanted
 
-    def survey(self, spec: TaskSpec, views: Mapping[NodeName, NodeView], cluster: Cluster) -> Survey:
-        if self._survey is None:
-            for name in self._to_ask:
-                self._found[name] = (views[name], exclusion(spec, views[name], cluster))
-            self._to_ask = []
-            found = self._found.values()
-            self._survey = Survey(
-                feasible=tuple([view for view, out in found if out is None]),
-                exclusions=tuple([out for _, out in found if out is not None]),
-            )
-        return self._survey
+    def of(
+        self, spec: TaskSpec, views: Mapping[NodeName, NodeView], cluster: Cluster
+    ) -> Collection[tuple[NodeView, Exclusion | None]]:
+        """Every node with what it says, by name."""
+        for name in self._to_ask:
+            self._found[name] = (views[name], exclusion(spec, views[name], cluster))
+        self._to_ask = []
+        return self._found.values()
 
     def ask_again(self, name: NodeName) -> None:
         self._to_ask = [*self._to_ask, name]
-        self._survey = None
 
 
 class WorkingCluster:
@@ -117,12 +112,12 @@ class WorkingCluster:
 
     def survey(self, task: WaitingTask) -> Survey:
         """Ask every node, in name order. O(nodes); who wants the same as one before asks only who was booked since."""
-        if task.allowed_nodes is None:
-            return self._answers(task.spec).survey(task.spec, self._views, self.cluster)
-        found = [(view, exclusion_of(task, view, self.cluster)) for view in self._views.values()]
+        found = self._answers(task.spec).of(task.spec, self._views, self.cluster)
+        if task.allowed_nodes is not None:
+            found = [(view, out or not_admitted(task, view)) for view, out in found]
         return Survey(
-            feasible=tuple(view for view, excluded in found if excluded is None),
-            exclusions=tuple(excluded for _, excluded in found if excluded is not None),
+            feasible=tuple([view for view, out in found if out is None]),
+            exclusions=tuple([out for _, out in found if out is not None]),
         )
 
     def _answers(self, spec: TaskSpec) -> _Answers:
@@ -255,9 +250,10 @@ def _more(survey: Survey, told: Sequence[Candidate]) -> Mapping[ReasonCode | Non
     """The nodes that are not told of, counted."""
     if len(told) == len(survey.feasible) + len(survey.exclusions):
         return {}
-    counts: Counter[ReasonCode | None] = Counter(found.code for found in survey.exclusions)
-    counts[None] = len(survey.feasible)
-    counts.subtract(one.exclusion.code if one.exclusion else None for one in told)
+    out = [one.exclusion.code for one in told if one.exclusion]
+    counts: Counter[ReasonCode | None] = Counter([found.code for found in survey.exclusions])
+    counts[None] = len(survey.feasible) - (len(told) - len(out))
+    counts.subtract(out)
     return +counts
 
 
@@ -277,9 +273,8 @@ def _only(survey: Survey) -> str:
 
 
 def _ignored(feasible: Sequence[NodeView], working: WorkingCluster) -> str:
-    if not working.unmeasured:
-        return ""
-    unknown = [view.name for view in feasible if view.name in working.unmeasured]
+    old = working.unmeasured
+    unknown = [view.node.name for view in feasible if view.node.name in old] if old else []
     if not unknown:
         return ""
     limit = f"{working.cluster.staleness_limit.total_seconds():g} s"
@@ -296,8 +291,9 @@ def listed(told: Sequence[str], count: int) -> str:
     return ", ".join(told) + (f" and {count - len(told)} more" if count > len(told) else "")
 
 
-def others(names: Iterable[NodeName], chosen: NodeName, figure: Callable[[NodeName], str]) -> str:
-    """What the other candidates scored, for the end of a sentence: `; n2 50 %, n3 75 % and 2 more`."""
-    rest = [name for name in names if name != chosen]
-    told = [f"{name} {figure(name)}" for name in rest[:NAMED]]
-    return f"; {listed(told, len(rest))}" if told else ""
+def others(names: Collection[NodeName], chosen: NodeName, figure: Callable[[NodeName], str]) -> str:
+    """What the others scored, the chosen one being among the names, for the end of a sentence: `; n2 50 %, n3 75 % and 2 more`."""
+    told = islice((name for name in names if name != chosen), NAMED)
+    return (
+        f"; {listed([f'{name} {figure(name)}' for name in told], len(names) - 1)}" if len(names) > 1 else ""
+    )

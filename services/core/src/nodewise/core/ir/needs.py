@@ -1,6 +1,7 @@
 """What a task needs of its node, once its inputs are known: limits may come from parameters."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from nodewise.core.errors import InvalidPipeline, UnresolvedInput
 from nodewise.core.ir.amounts import Quantities, resource_texts
@@ -36,16 +37,24 @@ def needs(leaf: Leaf, inputs: Values, *, path: str) -> Needs:
     """
     if isinstance(leaf.work, ImportWork):
         return Needs(resources=Resources())
-    texts = filled(leaf.work.resources, values_only(inputs))
-    quantities = Quantities(texts, f"deploymentSpec.executors.{leaf.label}.container.resources")
+    texts = leaf.work.resources
+    if any(has_placeholder(text) for text in resource_texts(texts)):
+        texts = filled(texts, values_only(inputs))
     try:
-        return Needs(
-            resources=quantities.booked(),
-            accelerator=quantities.accelerator(),
-            memory_limit_mib=quantities.memory_limit_mib(),
-        )
+        return _read(texts, leaf.label)
     except InvalidPipeline as error:
         raise UnresolvedInput(path, error.path.rsplit(".", 1)[-1], error.rule) from error
+
+
+@lru_cache(maxsize=1024)
+def _read(texts: ResourceTexts, label: str) -> Needs:
+    """Read once: a component is the same in all tasks of it."""
+    quantities = Quantities(texts, f"deploymentSpec.executors.{label}.container.resources")
+    return Needs(
+        resources=quantities.booked(),
+        accelerator=quantities.accelerator(),
+        memory_limit_mib=quantities.memory_limit_mib(),
+    )
 
 
 def filled(texts: ResourceTexts, resolve: Resolver) -> ResourceTexts:

@@ -34,11 +34,13 @@ class Greedy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Figures:
-    """What is compared of a node as it is booked now."""
+    """What is compared of a node as it is booked now. `order`: the largest first, then by name."""
 
     view: NodeView
+    name: NodeName
     booked: float
     load: float | None
+    order: tuple[int, int, NodeName]
     scores: Mapping[str, Score]
 
 
@@ -50,27 +52,37 @@ class _LeastLoaded:
         self._known: dict[NodeName, _Figures] = {}
 
     def choose(self, _: WaitingTask, nodes: Sequence[NodeView]) -> Choice:
-        figures = {view.name: self._figures(view) for view in nodes}
+        figures = {found.name: found for found in map(self._figures, nodes)}
         least = min([found.booked for found in figures.values()])
-        tied = [view for view in nodes if figures[view.name].booked == least]
-        load = _comparable({view.name: figures[view.name].load for view in tied})
-        chosen = min(tied, key=lambda view: (load[view.name], *(-size for size in strength(view)), view.name))
+        tied = [found for found in figures.values() if found.booked == least]
+        load = _comparable({found.name: found.load for found in tied})
+        chosen = min(tied, key=lambda found: (load[found.name], found.order))
         scores = {name: found.scores for name, found in figures.items()}
-        return Choice(node=chosen.name, text=_because(chosen, figures, tied, load), scores=scores)
+        return Choice(node=chosen.name, text=_because(chosen.name, figures, tied, load), scores=scores)
 
     def _figures(self, view: NodeView) -> _Figures:
-        known = self._known.get(view.name)
+        known = self._known.get(view.node.name)
         if known is None or known.view is not view:
-            booked, load = booked_share(view), load_per_core(view, self._cluster)
-            scores = {
-                "booked_share": booked,
-                "load_per_core": load,
-                "cores": view.node.capacity.millicores / 1000,
-                "memory_mib": float(view.node.capacity.memory_mib),
-            }
-            known = _Figures(view=view, booked=booked, load=load, scores=scores)
-            self._known[view.name] = known
+            known = self._known[view.name] = _figures(view, self._cluster)
         return known
+
+
+def _figures(view: NodeView, cluster: Cluster) -> _Figures:
+    booked, load = booked_share(view), load_per_core(view, cluster)
+    cores, memory = strength(view)
+    return _Figures(
+        view=view,
+        name=view.name,
+        booked=booked,
+        load=load,
+        order=(-cores, -memory, view.name),
+        scores={
+            "booked_share": booked,
+            "load_per_core": load,
+            "cores": view.node.capacity.millicores / 1000,
+            "memory_mib": float(view.node.capacity.memory_mib),
+        },
+    )
 
 
 def _comparable(measured: Mapping[NodeName, float | None]) -> dict[NodeName, float]:
@@ -79,9 +91,9 @@ def _comparable(measured: Mapping[NodeName, float | None]) -> dict[NodeName, flo
 
 
 def _because(
-    chosen: NodeView,
+    chosen: NodeName,
     figures: Mapping[NodeName, _Figures],
-    tied: Sequence[NodeView],
+    tied: Sequence[_Figures],
     load: Mapping[NodeName, float],
 ) -> str:
     """What decided, with the figures that it was decided by."""
@@ -92,17 +104,17 @@ def _because(
     def load_of(name: NodeName) -> str:
         return f"{load[name]:.3g}"
 
-    share = f"{share_of(chosen.name)} of its cores booked"
+    share = f"{share_of(chosen)} of its cores booked"
     if len(figures) == 1:
         return share
     if len(set(load.values())) > 1:
-        equal = f"among equals load per core {load_of(chosen.name)}"
-        return f"least loaded: {share}, {equal}{others(load, chosen.name, load_of)}"
-    return f"least loaded: {share}{_tie(tied)}{others(figures, chosen.name, share_of)}"
+        equal = f"among equals load per core {load_of(chosen)}"
+        return f"least loaded: {share}, {equal}{others(load, chosen, load_of)}"
+    return f"least loaded: {share}{_tie(tied)}{others(figures, chosen, share_of)}"
 
 
-def _tie(tied: Sequence[NodeView]) -> str:
+def _tie(tied: Sequence[_Figures]) -> str:
     if len(tied) == 1:
         return ""
-    sizes = {strength(view) for view in tied}
+    sizes = {found.order[:2] for found in tied}
     return ", the largest among equals" if len(sizes) > 1 else ", first by name among equals"
