@@ -236,6 +236,8 @@ def test_mlopx_gets_in_without_a_key_only_where_a_team_is_named_for_it(
     with running(closed.model_copy(update={"mlopx_team": "seed"})) as api:
         assert api.http.post("/submit/", files={"name": b"a"}).status_code == 422
         assert api.http.get(f"/pipelines/{run}").status_code == 404
+        rebound = {"Host": "hostile.example"}
+        refusal(api.http.get(f"/pipelines/{run}", headers=rebound), 403, "host-unknown")
         refusal(api.http.get(f"/v1/runs/{run}"), 401, "key-missing")
         refusal(api.http.get(f"/pipelines/{run}", headers=bearer("nw_x")), 401, "key-refused")
 

@@ -72,6 +72,7 @@ class Guard:
         sent = request.headers.get("authorization")
         if sent is None:
             if access.mlopx and self._mlopx_team is not None:
+                self._refuse_foreign_host(request.headers.get("host"))
                 return Caller(name="mlopx", role=Role.SUBMITTER, team=self._mlopx_team)
             raise _unknown(f"this needs an API key: {_HOW}", kind="key-missing", challenge=_CHALLENGE)
         scheme, _, text = sent.partition(" ")
