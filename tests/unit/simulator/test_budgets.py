@@ -9,7 +9,7 @@ import pytest
 
 from nodewise.core.model.problem import Objective, PlanningContext, Schedule
 from nodewise.planning import portfolio
-from nodewise.planning.bounds import bounds_of, lower_bounds, quick_bounds
+from nodewise.planning.bounds import bounds_of, quick_bounds
 from nodewise.planning.instance import index
 from nodewise.planning.score import score
 from nodewise.simulator import request
@@ -238,7 +238,7 @@ def test_whenever_time_is_out_there_is_a_whole_plan(
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_quick_bounds_hold_and_are_no_better_than_the_paths_and_areas(seed: int) -> None:
+def test_quick_bounds_hold(seed: int) -> None:
     problem = parse_scenario(random_problem(seed, pipelines=1 + seed, nodes=1 + seed % 4)).truth
     reached = score(
         problem, portfolio.Portfolio(placements=2_000).plan(problem, PlanningContext(rng=Random(0)))
@@ -246,7 +246,6 @@ def test_quick_bounds_hold_and_are_no_better_than_the_paths_and_areas(seed: int)
     found = quick_bounds(problem)
     assert 0 < found.makespan <= reached.makespan
     assert 0 < found.mean_flow <= reached.mean_flow
-    assert found.mean_flow <= lower_bounds(problem).mean_flow * (1 + 1e-6)
 
 
 def test_bounds_are_the_quick_ones_where_time_is_out_before_there_are_paths() -> None:

@@ -26,6 +26,9 @@ from nodewise.simulator.team import Team
 SHARE_FOR_PROVING: Final = 0.1
 """So much of a budget is for bounds, even where decisions could use it, or have used it up."""
 
+_FOR_WRITING: Final = 0.05
+"""So much of a budget a planner is not given for its search: it has to write down what it has found."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -112,6 +115,8 @@ def _offline(  # noqa: PLR0917
         decided = _online(World(tables_of(scenario.believed)), scenario, choice, policy, budget, clock)
         followed = follow(scenario, Schedule(assignments=decided.assignments))
         return replace(followed, unplanned=decided.unplanned), budget.spent
+    if choice.budget_seconds is not None:
+        budget.keep(_FOR_WRITING * choice.budget_seconds)
     with budget.spending():
         schedule = _planned(planner, scenario.believed, choice, budget)
     return follow(scenario, schedule), budget.spent

@@ -62,8 +62,9 @@ UNION ALL
 
 
 _REST = text("""
-SELECT count(DISTINCT run_id) AS runs, count(*) AS tasks FROM tasks
-WHERE state = 'READY' AND NOT EXISTS (SELECT FROM unnest(CAST(:run_ids AS uuid[])) AS seen(id) WHERE seen.id = run_id)
+SELECT count(*) AS runs, coalesce(sum(waiting.tasks), 0)::bigint AS tasks
+FROM (SELECT run_id, count(*) AS tasks FROM tasks WHERE state = 'READY' GROUP BY run_id) AS waiting
+WHERE NOT EXISTS (SELECT FROM unnest(CAST(:run_ids AS uuid[])) AS seen(id) WHERE seen.id = waiting.run_id)
 """)
 
 
