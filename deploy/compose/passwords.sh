@@ -22,6 +22,8 @@ keep() {
 
 keep admin_key "key of the admin" "$kept/admin/key" 'f"nw_{secrets.token_hex(16)}_{secrets.token_urlsafe(32)}"'
 keep node_secret "secret of the nodes' keys" "$kept/nodes/secret" 'secrets.token_urlsafe(32)'
+# Who reads these two runs as this user. The passwords below are for the users of Postgres and Redis, too.
+chmod 600 "$kept/admin/key" "$kept/nodes/secret"
 for name in big small gpu; do
     "${PYTHON:-python3}" -P -m nodewise.core.nodekeys "$name" --secret-file "$kept/nodes/secret" --out "$kept/node-$name/key"
 done

@@ -66,6 +66,21 @@ def once(folder: str, name: str, seconds: float) -> str:
     return name
 
 
+@task(resources=SMALL)
+def told(folder: str, data: Out[Dataset]) -> int:
+    """Say that it has begun, and end once it is told to."""
+    import pathlib
+    import time
+
+    here = pathlib.Path(folder)
+    (here / "begun").touch()
+    while not (here / "go").exists():
+        time.sleep(0.05)
+    with open(data.path, "w") as file:
+        file.write("made at last")
+    return 1
+
+
 @task(resources=TINY)
 def tick(n: int) -> int:
     return n
@@ -112,6 +127,12 @@ def patient(folder: str, seconds: float = 1.0):
     first = once(folder=folder, name="first", seconds=seconds)
     second = once(folder=folder, name="second", seconds=seconds).after(first)
     once(folder=folder, name="third", seconds=seconds).after(second)
+
+
+@pipeline(name="until-told")
+def until_told(folder: str):
+    """Goes on until a file `go` is in that folder, which its node and whoever tells it share."""
+    told(folder=folder)
 
 
 @pipeline(name="burst")

@@ -2,18 +2,16 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from nodewise.sdk import Client, Dataset, Out, pipeline, task
+from nodewise.sdk import Client
 from nodewise.stack.keys import key_in
 from tests.acceptance import acceptance_pipelines as pipelines
-from tests.support.documents import section
+from tests.support.documents import programs, run_section
 from tests.support.stack import RunningStack, clean_environment
 from tests.support.waiting import wait_until
 
@@ -23,36 +21,10 @@ PAGE = "operations.md"
 PATIENCE = 180.0
 
 
-@task(resources=pipelines.SMALL)
-def made(folder: str, data: Out[Dataset]) -> int:
-    """Say that it has begun, and end once it is told to."""
-    import pathlib  # noqa: PLC0415
-    import time  # noqa: PLC0415
-
-    here = pathlib.Path(folder)
-    (here / "begun").touch()
-    while not (here / "go").exists():
-        time.sleep(0.05)
-    with open(data.path, "w") as file:  # noqa: PTH123
-        file.write("made at last")
-    return 1
-
-
-@pipeline(name="patient")
-def long_run(folder: str):
-    made(folder=folder)
-
-
 @pytest.fixture
 def shell(tmp_path: Path) -> Mapping[str, str]:
     """The environment of somebody who reads the page: `nodewise` and `python` are those of the installation."""
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    code = "from nodewise.sdk.cli.__main__ import main; main()"
-    for name, words in {"nodewise": f'-W ignore -c "{code}"', "python": "-W ignore"}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        (programs / name).chmod(0o755)
-    found = clean_environment({"PATH": f"{programs}:{os.environ['PATH']}"})
+    found = clean_environment({"PATH": f"{programs(tmp_path)}:{os.environ['PATH']}"})
     # It is found in the home, also in one that was restored.
     return {name: value for name, value in found.items() if name != "NODEWISE_API_KEY"}
 
@@ -68,41 +40,31 @@ def stack(tmp_path: Path) -> Iterator[RunningStack]:
     assert running.leftovers() == []
 
 
-def run_section(heading: str, folder: Path, shell: Mapping[str, str]) -> str:
-    """What the commands of that section print, in that folder; they end well."""
-    commands = section(PAGE, heading)
-    done = subprocess.run(
-        ["sh", "-euc", commands], cwd=folder, env=dict(shell), capture_output=True, text=True, check=False, timeout=300
-    )  # fmt: skip
-    assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def test_the_page_of_operations(stack: RunningStack, shell: Mapping[str, str], tmp_path: Path) -> None:
     here = stack.home.parent
     with Client(stack.api_url, timeout=60) as client:
         ended = client.submit(pipelines.fan, lines=3).wait(timeout=PATIENCE, progress=False).id
-        assert "ok    nodes" in run_section("On one machine: is all well?", here, shell)
-        followed = run_section("On one machine: follow a run", here, shell)
+        assert "ok    nodes" in run_section(PAGE, "On one machine: is all well?", here, shell)
+        followed = run_section(PAGE, "On one machine: follow a run", here, shell)
         for service in ("api", "scheduler", "placer-1", "recorder", "agent"):
             assert f'"service": "{service}"' in followed, followed
-        drained = run_section("On one machine: take a node out of use", here, shell)
+        drained = run_section(PAGE, "On one machine: take a node out of use", here, shell)
         assert "Nothing is on n2 any more." in drained
         assert "READY, cordoned" in drained
         assert {node["cordoned_at"] for node in client.nodes()} == {None}
-        open_run = client.submit(long_run, folder=str(tmp_path)).id
+        open_run = client.submit(pipelines.until_told, folder=str(tmp_path)).id
         wait_until((tmp_path / "begun").exists, PATIENCE, "the task to begin")
-        run_section("On one machine: back up", here, shell)
+        run_section(PAGE, "On one machine: back up", here, shell)
         lost = client.submit(pipelines.fan, lines=4).id
     stack.stop()
     shutil.rmtree(stack.home)
-    run_section("On one machine: restore", here, shell)
+    run_section(PAGE, "On one machine: restore", here, shell)
     with Client(stack.api_url, timeout=60, api_key=key_in(stack.home)) as client:
         assert {run.id for run in client.runs()} == {ended, open_run} != {lost}
         (tmp_path / "go").touch()
         run = client.get(open_run).wait(timeout=PATIENCE, progress=False)
         assert run.state == "SUCCEEDED"
-        content = client.artifact(open_run, "made", "data", tmp_path).read_text()
+        content = client.artifact(open_run, "told", "data", tmp_path).read_text()
         assert content == "made at last"
         assert (
             client.submit(pipelines.fan, lines=5).wait(timeout=PATIENCE, progress=False).state == "SUCCEEDED"
@@ -111,8 +73,8 @@ def test_the_page_of_operations(stack: RunningStack, shell: Mapping[str, str], t
             connection.execute(
                 "UPDATE runs SET finished_at = finished_at - interval '31 days' WHERE id = %s", [ended]
             )
-        printed = run_section("On one machine: remove what is old", here, shell)
+        printed = run_section(PAGE, "On one machine: remove what is old", here, shell)
         assert [line.split(", of")[0] for line in printed.splitlines()][::2] == ["would go", "removed"]
         assert ": 1 runs" in printed
         assert ended not in {run.id for run in client.runs()}
-        assert client.artifact(open_run, "made", "data", tmp_path).read_text() == content
+        assert client.artifact(open_run, "told", "data", tmp_path).read_text() == content

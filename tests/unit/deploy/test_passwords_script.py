@@ -48,6 +48,7 @@ def test_the_key_of_the_admin_is_made_once_and_kept_or_given(tmp_path: Path) -> 
     (tmp_path / "given" / "admin_key").write_text(given)
     run(tmp_path)
     assert key.read_text() == given
+    assert key.stat().st_mode & 0o077 == 0
 
 
 def test_each_node_gets_the_key_of_its_name_from_a_secret_that_is_made_once_or_given(tmp_path: Path) -> None:
@@ -58,6 +59,7 @@ def test_each_node_gets_the_key_of_its_name_from_a_secret_that_is_made_once_or_g
     (tmp_path / "given" / "node_secret").write_text(given := new_secret())
     run(tmp_path)
     assert (kept / "nodes" / "secret").read_text() == given
+    assert (kept / "nodes" / "secret").stat().st_mode & 0o077 == 0
     secret = ClusterSecret.read(kept / "nodes" / "secret")
     for name in ("big", "small", "gpu"):
         assert NodeKey.read(kept / f"node-{name}" / "key") == secret.node_key(NodeName(name))
