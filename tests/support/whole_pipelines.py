@@ -25,7 +25,7 @@ from tests.unit.core_ir.corpus.components import (
 from tests.unit.core_ir.corpus.nested import inner
 
 FUNCTIONS = functions()
-DATA = "store://file/data"
+DATA = "store://file/" + "da" * 32
 
 
 @dsl.pipeline(name="everything")

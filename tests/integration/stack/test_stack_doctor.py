@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nodewise.core.settings import without_password
+from nodewise.stack import checkup
 from nodewise.stack import home as homes
 from nodewise.stack.doctor import examine
 from nodewise.stack.findings import Finding, Level
@@ -39,7 +40,7 @@ def test_a_state_that_cannot_be_read_fails_with_advice(tmp_path: Path) -> None:
     assert "delete that file" in findings(tmp_path)["stack"].line()
 
 
-def test_a_running_stack_and_then_a_dead_one(tmp_path: Path) -> None:
+def test_a_running_stack_and_then_a_dead_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     up = Foreground(home, fake_services(tmp_path / "fake"))
     try:
@@ -53,6 +54,10 @@ def test_a_running_stack_and_then_a_dead_one(tmp_path: Path) -> None:
         assert state.api_url in well["api"].line()
         assert state.monitor_url in well["monitor"].line()
         assert state.store_url in well["store"].line()
+        cordoned = {"name": "n1", "state": "READY", "cordoned_at": "2030-01-31T12:00:00Z", "observation": {}}
+        with monkeypatch.context() as patched:
+            patched.setattr(checkup, "nodes", lambda *_: [cordoned])
+            assert "cordoned, so taking nothing new: n1" in findings(home)["nodes"].line()
         # A supervisor that hangs restarts nothing.
         up.process.send_signal(signal.SIGSTOP)
         os.kill(state.processes["scheduler"].id.pid, signal.SIGKILL)

@@ -239,6 +239,15 @@ def test_a_higher_priority_is_offered_where_it_helps(policy: str, expected: list
     assert texts(found, ChangeKind.ORDER) == expected
 
 
+def test_who_sees_one_team_only_is_not_told_the_priorities_of_others() -> None:
+    asked = waiting(
+        ReasonCode.QUEUED, a_node("n1"), policy="priority", rivals=[a_rival(777, 1)], all_teams=False
+    )
+    assert texts(changes(asked), ChangeKind.ORDER) == [
+        "submitted with a higher priority, it would come before 1 task that waits"
+    ]
+
+
 @pytest.mark.parametrize("code", [ReasonCode.WAITS_FOR_NODE, ReasonCode.PLANNED_LATER])
 def test_a_planned_task_tells_its_time_whose_end_it_waits_for_and_where_it_need_not(code: ReasonCode) -> None:
     expected = Expected(node=NodeName("n1"), start_at=NOON + seconds(9), end_at=NOON + seconds(20))

@@ -11,6 +11,7 @@ from kfp import dsl
 from nodewise.core.codec import decode, encode
 from nodewise.core.errors import InvalidPipeline, UnresolvedInput
 from nodewise.core.ir import Program, RunFacts, Values, read_program
+from nodewise.core.ir.importing import imported
 from nodewise.core.ir.launch import Launch, Locations, launch
 from nodewise.core.ir.needs import needs
 from nodewise.core.ir.specs import task_spec
@@ -137,6 +138,22 @@ def test_packages_beyond_what_nodes_have() -> None:
     assert work.packages == ("pandas==2.1", "six")
     assert work.pip_options == ("--index-url=https://index.example/simple", "--trusted-host=index.example")
     assert work.function == "with_packages"
+
+
+@pytest.mark.parametrize(
+    "uri", ["store://", "store://file/../admin.key", "store://file/" + "A" * 64, "store:x"]
+)
+def test_an_address_of_the_store_that_is_none_is_not_imported(uri: str) -> None:
+    ir, platforms = compiled_documents(next(c.pipeline for c in CASES if c.name == "imported-constant"))
+    [importer] = [one["importer"] for one in ir["deploymentSpec"]["executors"].values() if "importer" in one]
+    importer["artifactUri"] = {"constant": uri}
+    with pytest.raises(InvalidPipeline, match="64 hex digits"):
+        read_program(ir, platforms)
+    work = ImportWork(output="artifact", schema_title="system.Dataset", uri_input="uri")
+    with pytest.raises(UnresolvedInput, match="no address of the artifact store"):
+        imported(work, Values(parameters={"uri": uri}), path="importer")
+    good = "store://tree/" + "0" * 64
+    assert imported(work, Values(parameters={"uri": good}), path="importer") is not None
 
 
 def test_what_an_importer_leaves() -> None:

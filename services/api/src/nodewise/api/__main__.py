@@ -10,7 +10,7 @@ from nodewise.api.app import create_api
 from nodewise.api.choice import unknown_default
 from nodewise.api.scheduling.ticker import Ticker
 from nodewise.api.wiring import Services
-from nodewise.core.process import calm_ticks
+from nodewise.core.process import calm_ticks, keep_what_is_loaded
 from nodewise.core.settings import read_settings
 from nodewise.core.telemetry import configure_logging
 
@@ -52,6 +52,7 @@ def main() -> None:
     # Uvicorn raises the signal again when it is done; the exit code is to say that all went well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    keep_what_is_loaded()
     _Server(config, services).run()
 
 

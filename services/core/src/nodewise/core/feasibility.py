@@ -45,7 +45,13 @@ def _exclusion(node: Node, found: _Found) -> Exclusion:
 
 
 def _lasting(spec: TaskSpec, need: Resources, node: Node) -> _Found | None:
-    return _hard_requirement(spec.requirements, node) or _capacity(need, node)
+    return _hard_requirement(spec.requirements, node) or _capacity(need, node) or _cordoned(node)
+
+
+def _cordoned(node: Node) -> _Found | None:
+    if any(taint.cordons for taint in node.taints):
+        return ReasonCode.CORDONED, "is cordoned: it takes nothing new"
+    return None
 
 
 def not_admitted(task: WaitingTask, view: NodeView) -> Exclusion | None:
@@ -110,13 +116,11 @@ def _other_affinity(wanted: Requirements, node: Node) -> _Found | None:
 
 
 def _tainted(wanted: Requirements, node: Node) -> _Found | None:
-    if any(taint.cordons for taint in node.taints):
-        return ReasonCode.CORDONED, "is cordoned: it takes nothing new"
     named = node.name in wanted.nodes or HOSTNAME in wanted.labels
     if named:
         return None
     for taint in node.taints:
-        if taint.keeps_off and not any(one.covers(taint) for one in wanted.tolerations):
+        if taint.keeps_off and not taint.cordons and not any(one.covers(taint) for one in wanted.tolerations):
             return ReasonCode.TAINT, f"has the taint {taint}, which the task does not tolerate"
     return None
 

@@ -39,13 +39,12 @@ def refusal(spec: TaskSpec, exclusions: Sequence[Exclusion]) -> Reason:
     if not exclusions:
         return NO_NODES
     listed = _listed(exclusions)
-    if any(found.code is ReasonCode.CORDONED for found in exclusions):
-        return Reason(code=ReasonCode.NO_ROOM, text=f"no node takes it now. {listed}")
-    if all(found.permanent for found in exclusions):
+    if all(found.for_ever for found in exclusions):
         return Reason(
             code=ReasonCode.UNSATISFIABLE, text=f"no node can ever take it; it needs {needs(spec)}. {listed}"
         )
-    return Reason(code=ReasonCode.NO_ROOM, text=f"no node has room now. {listed}")
+    takes = "takes it" if any(found.code is ReasonCode.CORDONED for found in exclusions) else "has room"
+    return Reason(code=ReasonCode.NO_ROOM, text=f"no node {takes} now. {listed}")
 
 
 def kept_out(code: ReasonCode) -> str:

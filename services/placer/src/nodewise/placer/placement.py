@@ -263,7 +263,7 @@ def _only(survey: Survey) -> str:
         return ""
     if not survey.exclusions:
         return "the only node; "
-    lasting = all(found.permanent for found in survey.exclusions)
+    lasting = all(found.for_ever for found in survey.exclusions)
     scope = "that can ever take it" if lasting else "with room now"
     others: dict[str, list[str]] = {}
     for found in sorted(survey.exclusions, key=lambda found: found.permanent):

@@ -58,6 +58,8 @@ class Room:
         self._amounts = [_amounts(view) for view in cluster.nodes]
         self._first: dict[Signature, int] = {}
         self._full: set[Signature] = set()
+        self._fitting: set[Signature] = set()
+        """Kinds that some node was found for since the last booking."""
         self._refusals: dict[Signature, Reason] = {}
 
     @property
@@ -72,9 +74,9 @@ class Room:
     def fits(self, asked: Wish) -> bool:
         """Whether some node can take it now."""
         kind = (asked.signature, asked.nodes, asked.without)
-        if kind not in self._full and self._candidate(kind, asked) is None:
-            self._full.add(kind)
-        return kind not in self._full
+        if kind not in self._full and kind not in self._fitting:
+            (self._full if self._candidate(kind, asked) is None else self._fitting).add(kind)
+        return kind in self._fitting
 
     def refused(self, asked: Wish) -> Reason | None:
         """Why no node can take it now; None: one can. Books nothing. Finding the words costs more than `fits`."""
@@ -92,6 +94,7 @@ class Room:
         index = self._first[asked.signature, asked.nodes, asked.without]
         self._views[index] = self._views[index].with_booking(asked.need)
         self._amounts[index] = _amounts(self._views[index])
+        self._fitting.clear()
         return self._views[index].name
 
     def exclusion(self, asked: Wish, name: NodeName) -> Exclusion | None:

@@ -2,7 +2,7 @@
 
 import http.client
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,9 +119,18 @@ def _nodes(home: Path, state: StackState) -> Iterator[Finding]:
             "nodes", "none is READY", "start one with `nodewise agent`, or more with `nodewise up --agents`"
         )
     else:
-        yield ok("nodes", f"{len(ready)} READY: {', '.join(sorted(str(node['name']) for node in ready))}")
+        yield ok("nodes", f"{len(ready)} READY: {_named(ready)}")
+    cordoned = [node for node in ready if node.get("cordoned_at")]
+    if cordoned:
+        yield warn(
+            "nodes", f"cordoned, so taking nothing new: {_named(cordoned)}", "`nodewise nodes uncordon NODE`"
+        )
     yield from (_not_ready(node) for node in found if node["state"] != "READY")
     yield from (finding for node in ready for finding in _stale(node))
+
+
+def _named(found: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(sorted(str(node["name"]) for node in found))
 
 
 def _refused(home: Path, state: StackState) -> Iterator[Finding]:

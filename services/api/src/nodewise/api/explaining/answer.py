@@ -27,7 +27,7 @@ Row = Mapping[Any, Any]
 class Surroundings:
     """What the tasks of one run are seen against. `tasks` are all rows of the run, `run` is its own.
 
-    `hidden` are other runs that are not to be told of. `looks`: see `Waiting`.
+    `hidden` are other runs that are not to be told of. `looks`, `all_teams`: see `Waiting`.
     """
 
     run: Row
@@ -37,6 +37,7 @@ class Surroundings:
     rivals: Sequence[Row] = ()
     hidden: Set[RunId] = NOBODY_ELSE
     looks: int = 1
+    all_teams: bool = True
 
 
 class Explainer:
@@ -93,6 +94,7 @@ class Explainer:
             hidden=around.hidden,
             canceling=run["cancel_requested_at"] is not None,
             looks=around.looks,
+            all_teams=around.all_teams,
         )
 
     def _upstream(self, row: Row) -> list[Awaited]:
@@ -160,4 +162,4 @@ def _lacks(spec: TaskSpec, view: NodeView, cluster: Cluster) -> dict[str, object
     found = exclusion(spec, view, cluster)
     if found is None:
         return {"node": view.name, "code": None, "text": "has room for it now", "lasting": False}
-    return {"node": view.name, "code": found.code.value, "text": found.text, "lasting": found.permanent}
+    return {"node": view.name, "code": found.code.value, "text": found.text, "lasting": found.for_ever}

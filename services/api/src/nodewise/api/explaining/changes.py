@@ -172,9 +172,8 @@ def _order(waiting: Waiting) -> Iterator[Change]:
     top = max(rival.priority for rival in ahead)
     count = sum(rival.tasks for rival in ahead)
     tasks = "1 task that waits" if count == 1 else f"{count} tasks that wait"
-    yield Change(
-        kind=ChangeKind.ORDER, text=f"submitted with a priority above {top}, it would come before {tasks}"
-    )
+    than = f"a priority above {top}" if waiting.all_teams else "a higher priority"
+    yield Change(kind=ChangeKind.ORDER, text=f"submitted with {than}, it would come before {tasks}")
 
 
 def _is_before(rival: Rival, waiting: Waiting) -> bool:

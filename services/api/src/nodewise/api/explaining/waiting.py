@@ -74,7 +74,8 @@ class Waiting:
     """A task that has no node, and the world around it. `code` and `text` are its stored reason.
 
     `canceling`: the run is being canceled, so nobody considers the task any more. `hidden` are other runs that are not
-    to be told of. `looks`: so many looks of the scheduler it may take until one considers it.
+    to be told of. `looks`: so many looks of the scheduler it may take until one considers it. `all_teams`: whether who asks may know
+    at what priorities others submit.
     """
 
     ref: TaskRef
@@ -94,6 +95,7 @@ class Waiting:
     hidden: Set[RunId] = NOBODY_ELSE
     canceling: bool = False
     looks: int = 1
+    all_teams: bool = True
 
     @property
     def now(self) -> datetime:

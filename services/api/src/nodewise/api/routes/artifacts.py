@@ -15,11 +15,10 @@ from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.tasks_read import outputs_of_task
 from nodewise.core.errors import ArtifactMissing
 from nodewise.core.model.ids import RunId
-from nodewise.core.store import ArtifactStream
+from nodewise.core.store import ArtifactStream, is_address
 
 router = APIRouter(tags=["runs"], prefix="/v1/runs")
 
-_OURS = "store://"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -34,7 +33,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 def get_artifact(run_id: RunIdPath, path: str, name: str, *, services: Wired, caller: Called) -> Response:
     """An artifact that a task left: a file as it is, a directory as a tar. 409: the task keeps it elsewhere."""
     uri = _uri(services, run_id, path, name=name, caller=caller)
-    if not uri.startswith(_OURS):
+    if not is_address(uri):
         detail = f"the artifact {name!r} is not in the store: the task put it at {uri}"
         raise Problem(status=409, kind="foreign-artifact", detail=detail)
     try:

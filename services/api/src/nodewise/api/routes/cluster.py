@@ -56,7 +56,7 @@ def _cordoned(services: Services, name: str, *, at: datetime | None) -> dict[str
     with transaction(services.engine) as connection:
         # A name that text in a database cannot be is none of a node.
         if "\0" in name or not set_cordon(connection, NodeName(name), at=at):
-            raise not_found("node", name)
+            raise not_found("node", name[:200])
         row = next(row for row in all_nodes(connection) if row.view.name == name)
     services.waker.wake(WAKE_SCHEDULER)
     observed = load_observations(services.redis).get(NodeName(name), Observation())

@@ -118,6 +118,7 @@ def _pending(
             rivals=rivals_of_run(connection, run_id),
             hidden=hidden_from(connection, caller, {one.ref.run_id for one in running}),
             looks=1 if queue is None else queue.looks,
+            all_teams=caller.only_team is None,
         )
     )
     return {row["path"]: explainer.pending(row) for row in waiting}

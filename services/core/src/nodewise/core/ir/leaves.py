@@ -12,6 +12,7 @@ from nodewise.core.ir.guard import at
 from nodewise.core.ir.parameters import whole_numbers
 from nodewise.core.ir.placeholders import Known, Part, check, has_placeholder, read_argument
 from nodewise.core.ir.wire import plain
+from nodewise.core.model.artifact import leads_nowhere
 from nodewise.core.model.component import (
     Accelerator,
     ContainerWork,
@@ -221,4 +222,9 @@ def _uri(message: Any, names: frozenset[str], path: str) -> tuple[str, str]:
     value = plain(message.constant) if kind == "constant" else message.constant_value.string_value
     if not isinstance(value, str) or not value or has_placeholder(value):
         raise InvalidPipeline(at(path, "constant"), "must be the artifact's address")
+    if leads_nowhere(value):
+        raise InvalidPipeline(
+            at(path, "constant"),
+            "an address of the artifact store is store://file/ or store://tree/ and 64 hex digits",
+        )
     return value, ""

@@ -1,7 +1,18 @@
 """What travels between tasks: parameter values and references to artifacts in the store."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+ADDRESS: Final = re.compile(r"store://(file|tree)/([0-9a-f]{64})")
+"""Of what lies in our store."""
+_SCHEME: Final = "store:"
+
+
+def leads_nowhere(uri: str) -> bool:
+    """Whether it looks like an address of our store, and is none."""
+    return uri.startswith(_SCHEME) and ADDRESS.fullmatch(uri) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

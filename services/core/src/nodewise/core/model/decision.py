@@ -117,7 +117,13 @@ class Exclusion:
 
     @property
     def permanent(self) -> bool:
+        """Whether waiting for what runs does not cure it."""
         return self.code in PERMANENT_EXCLUSIONS
+
+    @property
+    def for_ever(self) -> bool:
+        """Whether only another node or another task would: a cordon is meant to pass."""
+        return self.permanent and self.code is not ReasonCode.CORDONED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

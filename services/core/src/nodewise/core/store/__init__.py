@@ -1,6 +1,14 @@
 """The artifact store: content-addressed files and trees, and a few mutable keys such as logs."""
 
-from nodewise.core.store.addresses import Address, AddressKind, claim_key, log_key, parse_uri, report_key
+from nodewise.core.store.addresses import (
+    Address,
+    AddressKind,
+    claim_key,
+    is_address,
+    log_key,
+    parse_uri,
+    report_key,
+)
 from nodewise.core.store.foreign import fetch_foreign, why_not_fetched
 from nodewise.core.store.marker import mark_cluster, mark_cluster_soon
 from nodewise.core.store.store import ArtifactStore
@@ -19,6 +27,7 @@ __all__ = [
     "checked_url",
     "claim_key",
     "fetch_foreign",
+    "is_address",
     "log_key",
     "mark_cluster",
     "mark_cluster_soon",

@@ -1,16 +1,15 @@
 """Addresses in the store. Nothing from outside becomes a path before it went through here. Pure."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
 from nodewise.core.errors import StoreError
+from nodewise.core.model.artifact import ADDRESS
 from nodewise.core.model.ids import AttemptKey
 
-_URI: Final = re.compile(r"store://(file|tree)/([0-9a-f]{64})")
 _LONGEST_SEGMENT: Final = 200
 """Bytes: common file systems allow 255, and the temporary names need some of them."""
 
@@ -48,10 +47,15 @@ def parse_uri(uri: str) -> Address:
     Raises:
         StoreError: It is no `store://file/<sha256>` or `store://tree/<sha256>`.
     """
-    match = _URI.fullmatch(uri)
+    match = ADDRESS.fullmatch(uri)
     if match is None:
         raise StoreError(f"not an address in the artifact store: {uri[:200]!r}")
     return Address(kind=AddressKind(match[1]), digest=match[2])
+
+
+def is_address(uri: str) -> bool:
+    """Whether it is one that `parse_uri` takes."""
+    return ADDRESS.fullmatch(uri) is not None
 
 
 def key_path(key: str) -> str:

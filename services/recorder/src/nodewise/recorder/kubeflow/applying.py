@@ -81,7 +81,7 @@ def book_started(engine: Engine, started: frozenset[AttemptKey]) -> None:
     if not started:
         return
     with transaction(engine) as connection:
-        book(connection, queries.unbooked(connection, started))
+        book(connection, queries.unbooked(connection, started), also_cordoned=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,15 @@ class BookingRequest:
     resources: Resources
 
 
-_LOCK_ROOM = text("""
+_LOCK = text("SELECT node FROM node_loads WHERE node = ANY(:names) ORDER BY node FOR UPDATE")
+
+# After the lock, so that it sees what was true when the lock was had: a cordon holds it as well.
+_ROOM = text("""
 SELECT l.node, greatest(0, l.capacity_millicores - l.booked_millicores) AS millicores,
        greatest(0, l.capacity_memory_mib - l.booked_memory_mib) AS memory_mib,
        greatest(0, l.capacity_gpus - l.booked_gpus) AS gpus
 FROM node_loads AS l JOIN nodes AS n ON n.name = l.node
-WHERE l.node = ANY(:names) AND n.state = 'READY'
-ORDER BY l.node
-FOR UPDATE OF l
+WHERE l.node = ANY(:names) AND n.state = 'READY' AND (n.cordoned_at IS NULL OR :also_cordoned)
 """)
 
 _INSERT = text("""
@@ -62,8 +63,6 @@ WHERE b.run_id = v.run_id AND b.path = v.path AND b.attempt = v.attempt AND b.re
 RETURNING b.run_id, b.path, b.attempt, b.node, b.millicores, b.memory_mib, b.gpus
 """)
 
-_LOCK_LOADS = text("SELECT node FROM node_loads WHERE node = ANY(:names) ORDER BY node FOR UPDATE")
-
 # The schema's CHECKs have the last word: a sum beyond the capacity or below zero fails the statement.
 _ADD = text("""
 UPDATE node_loads AS l SET
@@ -77,16 +76,21 @@ WHERE l.node = v.node
 
 
 def book(
-    connection: Connection, requests: Sequence[BookingRequest], *, at: datetime | None = None
+    connection: Connection,
+    requests: Sequence[BookingRequest],
+    *,
+    at: datetime | None = None,
+    also_cordoned: bool = False,
 ) -> set[AttemptKey]:
     """Book what still fits, in the order of `requests`; return the keys that got their room.
 
     A key that is absent lost a race: since the caller's snapshot its node was filled by somebody else, shrank, or left.
-    `at` None stamps the history with the database's clock once the room is held.
+    `at` None stamps the history with the database's clock once the room is held. `also_cordoned`: for what runs there already.
     """
     if not requests:
         return set()
-    free = _locked_room(connection, {request.node for request in requests})
+    names = {request.node for request in requests}
+    free = _locked_room(connection, names, also_cordoned=also_cordoned)
     granted = [request for request in requests if _take(free, request)]
     if granted:
         rows = [_row(request) for request in granted]
@@ -105,7 +109,7 @@ def release(connection: Connection, keys: Iterable[AttemptKey], *, at: datetime)
     closed = connection.execute(_CLOSE, {"rows": rows, "at": at}).all()
     names = {row.node for row in closed}
     if len(names) > 1:
-        connection.execute(_LOCK_LOADS, {"names": sorted(names)})
+        connection.execute(_LOCK, {"names": sorted(names)})
     amounts = (
         (row.node, Resources(millicores=row.millicores, memory_mib=row.memory_mib, gpus=row.gpus))
         for row in closed
@@ -117,8 +121,11 @@ def release(connection: Connection, keys: Iterable[AttemptKey], *, at: datetime)
     }
 
 
-def _locked_room(connection: Connection, names: set[NodeName]) -> dict[NodeName, Resources]:
-    found = connection.execute(_LOCK_ROOM, {"names": sorted(names)})
+def _locked_room(
+    connection: Connection, names: set[NodeName], *, also_cordoned: bool
+) -> dict[NodeName, Resources]:
+    connection.execute(_LOCK, {"names": sorted(names)})
+    found = connection.execute(_ROOM, {"names": sorted(names), "also_cordoned": also_cordoned})
     return {
         NodeName(row.node): Resources(millicores=row.millicores, memory_mib=row.memory_mib, gpus=row.gpus)
         for row in found

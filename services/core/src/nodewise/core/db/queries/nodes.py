@@ -49,6 +49,8 @@ UPDATE nodes SET cordoned_at = CASE WHEN CAST(:at AS timestamptz) IS NOT NULL TH
 WHERE name = :name
 """)
 
+_LOCK_LOAD = text("SELECT FROM node_loads WHERE node = :name FOR UPDATE")
+
 _MARK_GONE = text("""
 UPDATE nodes SET state = 'GONE'
 WHERE state = 'READY' AND last_seen_at < :before AND engine = ANY(:engines) RETURNING name
@@ -58,9 +60,12 @@ WHERE state = 'READY' AND last_seen_at < :before AND engine = ANY(:engines) RETU
 def set_cordon(connection: Connection, name: NodeName, *, at: datetime | None) -> bool:
     """Let the node take nothing new from `at` on (None: let it take tasks again); False: there is none of that name.
 
-    What it runs goes on. Cordoning one that is cordoned leaves the time as it is.
+    What it runs goes on. Cordoning one that is cordoned leaves the time as it is. Waits for who is booking room on it just now:
+    what this transaction sees booked from here on is all that there will be.
     """
-    return connection.execute(_CORDON, {"name": name, "at": at}).rowcount == 1
+    known = connection.execute(_CORDON, {"name": name, "at": at}).rowcount == 1
+    connection.execute(_LOCK_LOAD, {"name": name})
+    return known
 
 
 def record_heartbeat(connection: Connection, heartbeat: Heartbeat, *, now: datetime) -> bool:
