@@ -14,7 +14,7 @@ from tests.support.driving import Driver, run_row
 from tests.support.dynamic_runs import FACTS, FakeRun, compiled_documents
 from tests.support.recording import World, report
 from tests.support.replaying import broken_lives, lives_of
-from tests.support.whole_pipelines import FUNCTIONS, documents, program
+from tests.support.whole_pipelines import DATA, FUNCTIONS, documents, program
 from tests.unit.core_ir.corpus.case import ALWAYS, Case
 from tests.unit.core_ir.corpus.every import CASES
 
@@ -80,7 +80,7 @@ def test_what_tasks_were_given_is_what_others_left(world: World) -> None:
     models = hands.seen[f"{E}.compare"].artifacts["models"]
     assert [model.uri for model in models] == [f"store://{LOOP}[{index}].make/model" for index in range(3)]
     [data] = hands.seen[f"{E}.train"].artifacts["data"]
-    assert (data.uri, data.metadata) == ("store://file/data", {"rows": 5})
+    assert (data.uri, data.metadata) == (DATA, {"rows": 5})
 
 
 def test_every_move_has_its_reason(world: World) -> None:
