@@ -93,7 +93,12 @@ def allowed(seconds: float | None) -> str:
 
 
 def _budget(seconds: float | None, contender: str) -> float | None:
-    return seconds if seconds is None or contender == DEFAULT else seconds * OTHERS_SHARE
+    """Who does not plan has no clock: out of time, its own decisions would give way to hurried ones."""
+    if seconds is None or contender == DEFAULT:
+        return seconds
+    preset = plugins.presets().get(contender)
+    plans = preset is not None and preset.strategy in plugins.planners()
+    return seconds * OTHERS_SHARE if plans else None
 
 
 def wrong_by(job: Job, error: float) -> Job:
