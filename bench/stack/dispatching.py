@@ -7,10 +7,11 @@ is the least that a queue in the same Postgres does: one worker claims rows in b
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+import psutil
 import psycopg
 import redis
 
@@ -31,6 +32,8 @@ TASKS_PER_RUN = 100
 MILLICORES = 100
 LEAST_RATE = 1500.0
 PLAIN = "fifo_greedy"
+WHO = {"scheduler": "nodewise.scheduler", "placers": "nodewise.placer", "Postgres": "postgres"}
+"""By what stands in the command lines of their processes."""
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 300.0
 
@@ -62,12 +65,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What was measured of a shape. The seconds of a scheduler's look and of a placer's batch are means."""
+    """What was measured of a shape. The seconds of a scheduler's look and of a placer's batch are means.
+
+    `processor_ms` is processor time a task, by who took it.
+    """
 
     shape: Shape
     tasks_per_second: float
     look_seconds: float
     batch_seconds: float
+    processor_ms: Mapping[str, float]
 
 
 SHAPES: Sequence[Shape] = (
@@ -86,10 +93,11 @@ def run(shapes: Sequence[Shape] = SHAPES) -> None:
         rates = [_told(_measured(found.afresh(), shape)) for shape in shapes]
     show(
         f"b. tasks from submission to dispatch; a bare queue with SKIP LOCKED: {bare:,.0f} / s",
-        ("preset", "batch", "nodes", "placers", "tasks", "tasks / s", "a look, ms", "a batch, ms"),
+        ("preset", "batch", "nodes", "placers", "tasks", "tasks / s", "a look, ms", "a batch, ms", *(f"{who}, CPU ms" for who in WHO)),
         [
             (one.shape.preset, *(f"{n:,}" for n in (one.shape.batch, one.shape.nodes, one.shape.placers, one.shape.tasks)),
-             f"{one.tasks_per_second:,.0f}", f"{1000 * one.look_seconds:.0f}", f"{1000 * one.batch_seconds:.0f}")
+             f"{one.tasks_per_second:,.0f}", f"{1000 * one.look_seconds:.0f}", f"{1000 * one.batch_seconds:.0f}",
+             *(f"{one.processor_ms[who]:.2f}" for who in WHO))
             for one in rates
         ],
     )  # fmt: skip
@@ -122,8 +130,9 @@ def _measured(found: Servers, shape: Shape) -> Rate:
         engine = create_database(found.settings)
         finish_placed(engine)
         engine.dispose()
-        before = _spent(services)
+        before, busy = _spent(services), _processor_seconds()
         seconds = _timed(found, connection, shape)
+        took = {who: 1000 * (now - busy[who]) / shape.tasks for who, now in _processor_seconds().items()}
         spent = [(s1 - s0, n1 - n0) for (s0, n0), (s1, n1) in zip(before, _spent(services), strict=True)]
         placed = connection.execute(_CHECK).fetchone()
     if placed != (shape.tasks,) * 3:
@@ -134,7 +143,20 @@ def _measured(found: Servers, shape: Shape) -> Rate:
         tasks_per_second=shape.tasks / seconds,
         look_seconds=look[0] / max(1, look[1]),
         batch_seconds=sum(s for s, _ in batches) / max(1, sum(n for _, n in batches)),
+        processor_ms=took,
     )
+
+
+def _processor_seconds() -> dict[str, float]:
+    """What the processes that this one started have taken so far."""
+    taken = dict.fromkeys(WHO, 0.0)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            words, times = " ".join(process.cmdline()), process.cpu_times()
+            who = next((name for name, mark in WHO.items() if mark in words), None)
+            if who is not None:
+                taken[who] += times.user + times.system
+    return taken
 
 
 def _body(shape: Shape) -> dict[str, object]:
