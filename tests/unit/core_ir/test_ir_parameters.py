@@ -99,7 +99,8 @@ def test_coercion_gives_a_value_or_a_rule(kind: ValueKind, value: object) -> Non
         result = coerce(value, kind)
     except ValueError:
         return
-    assert result == value or value != value
+    # A whole number may be beyond what a double tells apart.
+    assert result == value or value != value or (kind is T.NUMBER_DOUBLE and result == float(value))  # type: ignore[arg-type]
 
 
 def test_whole_numbers_come_back_from_protobuf() -> None:

@@ -1,40 +1,34 @@
-import os
+from pathlib import Path
 
 import pytest
 
-from nodewise.stack.errors import StackError
-from nodewise.stack.ports import bind, choose_ports, is_free, require_free
+from nodewise.stack import ports
+from nodewise.stack.ports import bind, choose_ports
 
 
-def test_chosen_ports_are_free_and_differ() -> None:
-    chosen = choose_ports([f"p{number}" for number in range(50)], {})
-    assert len(set(chosen.values())) == 50
-    assert all(is_free(port) for port in chosen.values())
+def test_ports_are_chosen_where_no_outgoing_connection_gets_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "range"
+    said.write_text("21000\t60999\n")
+    monkeypatch.setattr(ports, "_EPHEMERAL", said)
+    chosen = choose_ports([f"s{number}" for number in range(20)], {})
+    assert len(set(chosen.values())) == 20
+    assert all(9000 <= port < 21000 for port in chosen.values())
 
 
-def test_a_remembered_port_is_used_again() -> None:
-    first = choose_ports(["api"], {})
-    assert choose_ports(["api"], first) == first
+@pytest.mark.parametrize("words", ["", "many few", "0 0"])
+def test_a_range_that_says_nothing_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    said = tmp_path / "range"
+    said.write_text(words)
+    monkeypatch.setattr(ports, "_EPHEMERAL", said)
+    assert choose_ports(["one"], {})["one"] > 1023
 
 
-def test_a_remembered_port_that_is_taken_is_replaced() -> None:
-    with bind(0) as taken:
-        port = taken.getsockname()[1]
-        assert choose_ports(["api"], {"api": port})["api"] != port
-
-
-def test_two_names_that_remember_one_port_get_two() -> None:
-    port = choose_ports(["x"], {})["x"]
-    chosen = choose_ports(["a", "b"], {"a": port, "b": port})
-    assert chosen["a"] == port
-    assert chosen["b"] != port
-
-
-def test_a_taken_port_names_its_holder() -> None:
-    with bind(0) as taken:
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(
-            StackError, match=rf"port {port} on 127.0.0.1 is taken.*pid {os.getpid()}.*--port"
-        ):
-            require_free(port)
+def test_a_remembered_port_is_kept_while_it_is_free_and_replaced_when_it_is_not() -> None:
+    port = choose_ports(["one"], {})["one"]
+    assert choose_ports(["one"], {"one": port}) == {"one": port}
+    with bind(port):
+        assert choose_ports(["one"], {"one": port})["one"] != port

@@ -1,14 +1,24 @@
 """TCP ports: free ones, and the ones that a home used before."""
 
+import random
 import socket
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
 
 import psutil
 
 from nodewise.stack.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+
+_EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_EPHEMERAL: Final = 32768
+"""Where the system does not say: Linux's own first."""
+_BELOW: Final = 12000
+"""So many ports below those are chosen from."""
+_TRIES: Final = 50
 
 
 def bind(port: int, host: str = LOOPBACK) -> socket.socket:
@@ -50,16 +60,34 @@ def choose_ports(
     with ExitStack() as held:
         for name in names:
             host = (hosts or {}).get(name, LOOPBACK)
-            sock = held.enter_context(_bind_preferring(remembered.get(name, 0), host))
+            sock = held.enter_context(_bind_preferring(remembered.get(name), host))
             chosen[name] = sock.getsockname()[1]
     return chosen
 
 
-def _bind_preferring(port: int, host: str) -> socket.socket:
+def _bind_preferring(port: int | None, host: str) -> socket.socket:
+    if port is None:
+        return _bind_some(host)
     try:
         return bind(port, host)
     except OSError:
-        return bind(0, host)
+        return _bind_some(host)
+
+
+def _bind_some(host: str) -> socket.socket:
+    """A port that the system gives to nobody's outgoing connection, so that it is still free when a service comes to listen on it."""
+    first = _first_ephemeral()
+    for port in random.sample(range(max(1024, first - _BELOW), first), _TRIES):
+        with suppress(OSError):
+            return bind(port, host)
+    return bind(0, host)
+
+
+def _first_ephemeral() -> int:
+    try:
+        return max(1024 + _TRIES, int(_EPHEMERAL.read_text().split()[0]))
+    except (OSError, ValueError, IndexError):
+        return _FIRST_EPHEMERAL
 
 
 def require_free(port: int, host: str = LOOPBACK) -> None:
