@@ -17,7 +17,7 @@ def test_ports_are_chosen_where_no_outgoing_connection_gets_one(
     assert all(9000 <= port < 21000 for port in chosen.values())
 
 
-@pytest.mark.parametrize("words", ["", "many few", "0 0"])
+@pytest.mark.parametrize("words", ["", "many few", "0 0", "1024 65535", "1030 65535"])
 def test_a_range_that_says_nothing_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:

@@ -18,6 +18,7 @@ _FIRST_EPHEMERAL: Final = 32768
 """Where the system does not say: Linux's own first."""
 _BELOW: Final = 12000
 """So many ports below those are chosen from."""
+_FIRST_UNPRIVILEGED: Final = 1024
 _TRIES: Final = 50
 
 
@@ -77,7 +78,8 @@ def _bind_preferring(port: int | None, host: str) -> socket.socket:
 def _bind_some(host: str) -> socket.socket:
     """A port that the system gives to nobody's outgoing connection, so that it is still free when a service comes to listen on it."""
     first = _first_ephemeral()
-    for port in random.sample(range(max(1024, first - _BELOW), first), _TRIES):
+    below = range(max(_FIRST_UNPRIVILEGED, first - _BELOW), first)
+    for port in random.sample(below, min(_TRIES, len(below))):
         with suppress(OSError):
             return bind(port, host)
     return bind(0, host)
@@ -85,7 +87,7 @@ def _bind_some(host: str) -> socket.socket:
 
 def _first_ephemeral() -> int:
     try:
-        return max(1024 + _TRIES, int(_EPHEMERAL.read_text().split()[0]))
+        return int(_EPHEMERAL.read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return _FIRST_EPHEMERAL
 
