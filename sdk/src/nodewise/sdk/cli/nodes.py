@@ -78,12 +78,17 @@ def drain(
             if end is not None and time.monotonic() >= end:
                 fail(f"{_tasks(node)} still on {name}; it stays cordoned")
             time.sleep(_LOOK_SECONDS)
-            node = _found(client, name)
+            node = _still_cordoned(client, name)
     typer.echo(f"Nothing is on {name} any more. `nodewise nodes uncordon {name}` lets it take tasks again.")
 
 
-def _found(client: Client, name: str) -> Mapping[str, Any]:
-    return next(node for node in client.nodes() if node["name"] == name)
+def _still_cordoned(client: Client, name: str) -> Mapping[str, Any]:
+    node = next((node for node in client.nodes() if node["name"] == name), None)
+    if node is None:
+        fail(f"there is no node {name} any more")
+    if not node.get("cordoned_at"):
+        fail(f"somebody has uncordoned {name} meanwhile; {_tasks(node)} on it")
+    return node
 
 
 def _tasks(node: Mapping[str, Any]) -> str:
