@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+import structlog
 from fastapi import APIRouter
 
-from nodewise.api.auth.caller import Called
+from nodewise.api.auth.caller import Called, Caller
 from nodewise.api.problems import not_found
 from nodewise.api.routes.documented import problems
 from nodewise.api.schemas import Node, NodeList, PolicyList, Queue, StrategyList
@@ -24,6 +25,7 @@ from nodewise.core.model.node import Cluster, Observation
 from nodewise.core.ports import Policy, Strategy
 
 router = APIRouter(tags=["cluster"], prefix="/v1")
+_log = structlog.get_logger()
 _QUEUE_LIMIT = 200
 _MOST_RUNS = 50
 _MOST_TASKS = 5
@@ -41,23 +43,26 @@ def list_nodes(services: Wired) -> Any:
 
 
 @router.post("/nodes/{name}/cordon", response_model=Node, responses=problems(404, 503))
-def cordon(name: str, services: Wired) -> Any:
+def cordon(name: str, services: Wired, caller: Called) -> Any:
     """Let a node take nothing new; what it runs goes on. It stays so whoever restarts, until it is uncordoned. Twice is fine."""
-    return _cordoned(services, name, at=services.clock())
+    return _cordoned(services, caller, name, at=services.clock())
 
 
 @router.post("/nodes/{name}/uncordon", response_model=Node, responses=problems(404, 503))
-def uncordon(name: str, services: Wired) -> Any:
+def uncordon(name: str, services: Wired, caller: Called) -> Any:
     """Let it take tasks again. Twice is fine."""
-    return _cordoned(services, name, at=None)
+    return _cordoned(services, caller, name, at=None)
 
 
-def _cordoned(services: Services, name: str, *, at: datetime | None) -> dict[str, object]:
+def _cordoned(services: Services, caller: Caller, name: str, *, at: datetime | None) -> dict[str, object]:
     with transaction(services.engine) as connection:
         # A name that text in a database cannot be is none of a node.
         if "\0" in name or not set_cordon(connection, NodeName(name), at=at):
             raise not_found("node", name[:200])
         row = next(row for row in all_nodes(connection) if row.view.name == name)
+    _log.info(
+        "a node takes tasks again" if at is None else "a node takes nothing new", node=name, by=caller.name
+    )
     services.waker.wake(WAKE_SCHEDULER)
     observed = load_observations(services.redis).get(NodeName(name), Observation())
     return node_view(row, observed, _moment(services))
