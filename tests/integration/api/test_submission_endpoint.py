@@ -50,6 +50,18 @@ def test_a_run_is_a_part_of_its_submitters_trace_or_one_of_its_own(api: Api, eng
     assert "traceparent" not in runs[0]
 
 
+def test_what_goes_wrong_after_a_run_was_taken_refuses_nothing(
+    api: Api, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OverflowError("a data set of so many rows")
+
+    monkeypatch.setattr("nodewise.api.routes.submit.unfit_now", fails)
+    answer = api.submit()
+    assert (answer.status_code, answer.json()["findings"]) == (202, None)
+    assert len(rows(engine, "runs")) == 1
+
+
 def test_roots_are_ready_and_the_rest_wait_for_what_they_need(api: Api, engine: Engine) -> None:
     api.accepted()
     by_path = {row["path"]: row for row in rows(engine, "tasks")}

@@ -34,6 +34,15 @@ def cordon(engine: Engine, name: str, *, on: bool = True) -> None:
         assert set_cordon(connection, NodeName(name), at=datetime.now(UTC) if on else None)
 
 
+def admitted(engine: Engine, settings: Settings) -> None:
+    """One task on its way to the only node."""
+    add_nodes(engine, n1=4)
+    with transaction(engine) as connection:
+        submit(connection, "a", resources=HALF)
+    make_scheduler(engine, settings).look()
+    assert all_rows(engine, STATES) == [("a", "ADMITTED", "admitted")]
+
+
 def step(engine: Engine, settings: Settings) -> None:
     make_scheduler(engine, settings).look()
     make_placer(engine, settings, carrier=RecordingCarrier()).look()
@@ -63,10 +72,7 @@ def test_new_tasks_go_elsewhere_or_wait_and_say_why(
 def test_what_was_admitted_before_the_cordon_goes_back_to_the_queue(
     engine: Engine, settings: Settings
 ) -> None:
-    add_nodes(engine, n1=4)
-    with transaction(engine) as connection:
-        submit(connection, "a", resources=HALF)
-    make_scheduler(engine, settings).look()
+    admitted(engine, settings)
     cordon(engine, "n1")
     make_placer(engine, settings).look()
     assert all_rows(engine, STATES) == [("a", "READY", "no_room")]
@@ -94,10 +100,7 @@ class Cordoning:
 def test_a_placement_that_was_decided_before_the_cordon_books_nothing_after_it(
     engine: Engine, settings: Settings
 ) -> None:
-    add_nodes(engine, n1=4)
-    with transaction(engine) as connection:
-        submit(connection, "a", resources=HALF)
-    make_scheduler(engine, settings).look()
+    admitted(engine, settings)
     strategies: Mapping[str, Strategy] = {"greedy": Cordoning(engine)}
     make_placer(engine, settings, strategies=strategies).look()
     assert all_rows(engine, STATES) == [("a", "READY", "no_room")]

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     auth: Literal["keys", "off"] = "keys"
     """Whether the API wants a key of its callers. `off`: whoever reaches it may do everything."""
     allowed_hosts: list[str] = Field(default_factory=list)
-    """Where keys are off: names of the API besides this machine's own, as JSON; `*.domain` for all of a domain, `*` for any."""
+    """Where no key is asked for: names of the API besides this machine's own, as JSON; `*.domain` for all of a domain, `*` for any."""
     admin_key_file: Path | None = None
     """A file with an admin key, `nw_<32 hex digits>_<secret>`, which holds beside those in the database."""
     mlopx_team: str | None = None

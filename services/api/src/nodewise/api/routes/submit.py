@@ -21,7 +21,7 @@ from nodewise.api.unfit import Unfit, unfit_now
 from nodewise.api.wiring import Services, Wired
 from nodewise.core.db.engine import transaction
 from nodewise.core.db.queries.runs import request_cancel
-from nodewise.core.errors import Conflict
+from nodewise.core.errors import Conflict, NodewiseError
 from nodewise.core.messages import WAKE_RECORDER
 from nodewise.core.model.trace import read_traceparent
 
@@ -62,11 +62,14 @@ def submit(
 
 
 def _findings(services: Services, submission: Submission) -> list[Unfit] | None:
-    """None: the run is taken, so what goes wrong here is no failure."""
+    """None: the run is taken, so what goes wrong here is no failure of the request.
+
+    A data set that was registered anew a moment ago may have figures that nothing can be estimated from.
+    """
     try:
         return unfit_now(submission, services.engine, services.nodes)
-    except SQLAlchemyError as error:
-        _log.warning("nodes not read for a submission", error=str(error).split("\n", maxsplit=1)[0])
+    except (SQLAlchemyError, NodewiseError, ValueError, OverflowError) as error:
+        _log.warning("no findings for a submission", error=str(error).split("\n", maxsplit=1)[0])
         return None
 
 
